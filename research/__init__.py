@@ -1,0 +1,1 @@
+"""Landmarks: the papers that made deep learning, in JAX."""

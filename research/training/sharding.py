@@ -1,0 +1,114 @@
+"""The mesh, and how state and batches are laid out on it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from research.training.errors import UserError
+from research.training.experiment import PyTree, Rules
+
+AXES = ("data", "fsdp", "model")
+BATCH = PartitionSpec(("data", "fsdp"))
+
+
+def make_mesh(shape: ConfigDict, devices: Sequence[Any] | None = None) -> Mesh:
+    """Mesh with the axes `data`, `fsdp` and `model`.
+
+    Args:
+      shape: length of each axis; -1, for one of them at most, takes all devices that are left.
+      devices: defaults to all devices of all processes.
+
+    Raises:
+      UserError: the lengths do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    sizes = [shape[axis] for axis in AXES]
+    given = math.prod(s for s in sizes if s != -1)
+    if sizes.count(-1) > 1 or any(s == 0 or s < -1 for s in sizes):
+        raise UserError(f"mesh {_show(sizes)}: every axis is a positive number, or -1 for one axis")
+    if len(devices) % given or (-1 not in sizes and given != len(devices)):
+        raise UserError(
+            f"mesh {_show(sizes)} does not match the {len(devices)} devices at hand; "
+            "set --config.mesh.data, .fsdp and .model so that their product is the device count"
+        )
+    sizes = [len(devices) // given if s == -1 else s for s in sizes]
+    # On a TPU the order of devices follows the torus; anywhere else, the one they are listed in.
+    return jax.make_mesh(sizes, AXES, devices=devices, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _show(sizes: Sequence[int]) -> str:
+    return " x ".join(f"{axis}={size}" for axis, size in zip(AXES, sizes, strict=True))
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """Name "a/b/0" of an array from its key path: what rules and error messages speak of."""
+    return "/".join(re.sub(r"^[.\['\"]+|['\"\]]+$", "", str(entry)) for entry in path)
+
+
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """Leaves of `tree` by path name."""
+    return {path_name(p): leaf for p, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh) -> PyTree:
+    """Sharding of every array of the state: the first rule found in its path, else replicated.
+
+    Raises:
+      UserError: a rule splits a dimension that its mesh axes do not divide, or that is not there.
+    """
+
+    def spec(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        name = path_name(path)
+        for pattern, rule in rules:
+            if re.search(pattern, name):
+                _check_divides(name, leaf.shape, rule, mesh)
+                return NamedSharding(mesh, rule)
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(spec, shapes)
+
+
+def _check_divides(name: str, shape: tuple[int, ...], rule: PartitionSpec, mesh: Mesh) -> None:
+    if len(rule) > len(shape):
+        raise UserError(f"rule {rule} splits {len(rule)} dimensions of {name} {list(shape)}")
+    for size, axes in zip(shape, rule, strict=False):
+        ways = math.prod(mesh.shape[a] for a in np.atleast_1d(axes)) if axes else 1
+        if size % ways:
+            raise UserError(
+                f"{name} {list(shape)}: a dimension of {size} cannot be split {ways} ways over mesh "
+                f"axes {axes}; change that size or the mesh"
+            )
+
+
+def check_batch(spec: PyTree, mesh: Mesh, accumulate_steps: int) -> None:
+    """Checks that a global batch can be split over the mesh, and into micro-batches.
+
+    Raises:
+      UserError: it cannot.
+    """
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    for name, leaf in named_leaves(spec).items():
+        size = leaf.shape[0]
+        if size % (ways * accumulate_steps):
+            raise UserError(
+                f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x fsdp) x "
+                f"{accumulate_steps} micro-batches (accumulate_steps); change the batch size or the mesh"
+            )
+
+
+def count_parameters(state: PyTree) -> dict[str, int]:
+    """Parameters of each learner in a state (arrays or shapes), by the learner's path."""
+    counts: dict[str, int] = {}
+    for name, leaf in named_leaves(state).items():
+        head, found, _ = f"/{name}".partition("/params/")
+        if found and "/opt_state" not in head and "/ema" not in head:
+            counts[head.strip("/")] = counts.get(head.strip("/"), 0) + math.prod(leaf.shape)
+    return counts
