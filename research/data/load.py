@@ -1,0 +1,85 @@
+"""Finds a data set by name: TFDS builders, the original releases' own files, embedded data."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from research.data import embedded, files, prepared
+from research.data.dataset import Dataset
+from research.training.errors import UserError
+
+
+def load(name: str, split: str, data_dir: str = "") -> Dataset:
+    """Opens one split of a data set.
+
+    Looked for in this order: data that comes with Python and scikit-learn (`embedded.SETS`), the folders
+    of `data_dir` and `$LANDMARKS_DATA` (several are separated as in `$PATH`), the TFDS folder
+    (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`), a download by TFDS. In each folder a prepared TFDS
+    set, `<folder>/<name>/<version>/`, comes before the original release's files (`files.SETS`).
+
+    Args:
+      name: name of the TFDS builder where one exists, `builder/config` where it has several;
+        otherwise the name in `files.SETS` or `embedded.SETS`.
+      split: "train", "validation" or "test" as far as the set has them; "train[:90%]" takes a part.
+      data_dir: `config.data.dir`.
+
+    Returns:
+      Records by index; `.origin` says which data they are.
+
+    Raises:
+      UserError: nothing of this name, no such split, or the files are damaged. Nothing else is ever
+        taken in place of what was asked for.
+    """
+    if name in embedded.SETS:
+        return embedded.read(name, split)
+    folders = list(_folders(data_dir))
+    for folder in folders:
+        if version := prepared.find(folder, name):
+            return prepared.read(version, name, split)
+        if name in files.SETS and (folder / files.SETS[name].folder).is_dir():
+            return files.read(folder, name, split)
+    cache = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+    if version := prepared.find(cache, name):
+        return prepared.read(version, name, split)
+    reason = prepared.download(name, cache)
+    if version := prepared.find(cache, name):
+        return prepared.read(version, name, split)
+    raise UserError(_not_found(name, [*folders, cache], reason))
+
+
+def _folders(data_dir: str) -> Iterator[Path]:
+    for setting, value in (
+        ("config.data.dir", data_dir),
+        ("$LANDMARKS_DATA", os.environ.get("LANDMARKS_DATA", "")),
+    ):
+        for entry in filter(None, value.split(os.pathsep)):
+            folder = Path(entry).expanduser()
+            if not folder.is_dir():
+                raise UserError(f"{setting} names {folder}, which is not a folder; correct it")
+            yield folder
+
+
+def _not_found(name: str, folders: list[Path], reason: str) -> str:
+    places = ", ".join(str(folder) for folder in folders)
+    default = "or run the script's default variant, which needs no download"
+    if name in files.SETS:
+        raw = files.SETS[name]
+        return (
+            f"data set {name!r} not found: no {raw.folder}/ ({', '.join(raw.sizes)}) and no prepared "
+            f"{name}/<version>/ in {places}; get the files from {raw.source} into "
+            f"DIR/{raw.folder}/ and pass --config.data.dir=DIR, {default}"
+        )
+    if reason != prepared.UNKNOWN:
+        return (
+            f"data set {name!r} not found: no prepared {name}/<version>/ in {places}; not downloaded: "
+            f"{reason}. Prepare it once with: {prepared.command(name)} ; then pass "
+            f"--config.data.dir=DIR, {default}"
+        )
+    known = {raw.folder: name for name, raw in files.SETS.items()}
+    known |= {name: name for name in (*files.SETS, *embedded.SETS)}
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(sorted({known[k] for k in close}))}?" if close else default
+    return f"no data set is called {name!r}: TFDS has no such builder, nor is it in {places}; {hint}"

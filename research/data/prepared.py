@@ -1,0 +1,155 @@
+"""Data sets prepared by tensorflow-datasets, read without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from research.data.dataset import Dataset, Record
+from research.training.errors import UserError
+
+UNKNOWN = "TFDS has no such builder"
+CONNECT_SECONDS = 5
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """Newest prepared version of `name` in `folder`, `<folder>/<name>/<version>`."""
+    found = (folder / name).glob("*.*.*/dataset_info.json")
+    versions = [info.parent for info in found if info.parent.name.replace(".", "").isdigit()]
+    return max(versions, key=lambda v: [int(n) for n in v.name.split(".")], default=None)
+
+
+def read(version: Path, name: str, split: str) -> Dataset:
+    """Opens a split of the version folder that `find` returned.
+
+    Raises:
+      UserError: no such split, not in array_record format, or a file is damaged.
+    """
+    with _quiet():
+        import tensorflow_datasets as tfds
+
+        try:
+            builder = tfds.builder_from_directory(version)
+            available = builder.info.splits
+            source = builder.as_data_source(split)
+            records = _Records(source, builder.info.features)
+            records[len(records) - 1]
+        except NotImplementedError as error:
+            raise UserError(
+                f"{version} was not prepared as array_record; prepare it again with {command(name)}"
+            ) from error
+        except Exception as error:  # TFDS and array_record raise many types, RuntimeError among them
+            wanted = split.split("[")[0].split("+")[0]
+            if "available" in locals() and wanted not in available:
+                raise UserError(
+                    f"data set {name!r} at {version} has no split {wanted!r}; it has "
+                    f"{', '.join(available)}"
+                ) from error
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"{version} is damaged or truncated, or has no part {split!r} ({reason}); "
+                "remove the folder and prepare it again"
+            ) from error
+    return Dataset(records, f"TFDS {name} {version.name}, split {split}, at {version}")
+
+
+class _Records(Sequence[Record]):
+    """A TFDS data source with its text as `str`."""
+
+    def __init__(self, source: Any, features: Any):
+        import tensorflow_datasets as tfds
+
+        self._source = source
+        self._text = {k for k, f in features.items() if isinstance(f, tfds.features.Text)}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index):
+        record = self._source[index]
+        return {k: v.decode() if k in self._text else v for k, v in record.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what is said on first access of files that are grouped to save space."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return "created with group size" not in message and "OpenCV" not in message
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
+def command(name: str) -> str:
+    """Shell line that prepares `name` in an environment that can be thrown away afterwards."""
+    return (
+        "python -m venv tfds-venv && tfds-venv/bin/pip install tensorflow tensorflow-datasets "
+        f"importlib_resources && tfds-venv/bin/tfds build {name} --file_format=array_record "
+        "--data_dir=DIR"
+    )
+
+
+def download(name: str, folder: Path) -> str:
+    """Lets TFDS download and prepare `name` into `folder`, where that can work here.
+
+    Returns:
+      Why it was not done; "" if it was.
+    """
+    with _quiet():
+        import tensorflow_datasets as tfds
+
+        try:
+            builder_class = tfds.builder_cls(name.split("/")[0])
+        except tfds.core.registered.DatasetNotFoundError:
+            return UNKNOWN
+        # Most builders need TensorFlow only after the download, so this is asked first.
+        module = inspect.getsource(sys.modules[builder_class.__module__])
+        if "tensorflow" in module.replace("tensorflow_datasets", "") and not _has("tensorflow"):
+            return "its TFDS builder needs tensorflow"
+        if not _has("importlib_resources"):
+            return "TFDS needs importlib_resources for it"
+        builder = tfds.builder(name, data_dir=folder, file_format="array_record")
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            return "its owner wants it downloaded by hand (see its page at tensorflow.org/datasets)"
+        hosts = {urlparse(url).hostname for url in builder.url_infos}
+        if unreachable := sorted(host for host in hosts if host and not _answers(host)):
+            return f"no connection to {unreachable[0]}"
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # whatever a builder's own code raises
+            return f"TFDS failed ({(str(error) or type(error).__name__).splitlines()[0]})"
+    return ""
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _answers(host: str) -> bool:
+    """Whether a connection can be made. Looking up a name may hang for long, hence the thread."""
+    answered = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, 443), timeout=CONNECT_SECONDS).close()
+            answered.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(2 * CONNECT_SECONDS)
+    return answered.is_set()
