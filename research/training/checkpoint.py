@@ -24,18 +24,26 @@ class Checkpoints:
     A checkpoint holds the arrays of a pytree by path name, and a small JSON value.
     """
 
-    def __init__(self, directory: Path, keep: int, best_metric: str, best_mode: str,
-                 transient: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        directory: Path,
+        keep: int,
+        best_metric: str,
+        best_mode: str,
+        transient: tuple[str, ...] = (),
+    ):
         self.transient = [re.compile(pattern) for pattern in transient]
         policies: list[Any] = [managers.LatestN(keep)]
         if best_metric:
-            policies.append(managers.BestN(
-                # Orbax takes the largest as best.
-                get_metric_fn=lambda metrics: metrics[best_metric],
-                reverse=best_mode == "min",
-                n=1,
-                keep_checkpoints_without_metrics=False,
-            ))
+            policies.append(
+                managers.BestN(
+                    # Orbax takes the largest as best.
+                    get_metric_fn=lambda metrics: metrics[best_metric],
+                    reverse=best_mode == "min",
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
         self.best_metric = best_metric
         self.manager = ocp.CheckpointManager(
             directory,
@@ -47,11 +55,15 @@ class Checkpoints:
             item_names=("arrays", "extra"),
         )
 
-    def save(self, step: int, tree: PyTree, extra: dict[str, Any], metrics: dict[str, float]) -> None:
+    def save(
+        self, step: int, tree: PyTree, extra: dict[str, Any], metrics: dict[str, float]
+    ) -> None:
         """Starts to write a checkpoint; returns as soon as `tree` may be donated."""
         arrays = self._arrays(tree)
         extra = extra | {"arrays": {n: [list(a.shape), str(a.dtype)] for n, a in arrays.items()}}
-        best = {self.best_metric: metrics[self.best_metric]} if self.best_metric in metrics else None
+        best = (
+            {self.best_metric: metrics[self.best_metric]} if self.best_metric in metrics else None
+        )
         self.manager.save(
             step,
             metrics=best,
@@ -60,7 +72,9 @@ class Checkpoints:
             ),
         )
 
-    def restore(self, shapes: PyTree, shardings: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
+    def restore(
+        self, shapes: PyTree, shardings: PyTree
+    ) -> tuple[int, PyTree, dict[str, Any]] | None:
         """The newest checkpoint that is whole, or None when there is none.
 
         Transient members come back as None. A damaged checkpoint is named in the log and removed,
@@ -93,8 +107,11 @@ class Checkpoints:
                 raise
             except Exception as error:  # whatever a damaged file makes Orbax raise
                 reason = str(error).strip().splitlines()
-                log.warning("%s is damaged and is not used (%s)", where,
-                            reason[0][:200] if reason else type(error).__name__)
+                log.warning(
+                    "%s is damaged and is not used (%s)",
+                    where,
+                    reason[0][:200] if reason else type(error).__name__,
+                )
                 continue
             for newer in steps[: steps.index(step)]:
                 self.manager.delete(newer)

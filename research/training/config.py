@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 def run_config() -> ConfigDict:
     """Configuration of the loop. Every `configs/<paper>.py` starts from this."""
     config = ConfigDict()
-    config.seed = 0
+    config.seed = 0  # of one run; set from `seeds`
     config.seeds = (0,)  # repeats of every arm
     # Arm -> overrides: `config.arms.plain = {"model.residual": False}`, `config.arms.residual = {}`.
     config.arms = ConfigDict(convert_dict=False)

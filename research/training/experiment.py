@@ -25,10 +25,12 @@ class Source:
         shapes, the largest.
       prefetch: how many batches the loop may ask for before they are used; 0 for a source that
         reads `state`, such as an actor.
+      origin: which data the batches come from, known once it is open; noted in the result.
     """
 
     spec: PyTree
     prefetch: int = 1
+    origin: str = ""
 
     def open(self) -> None:
         """Opens and verifies the data, before anything is compiled or written.

@@ -97,8 +97,9 @@ class Learner:
         many micro-batches, their gradients averaged by `Aux.weight`.
         """
         if self.accumulate == 1:
-            grads, metrics, variables = self._gradient(state.params, state.variables, loss_fn,
-                                                       batch, key)[:3]
+            grads, metrics, variables = self._gradient(
+                state.params, state.variables, loss_fn, batch, key
+            )[:3]
         else:
             grads, metrics, variables = self._accumulated(state, loss_fn, batch, key)
         norm = optax.global_norm(grads)

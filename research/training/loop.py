@@ -38,8 +38,9 @@ def evaluate(experiment: Experiment, state: State, config: ConfigDict) -> dict[s
     """
     last = experiment.last_evaluation
     if not (last and last[0] is state):
-        experiment.last_evaluation[:] = state, _evaluate(
-            experiment, state, config.seed, experiment.num_steps
+        experiment.last_evaluation[:] = (
+            state,
+            _evaluate(experiment, state, config.seed, experiment.num_steps),
         )
     return dict(experiment.last_evaluation[1])
 
@@ -87,11 +88,16 @@ class _Run:
         self.program = check(experiment, config)
         workdir.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(
-            workdir.absolute() / "checkpoints", config.keep_checkpoints, config.best_metric,
-            config.best_mode, tuple(experiment.transient),
+            workdir.absolute() / "checkpoints",
+            config.keep_checkpoints,
+            config.best_metric,
+            config.best_mode,
+            tuple(experiment.transient),
         )
         source = experiment.source
-        self.feed = Feed(source, self.program.batch_sharding, config.steps_per_call) if source else None
+        self.feed = (
+            Feed(source, self.program.batch_sharding, config.steps_per_call) if source else None
+        )
         # Sums and counts of the metrics since the last log line.
         self.sums: dict[str, list[float]] = {}
         self.pending: tuple[int, int, Any] | None = None
@@ -101,7 +107,11 @@ class _Run:
         carry, step = self._start()
         total = self.experiment.num_steps
         self.writers = Writers(
-            self.workdir, step, total, self.experiment.per_step, self.workdir.name
+            self.workdir,
+            step,
+            total,
+            self.experiment.per_step,
+            f"{self.workdir.parent.name}/{self.workdir.name}",
         )
         try:
             with StopSignal() as stop:
@@ -130,11 +140,14 @@ class _Run:
         if self.experiment.transient:
             fresh = self.program.init(self.config.seed)
             carry = jax.tree.map(
-                lambda kept, new: new if kept is None else kept, carry, fresh,
+                lambda kept, new: new if kept is None else kept,
+                carry,
+                fresh,
                 is_leaf=lambda leaf: leaf is None,
             )
-            log.warning("left out of checkpoints and started anew: %s",
-                        ", ".join(self.experiment.transient))
+            log.warning(
+                "left out of checkpoints and started anew: %s", ", ".join(self.experiment.transient)
+            )
         if self.feed:
             assert self.experiment.source is not None
             self.experiment.source.set_state(extra["source"])
@@ -172,11 +185,17 @@ class _Run:
         step += n
         self.writers.advance(step)
         if step % self.config.log_every_steps == 0:
-            self.writers.write(step, {k: s / c if c else math.nan for k, (s, c) in self.sums.items()})
+            self.writers.write(
+                step, {k: s / c if c else math.nan for k, (s, c) in self.sums.items()}
+            )
             self.sums = {}
 
     def _refuse(self, step: int, name: str) -> None:
-        kept = "no checkpoint yet" if self.saved is None else f"last good checkpoint: step {self.saved}"
+        kept = (
+            "no checkpoint yet"
+            if self.saved is None
+            else f"last good checkpoint: step {self.saved}"
+        )
         batch = f"; source at {self.feed.position}" if self.feed else ""
         raise NonFiniteLoss(f"{name} is not finite at step {step} (batch {step}{batch}); {kept}")
 

@@ -98,9 +98,13 @@ class Program:
         """`advance` lowered from shapes alone, one step per call."""
         carry = _with_sharding(self.shapes, self.carry_sharding)
         source = self.experiment.source
-        batch = None if source is None else jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.batch_sharding),
-            source.spec,
+        batch = (
+            None
+            if source is None
+            else jax.tree.map(
+                lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.batch_sharding),
+                source.spec,
+            )
         )
         with jax.set_mesh(self.mesh):
             return self.jit_advance.lower(carry, batch)

@@ -24,8 +24,9 @@ class Writers:
     is not finite is written as null.
     """
 
-    def __init__(self, workdir: Path, start: int, num_steps: int, per_step: Mapping[str, int],
-                 label: str):
+    def __init__(
+        self, workdir: Path, start: int, num_steps: int, per_step: Mapping[str, int], label: str
+    ):
         self.per_step = per_step
         self.num_steps = num_steps
         self.active = jax.process_index() == 0
@@ -42,9 +43,13 @@ class Writers:
         self.tty = sys.stderr.isatty()
         if self.tty:
             self.progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-                TextColumn("{task.fields[shown]}"), console=Console(stderr=True),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[shown]}"),
+                console=Console(stderr=True),
             )
             self.progress.start()
             self.task = self.progress.add_task(

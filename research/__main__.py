@@ -1,0 +1,101 @@
+"""`python -m research papers` and `python -m research report RUNS...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from research.config import load_module
+from research.results import RESULT
+from research.training import UserError
+from research.viz import report
+
+ROOT = Path(__file__).resolve().parents[1]
+USAGE = """usage: python -m research papers          every paper, its claim, variants, measured result
+       python -m research report RUNS...  report.html and report.md of finished runs"""
+
+
+def scripts() -> dict[str, ModuleType]:
+    """The modules of all scripts by name."""
+    return {path.stem: load_module(path) for path in sorted((ROOT / "experiments").glob("*.py"))}
+
+
+def recorded() -> dict[str, list[dict[str, Any]]]:
+    """The results recorded in the repository by paper, the default variant first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((ROOT / "results").glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(result["paper"], []).append(result)
+    return {paper: sorted(runs, key=lambda run: run["variant"]) for paper, runs in found.items()}
+
+
+def papers() -> None:
+    """Prints the table of papers."""
+    table = Table(show_lines=True)
+    for column in ("script", "paper", "claim", "variants", "measured"):
+        table.add_column(column, overflow="fold")
+    results = recorded()
+    for name, module in scripts().items():
+        paper = module.PAPER
+        variants = list(load_module(ROOT / "configs" / f"{name}.py").VARIANTS)
+        shown = ", ".join(variants[:8]) + (f", ... ({len(variants)})" if len(variants) > 8 else "")
+        measured = "\n".join(
+            f"[{run['variant'] or 'default'}] {claim['ours']}: "
+            f"{ {True: 'holds', False: 'DOES NOT HOLD', None: 'not checked'}[claim['holds']] }"
+            for run in results.get(name, [])
+            for claim in run["claims"]
+        )
+        cite = f"{paper.title} ({paper.authors}, {paper.year}){', arXiv:' * bool(paper.arxiv)}{paper.arxiv}"
+        table.add_row(name, cite, paper.claim, shown, measured or "not measured yet")
+    Console().print(table, markup=False)
+
+
+def write_report(folders: Sequence[str]) -> None:
+    """Writes `report.html` and `report.md` of finished runs.
+
+    Raises:
+      UserError: a folder holds no finished run.
+    """
+    runs = []
+    modules = scripts()
+    for folder in map(Path, folders):
+        path = folder / RESULT
+        if not path.is_file():
+            raise UserError(f"no finished run in {folder} ({RESULT} is not there)")
+        result = json.loads(path.read_text(encoding="utf-8"))
+        module = modules.get(result["paper"])
+        runs.append((folder, result, module.PAPER.title if module else result["paper"]))
+    Path("report.html").write_text(report.html_page(runs), encoding="utf-8")
+    table = report.markdown_table([result for _, result, _ in runs])
+    Path("report.md").write_text(table, encoding="utf-8")
+    print(table)
+    print("wrote report.html and report.md", file=sys.stderr)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a subcommand; returns the exit code."""
+    try:
+        match list(argv):
+            case ["papers"]:
+                papers()
+            case ["report", *folders] if folders:
+                write_report(folders)
+            case ["-h" | "--help"]:
+                print(USAGE)
+            case _:
+                raise UserError(f"unknown command {' '.join(argv)!r}\n{USAGE}" if argv else USAGE)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""The entry point of every script: flags, workdir, arms and seeds, claims, exit code.
+
+Exit codes: 0 every checked claim holds (or the run was stopped and can be resumed), 1 a checked
+claim does not hold, 2 bad input, 3 the loss became NaN or infinite.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from research import config as configs
+from research import training
+from research.paper import Claim
+from research.results import Results, print_claims
+from research.training import hosts, loop
+
+log = logging.getLogger("landmarks")
+
+
+def run() -> None:
+    """Runs the script this is called from, and exits."""
+    sys.exit(main(sys.modules["__main__"], sys.argv[1:]))
+
+
+def main(module: ModuleType, argv: Sequence[str]) -> int:
+    """Runs a script's module with a command line; returns the exit code."""
+    _quiet()
+    try:
+        return _main(module, argv)
+    except training.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except loop.NonFiniteLoss as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    except loop.Stopped as stopped:
+        script = shlex.join([Path(sys.executable).name, str(module.__file__), *argv])
+        print(f"{stopped}; resume with: {script}", file=sys.stderr)
+        return 0
+
+
+def _main(module: ModuleType, argv: Sequence[str]) -> int:
+    script = Path(str(module.__file__)).resolve()
+    flags = configs.parse(argv, script)
+    if flags.dry_run is not None:
+        return _dry_run(module, flags)
+    hosts.initialize()
+    _compilation_cache()
+
+    workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
+    arms = configs.arms_of(flags.config)
+    chosen = [flags.arm] if flags.arm else list(arms)
+    settings = {
+        (arm, seed): configs.with_overrides(flags.config, {**arms[arm], "seed": seed})
+        for arm in chosen
+        for seed in flags.config.seeds
+    }
+    results = Results(workdir, script.stem, flags.config, flags.variant)
+    results.check()
+    origin = ""
+    for arm in chosen:
+        setting = settings[arm, flags.config.seeds[0]]
+        experiment = module.build(setting)
+        loop.check(experiment, setting)
+        if experiment.source is not None:
+            origin = experiment.source.origin
+
+    results.create()
+    for (arm, seed), setting in settings.items():
+        if results.has(arm, seed):
+            continue
+        started = time.monotonic()
+        numbers = module.main(setting, results.folder(arm, seed))
+        results.add(arm, seed, numbers, time.monotonic() - started)
+    return _finish(module, flags.config, results, arms, origin)
+
+
+def _finish(
+    module: ModuleType, config: ConfigDict, results: Results, arms: dict[str, Any], origin: str
+) -> int:
+    """Claims, figures and `result.json` of all arms that are there."""
+    numbers = results.read(arms, config.seeds)
+    missing = [arm for arm in arms if arm not in numbers]
+    claims: list[Claim] = []
+    if missing:
+        print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
+    else:
+        claims = module.claims(
+            {
+                arm: {
+                    m: np.array([run[m] for run in seeds.values()])
+                    for m in next(iter(seeds.values()))
+                }
+                for arm, seeds in numbers.items()
+            }
+        )
+    if jax.process_index() != 0:
+        return 0
+    results.write(claims, config.check_claims, origin, _device(), _versions())
+    results.draw(module.PAPER)
+    print_claims(module.PAPER, claims, config.check_claims)
+    print(f"results in {results.workdir}", file=sys.stderr)
+    return int(config.check_claims and not all(claim.holds for claim in claims))
+
+
+def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
+    from research.training.dry_run import dry_run
+
+    arms = configs.arms_of(flags.config)
+    arm = flags.arm or next(reversed(arms))
+    setting = configs.with_overrides(flags.config, arms[arm])
+    published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
+    assert flags.dry_run is not None
+    return 0 if dry_run(module.build(setting), setting, flags.dry_run, published) else 1
+
+
+def _run_name(script: str, flags: configs.Flags) -> str:
+    """Folder of a run: its script, variant and overrides, so that different runs never meet."""
+    parts = [script, flags.variant] if flags.variant else [script]
+    parts += [f"{key}={value}" for key, value in sorted(flags.overrides.items())]
+    return re.sub(r"[^\w.,=+-]+", "_", "-".join(parts))[:200]
+
+
+def _quiet() -> None:
+    """Our own log to the terminal; of the libraries', warnings alone."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def _compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second start is fast."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(root / "landmarks" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    cores = f", {os.cpu_count()} cores" if device.platform == "cpu" else ""
+    return f"{jax.device_count()} x {device.device_kind} ({platform.machine()}{cores})"
+
+
+def _versions() -> dict[str, str]:
+    packages = ("landmarks", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a source tree
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,239 @@
+"""Command-line flags and configuration files. Whatever is wrong with them is one line."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from research.training import UserError
+
+USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE ...]
+       [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]
+
+  --config FILE[:VARIANT]  configuration, default {file}; variants: {variants}
+  --config.KEY=VALUE       overrides one value, e.g. --config.seeds=1,2 or --config.mesh.fsdp=8
+  --workdir FOLDER         where checkpoints, metrics and results go, default {workdir};
+                           the same command again resumes what was interrupted there
+  --arm NAME               runs one of the compared arms alone: {arms}
+  --dry_run TOPOLOGY       compiles the train step for a TPU slice such as v5e:4x8, and reports
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Parsed command line.
+
+    Attributes:
+      config: the configuration, overrides applied, locked.
+      path: its file.
+      variant: its variant, "" for the default.
+      overrides: the overrides as given.
+      workdir: None when not given.
+      arm: None for all.
+      dry_run: topology, or None.
+    """
+
+    config: ConfigDict
+    path: Path
+    variant: str
+    overrides: Mapping[str, str]
+    workdir: Path | None
+    arm: str | None
+    dry_run: str | None
+
+
+def load_module(path: Path) -> ModuleType:
+    """Imports a Python file by path."""
+    spec = importlib.util.spec_from_file_location(
+        f"_landmarks_{path.parent.name}_{path.stem}", path
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_config(path: Path, variant: str = "") -> ConfigDict:
+    """The configuration `get_config(variant)` of a file.
+
+    Raises:
+      UserError: no such file or variant.
+    """
+    if not path.is_file():
+        raise UserError(f"no configuration file {path}; --config takes FILE or FILE:VARIANT")
+    module = load_module(path)
+    if variant and variant not in module.VARIANTS:
+        raise UserError(
+            f"{path} has no variant {variant!r}{_near(variant, module.VARIANTS)}; "
+            f"variants: {_few(module.VARIANTS)}"
+        )
+    return module.get_config(variant)
+
+
+def parse(argv: Sequence[str], script: Path) -> Flags:
+    """Parses the command line of a script.
+
+    Raises:
+      UserError: an unknown flag, file, variant, key, or a value of another type.
+      SystemExit: after `--help`.
+    """
+    default = script.parent.parent / "configs" / f"{script.stem}.py"
+    if "--help" in argv or "-h" in argv:
+        print(_usage(script, default))
+        raise SystemExit(0)
+    given: dict[str, str] = {}
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        known = ("--config", "--workdir", "--arm", "--dry_run")
+        if name not in known and not name.startswith("--config."):
+            raise UserError(f"unknown flag {word!r}{_near(name, known)}; --help lists them")
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise UserError(f"flag {name} needs a value")
+            value = words.pop(0)
+        if name in given:
+            raise UserError(f"flag {name} is given twice")
+        given[name] = value
+
+    file, _, variant = given.pop("--config", str(default)).partition(":")
+    config = load_config(Path(file), variant)
+    flags = {name: given.pop(name, None) for name in ("--workdir", "--arm", "--dry_run")}
+    overrides = {name.removeprefix("--config."): value for name, value in given.items()}
+    if "seed" in overrides:
+        raise UserError(
+            "--config.seed is set for each repeat; choose repeats with --config.seeds=1,2"
+        )
+    for key, text in overrides.items():
+        override(config, key, text)
+    config.lock()
+    arms = arms_of(config)
+    if flags["--arm"] is not None and flags["--arm"] not in arms:
+        raise UserError(
+            f"no arm {flags['--arm']!r}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"
+        )
+    return Flags(
+        config,
+        Path(file),
+        variant,
+        overrides,
+        Path(flags["--workdir"]) if flags["--workdir"] else None,
+        flags["--arm"],
+        flags["--dry_run"],
+    )
+
+
+def arms_of(config: ConfigDict) -> dict[str, dict[str, Any]]:
+    """The compared settings as overrides; one called "main" where nothing is compared."""
+    return {name: dict(config.arms[name]) for name in config.arms} or {"main": {}}
+
+
+def with_overrides(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
+    """A copy of a configuration with some values replaced; keys are dotted.
+
+    Raises:
+      UserError: an unknown key, or a value of another type.
+    """
+    copy = config.copy_and_resolve_references()
+    for key, value in overrides.items():
+        _set(copy, key, value)
+    return copy
+
+
+def override(config: ConfigDict, key: str, text: str) -> None:
+    """Sets a dotted key from the text of a flag, which must read as the type the key has.
+
+    Raises:
+      UserError: an unknown key, or a text that does not read as that type.
+    """
+    old = _get(config, key)
+    if isinstance(old, ConfigDict):
+        raise UserError(
+            f"--config.{key} is a group; set one of {_few([f'{key}.{k}' for k in old])}"
+        )
+    _set(config, key, _read(key, old, text))
+
+
+def _read(key: str, old: Any, text: str) -> Any:
+    if isinstance(old, str):
+        return text
+    if isinstance(old, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UserError(f"--config.{key}={text}: takes true or false")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(old, (tuple, list)):
+        value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        kinds = {type(x) for x in old}
+        if len(kinds) == 1 and any(type(x) not in kinds for x in value):
+            raise UserError(f"--config.{key}={text}: takes values like {old!r}")
+        return value
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(old):
+        raise UserError(f"--config.{key}={text}: takes a {type(old).__name__}, like {old!r}")
+    return value
+
+
+def _get(config: ConfigDict, key: str) -> Any:
+    node: Any = config
+    for i, part in enumerate(key.split(".")):
+        if not isinstance(node, ConfigDict) or part not in node:
+            group = ".".join(key.split(".")[:i])
+            names = (
+                [f"{group}.{k}" if group else k for k in node]
+                if isinstance(node, ConfigDict)
+                else []
+            )
+            raise UserError(f"no configuration key {key!r}{_near(key, names)}; keys: {_few(names)}")
+        node = node[part]
+    return node
+
+
+def _set(config: ConfigDict, key: str, value: Any) -> None:
+    old = _get(config, key)
+    *groups, last = key.split(".")
+    node: Any = config
+    for group in groups:
+        node = node[group]
+    try:
+        node[last] = value
+    except TypeError:
+        raise UserError(
+            f"{key}: takes a {type(old).__name__}, like {old!r}; got {value!r}"
+        ) from None
+
+
+def _near(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _few(names: Any, most: int = 12) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def _usage(script: Path, default: Path) -> str:
+    module = load_module(default)
+    return USAGE.format(
+        script=f"experiments/{script.name}",
+        file=f"configs/{default.name}",
+        variants=_few(module.VARIANTS),
+        workdir=f"runs/{script.stem}[-VARIANT]",
+        arms=_few(arms_of(module.get_config())),
+    )

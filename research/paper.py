@@ -1,0 +1,46 @@
+"""What a script says of its paper: `Paper`, `Claim`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """A paper and what its script reproduces.
+
+    Attributes:
+      title, authors, year, arxiv: as published; `arxiv` is "" for a paper that is not there.
+      claim: the paper's central claim in one sentence, as the script checks it.
+      parameters: published (or exactly derived) parameter counts by name of the network; a mapping
+        from learner to count where there are several, such as a generator and a discriminator.
+      curves: metrics drawn as learning curves over the arms, such as "eval/return".
+      x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+    """
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str
+    claim: str
+    parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    curves: tuple[str, ...] = ()
+    x: str = "step"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One row of the claims table.
+
+    Attributes:
+      claim: what is compared, in words.
+      paper: what the paper reports.
+      ours: what was measured, with its spread over seeds.
+      holds: whether the measured numbers meet the margin stated in the script.
+    """
+
+    claim: str
+    paper: str
+    ours: str
+    holds: bool

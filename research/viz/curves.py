@@ -1,0 +1,52 @@
+"""Learning curves over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+Curve = tuple[Sequence[float], Sequence[float]]  # x, y
+
+
+def draw_curves(
+    path: Path, arms: Mapping[str, Sequence[Curve]], title: str, x: str, y: str
+) -> None:
+    """Draws one line for each arm: the median over seeds, with a band.
+
+    The band is the interquartile range for four seeds and more, the whole range below.
+
+    Args:
+      path: PNG to write.
+      arms: curves of each arm, one a seed; seeds of one arm share their x where they overlap.
+      title, x, y: labels.
+    """
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for arm, curves in arms.items():
+        xs, low, middle, high = band(curves)
+        label = f"{arm} ({len(curves)} seed{'s' if len(curves) > 1 else ''})"
+        marker = "o" if len(xs) == 1 else None
+        (line,) = axes.plot(xs, middle, label=label, marker=marker, linewidth=1.8)
+        if len(curves) > 1:
+            axes.fill_between(xs, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def band(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """x, lower edge, median and upper edge over curves, at the x that all of them have."""
+    shared = sorted(set.intersection(*(set(xs) for xs, _ in curves)))
+    values = np.array([[dict(zip(*curve, strict=True))[v] for v in shared] for curve in curves])
+    edges = (25, 75) if len(curves) >= 4 else (0, 100)
+    low, high = np.percentile(values, edges, axis=0)
+    return np.array(shared), low, np.median(values, axis=0), high

@@ -1,0 +1,133 @@
+"""A self-contained HTML page, and the Markdown table, of finished runs."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 3rem } h3 { font-size: 1rem }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .9rem }
+th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem; text-align: left; vertical-align: top }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap }
+.yes { color: #2a8a3e } .NO { color: #c62f2f; font-weight: 600 } .meta { opacity: .7; font-size: .85rem }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; max-width: 100% }
+figcaption { font-size: .8rem; opacity: .7 } img { max-width: 100%; background: #fff; border-radius: 4px }
+nav a { margin-right: 1rem }
+"""
+
+
+def html_page(runs: Sequence[tuple[Path, Mapping[str, Any], str]]) -> str:
+    """One HTML page, pictures inside, that needs no other file.
+
+    Args:
+      runs: folder, content of `result.json` and paper's title of each run.
+    """
+    body = [f"<nav>{''.join(_link(folder, title) for folder, _, title in runs)}</nav>"]
+    body += [_section(folder, result, title) for folder, result, title in runs]
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Landmarks: results</title><style>{STYLE}</style>\n"
+        f"<h1>Landmarks: results</h1>\n{''.join(body)}</html>\n"
+    )
+
+
+def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A row per claim: paper's number, ours, wall time, hardware, command."""
+    lines = [
+        "| paper | claim | paper's number | ours | holds | seeds | minutes | hardware | command |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        seeds = max((len(runs) for runs in result["arms"].values()), default=0)
+        for claim in result["claims"]:
+            cells = [
+                result["paper"],
+                claim["claim"],
+                claim["paper"],
+                claim["ours"],
+                _verdict(claim["holds"]),
+                str(seeds),
+                f"{result['seconds'] / 60:.1f}",
+                result["device"],
+                f"`{command(result)}`",
+            ]
+            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def command(result: Mapping[str, Any]) -> str:
+    """The command that makes a result."""
+    variant = f":{result['variant']}" if result["variant"] else ""
+    return f"python experiments/{result['paper']}.py --config configs/{result['paper']}.py{variant}"
+
+
+def _verdict(holds: bool | None) -> str:
+    return "not checked" if holds is None else "yes" if holds else "NO"
+
+
+def _anchor(folder: Path) -> str:
+    return html.escape(folder.name, quote=True)
+
+
+def _link(folder: Path, title: str) -> str:
+    return f'<a href="#{_anchor(folder)}">{html.escape(title)}</a>'
+
+
+def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
+    claims = "".join(
+        f"<tr><td>{html.escape(c['claim'])}<td>{html.escape(c['paper'])}<td>{html.escape(c['ours'])}"
+        f'<td class="{_verdict(c["holds"])}">{_verdict(c["holds"])}</tr>'
+        for c in result["claims"]
+    )
+    data = f"data: {html.escape(result['data'])} · " if result["data"] else ""
+    return (
+        f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
+        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{data}'
+        f"{result['seconds'] / 60:.1f} minutes on {html.escape(result['device'])} · "
+        f"jax {html.escape(result['versions']['jax'])}</p>"
+        f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
+        f"{_numbers(result['arms'])}{_figures(folder)}"
+    )
+
+
+def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Final numbers: mean over seeds and range."""
+    metrics = list(dict.fromkeys(m for runs in arms.values() for run in runs.values() for m in run))
+    head = "".join(f"<th>{html.escape(arm)} ({len(runs)})" for arm, runs in arms.items())
+    rows = ""
+    for metric in metrics:
+        cells = ""
+        for runs in arms.values():
+            values = np.array([run[metric] for run in runs.values() if metric in run])
+            text = f"{values.mean():.4g}" if values.size else ""
+            if values.size > 1:
+                text += f" [{values.min():.4g}, {values.max():.4g}]"
+            cells += f'<td class="number">{text}'
+        rows += f"<tr><td>{html.escape(metric)}{cells}</tr>"
+    return f"<table><tr><th>final number{head}</tr>{rows}</table>"
+
+
+def _figures(folder: Path) -> str:
+    """Pictures of the run itself, and those of the first seed of every arm."""
+    paths = sorted(folder.glob("*.png"))
+    for arm in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for seed in sorted(p for p in arm.iterdir() if p.is_dir())[:1]:
+            paths += sorted(seed.glob("*.png"))
+    figures = ""
+    for path in paths:
+        code = base64.b64encode(path.read_bytes()).decode()
+        name = html.escape(str(path.relative_to(folder)))
+        figures += (
+            f'<figure><img alt="{name}" src="data:image/png;base64,{code}">'
+            f"<figcaption>{name}</figcaption></figure>"
+        )
+    return f'<div class="figures">{figures}</div>' if figures else ""
