@@ -18,7 +18,7 @@ from research.training import UserError
 from research.viz import report
 
 ROOT = Path(__file__).resolve().parents[1]
-USAGE = """usage: python -m research papers          every paper, its claim, variants, measured result
+USAGE = """usage: python -m research papers          every paper: claim, variants, measured result
        python -m research report RUNS...  report.html and report.md of finished runs"""
 
 
@@ -52,7 +52,8 @@ def papers() -> None:
             for run in results.get(name, [])
             for claim in run["claims"]
         )
-        cite = f"{paper.title} ({paper.authors}, {paper.year}){', arXiv:' * bool(paper.arxiv)}{paper.arxiv}"
+        cite = f"{paper.title} ({paper.authors}, {paper.year})"
+        cite += f", arXiv:{paper.arxiv}" if paper.arxiv else ""
         table.add_row(name, cite, paper.claim, shown, measured or "not measured yet")
     Console().print(table, markup=False)
 

@@ -29,6 +29,7 @@ from research import training
 from research.paper import Claim
 from research.results import Results, print_claims
 from research.training import hosts, loop
+from research.training.meter import NonFiniteLoss
 
 log = logging.getLogger("landmarks")
 
@@ -46,7 +47,7 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
     except training.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except loop.NonFiniteLoss as error:
+    except NonFiniteLoss as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
     except loop.Stopped as stopped:

@@ -69,7 +69,7 @@ class Results:
             self.workdir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"workdir {self.workdir} cannot be made ({error.strerror}); choose another --workdir"
+                f"workdir {self.workdir} cannot be made ({error.strerror}); take another --workdir"
             ) from error
         if jax.process_index() == 0:
             _write(

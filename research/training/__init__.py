@@ -2,9 +2,10 @@
 
 from research.training.config import run_config
 from research.training.errors import UserError
+from research.training.evaluation import evaluate
 from research.training.experiment import Experiment, Source
 from research.training.learner import Aux, Learner, LearnerState
-from research.training.loop import evaluate, run
+from research.training.loop import run
 
 __all__ = [
     "Aux",

@@ -147,7 +147,8 @@ class Checkpoints:
             return
         differing = [n for n in sorted(mine.keys() | saved.keys()) if mine.get(n) != saved.get(n)]
         shown = "; ".join(
-            f"{name.replace('.', '/')}: saved {_show(saved.get(name))}, this run {_show(mine.get(name))}"
+            f"{name.replace('.', '/')}: saved {_show(saved.get(name))}, "
+            f"this run {_show(mine.get(name))}"
             for name in differing[:3]
         )
         raise UserError(

@@ -63,8 +63,8 @@ class Experiment:
         "loss" stops the run when it is not finite, any other may be NaN for «nothing to report».
       num_steps: length of the whole run.
       source: batches made on the host; None when the data is made inside `step`.
-      evals: `{name: (state, key) -> {metric: number}}` on the host, free to jit what they like. In a
-        run of several processes each of them computes the same.
+      evals: `{name: (state, key) -> {metric: number}}` on the host, free to jit what they like. In
+        a run of several processes each of them computes the same.
       rules: `(regex, PartitionSpec)` pairs; the first whose regex is found in an array's path says
         how it is split over the mesh. What no rule names is replicated.
       per_step: units consumed by one step, e.g. `{"frames": 256}`, for rates and curve axes.

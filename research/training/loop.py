@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from research.training import sharding
 from research.training.checkpoint import Checkpoints
+from research.training.evaluation import evaluate_at
 from research.training.experiment import Experiment, State
 from research.training.feed import Feed
-from research.training.program import Carry, Program, eval_key
+from research.training.meter import Meter, NonFiniteLoss
+from research.training.profile import Profile
+from research.training.program import Carry, Program
+from research.training.sharding import check_batch, make_mesh
 from research.training.signals import StopSignal
 from research.training.writers import Writers
 
 log = logging.getLogger("landmarks")
 
 
-class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite; the message names step, batch and last good checkpoint."""
-
-
 class Stopped(Exception):
     """The run was told to stop; its state is saved and the same command resumes it."""
-
-
-def evaluate(experiment: Experiment, state: State, config: ConfigDict) -> dict[str, float]:
-    """Numbers of all evaluations of a finished run, as `{"name/metric": number}`.
-
-    The key depends on the seed alone, so the same state gives the same numbers. Free for the state
-    that `run` has just returned: it has these numbers already.
-    """
-    last = experiment.last_evaluation
-    if not (last and last[0] is state):
-        experiment.last_evaluation[:] = (
-            state,
-            _evaluate(experiment, state, config.seed, experiment.num_steps),
-        )
-    return dict(experiment.last_evaluation[1])
 
 
 def run(experiment: Experiment, config: ConfigDict, workdir: Path | str) -> State:
@@ -66,20 +48,11 @@ def run(experiment: Experiment, config: ConfigDict, workdir: Path | str) -> Stat
 
 def check(experiment: Experiment, config: ConfigDict) -> Program:
     """Everything that can be refused before compilation: mesh, batch, rules, data."""
-    mesh = sharding.make_mesh(config.mesh)
+    mesh = make_mesh(config.mesh)
     if experiment.source is not None:
-        sharding.check_batch(experiment.source.spec, mesh, config.accumulate_steps)
+        check_batch(experiment.source.spec, mesh, config.accumulate_steps)
         experiment.source.open()
     return Program(experiment, mesh, config.steps_per_call)
-
-
-def _evaluate(experiment: Experiment, state: State, seed: int, step: int) -> dict[str, float]:
-    key = eval_key(seed, step)
-    numbers = {}
-    for i, (name, function) in enumerate(experiment.evals.items()):
-        for metric, value in function(state, jax.random.fold_in(key, i)).items():
-            numbers[f"{name}/{metric}"] = float(value)
-    return numbers
 
 
 class _Run:
@@ -94,25 +67,19 @@ class _Run:
             config.best_mode,
             tuple(experiment.transient),
         )
-        source = experiment.source
-        self.feed = (
-            Feed(source, self.program.batch_sharding, config.steps_per_call) if source else None
-        )
-        # Sums and counts of the metrics since the last log line.
-        self.sums: dict[str, list[float]] = {}
+        self.feed: Feed | None = None
+        if experiment.source is not None:
+            sharding = self.program.batch_sharding
+            self.feed = Feed(experiment.source, sharding, config.steps_per_call)
+        self.profile = Profile(workdir / "profile", config.profile_at_step)
+        self.meter = Meter()
         self.pending: tuple[int, int, Any] | None = None
         self.saved: int | None = None
 
     def go(self) -> State:
         carry, step = self._start()
         total = self.experiment.num_steps
-        self.writers = Writers(
-            self.workdir,
-            step,
-            total,
-            self.experiment.per_step,
-            f"{self.workdir.parent.name}/{self.workdir.name}",
-        )
+        self.writers = Writers(self.workdir, step, total, self.experiment.per_step)
         try:
             with StopSignal() as stop:
                 while step < total:
@@ -124,6 +91,7 @@ class _Run:
                     self._consume()
                     self.pending = step - n, n, metrics
                     self._boundary(step, carry)
+                    self.profile.after(step)
                     if step < total and stop.requested(step):
                         self._save(step, carry, {})
                         raise Stopped(f"stopped at step {step}")
@@ -135,6 +103,8 @@ class _Run:
     def _start(self) -> tuple[Carry, int]:
         restored = self.checkpoints.restore(self.program.shapes, self.program.carry_sharding)
         if restored is None:
+            if self.experiment.transient:
+                log.info("left out of checkpoints: %s", ", ".join(self.experiment.transient))
             return self.program.init(self.config.seed), 0
         step, carry, extra = restored
         if self.experiment.transient:
@@ -152,7 +122,7 @@ class _Run:
             assert self.experiment.source is not None
             self.experiment.source.set_state(extra["source"])
             self.feed.position = extra["source"]
-        self.sums = extra["sums"]
+        self.meter.sums = extra["sums"]
         self.saved = step
         log.info("resuming from step %d", step)
         return carry, step
@@ -175,29 +145,15 @@ class _Run:
             return
         step, n, metrics = self.pending
         self.pending = None
-        values = {name: np.asarray(v)[:n] for name, v in jax.device_get(metrics).items()}
-        for name, v in values.items():
-            if "loss" in name and not np.isfinite(v).all():
-                self._refuse(step + int(np.argmin(np.isfinite(v))), name)
-            total, count = self.sums.setdefault(name, [0.0, 0])
-            good = v[np.isfinite(v)]
-            self.sums[name] = [total + float(good.sum(dtype=np.float64)), count + good.size]
+        try:
+            self.meter.add(step, n, metrics)
+        except NonFiniteLoss as error:
+            kept = "none yet" if self.saved is None else f"step {self.saved}"
+            raise NonFiniteLoss(f"{error}; last good checkpoint: {kept}") from None
         step += n
         self.writers.advance(step)
         if step % self.config.log_every_steps == 0:
-            self.writers.write(
-                step, {k: s / c if c else math.nan for k, (s, c) in self.sums.items()}
-            )
-            self.sums = {}
-
-    def _refuse(self, step: int, name: str) -> None:
-        kept = (
-            "no checkpoint yet"
-            if self.saved is None
-            else f"last good checkpoint: step {self.saved}"
-        )
-        batch = f"; source at {self.feed.position}" if self.feed else ""
-        raise NonFiniteLoss(f"{name} is not finite at step {step} (batch {step}{batch}); {kept}")
+            self.writers.write(step, self.meter.means())
 
     def _boundary(self, step: int, carry: Carry) -> None:
         config = self.config
@@ -211,7 +167,7 @@ class _Run:
         self._consume()
         numbers: dict[str, float] = {}
         if evaluates:
-            numbers = _evaluate(self.experiment, carry.state, config.seed, step)
+            numbers = evaluate_at(self.experiment, carry.state, config.seed, step)
             self.writers.write(step, numbers)
         if last:
             self.experiment.last_evaluation[:] = carry.state, numbers
@@ -219,7 +175,9 @@ class _Run:
             self._save(step, carry, numbers)
 
     def _save(self, step: int, carry: Carry, numbers: dict[str, float]) -> None:
+        if step == self.saved:
+            return
         self._consume()
-        extra = {"source": self.feed.position if self.feed else None, "sums": self.sums}
+        extra = {"source": self.feed.position if self.feed else None, "sums": self.meter.sums}
         self.checkpoints.save(step, carry, extra, numbers)
         self.saved = step

@@ -52,9 +52,10 @@ class Program:
         self.steps_per_call = steps_per_call
         self.shapes = jax.eval_shape(self._init, jax.ShapeDtypeStruct((), jnp.uint32))
         replicated = NamedSharding(mesh, PartitionSpec())
+        layout: Any = replicated
         self.carry_sharding = Carry(
-            replicated,
-            replicated,
+            layout,
+            layout,
             sharding.state_sharding(self.shapes.state, experiment.rules, mesh),
         )
         spec = sharding.BATCH if steps_per_call == 1 else PartitionSpec(None, *sharding.BATCH)

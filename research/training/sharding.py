@@ -83,8 +83,8 @@ def _check_divides(name: str, shape: tuple[int, ...], rule: PartitionSpec, mesh:
         ways = math.prod(mesh.shape[a] for a in np.atleast_1d(axes)) if axes else 1
         if size % ways:
             raise UserError(
-                f"{name} {list(shape)}: a dimension of {size} cannot be split {ways} ways over mesh "
-                f"axes {axes}; change that size or the mesh"
+                f"{name} {list(shape)}: a dimension of {size} cannot be split {ways} ways over "
+                f"mesh axes {axes}; change that size or the mesh"
             )
 
 
@@ -100,7 +100,8 @@ def check_batch(spec: PyTree, mesh: Mesh, accumulate_steps: int) -> None:
         if size % (ways * accumulate_steps):
             raise UserError(
                 f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x fsdp) x "
-                f"{accumulate_steps} micro-batches (accumulate_steps); change the batch size or the mesh"
+                f"{accumulate_steps} micro-batches (accumulate_steps); "
+                "change the batch size or the mesh"
             )
 
 

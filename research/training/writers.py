@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -20,19 +21,23 @@ METRICS = "metrics.jsonl"
 class Writers:
     """Progress and metrics of one run. Only process 0 writes.
 
-    Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`; a number that
-    is not finite is written as null.
+    Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`; a number
+    that is not finite is written as null.
     """
 
     def __init__(
-        self, workdir: Path, start: int, num_steps: int, per_step: Mapping[str, int], label: str
+        self,
+        workdir: Path,
+        start: int,
+        num_steps: int,
+        per_step: Mapping[str, int],
     ):
         self.per_step = per_step
         self.num_steps = num_steps
         self.active = jax.process_index() == 0
         if not self.active:
             return
-        self.label = label
+        self.label = f"{workdir.parent.name}/{workdir.name}"
         self.path = workdir / METRICS
         keep_until(self.path, start)
         self.file = self.path.open("a", encoding="utf-8")
@@ -53,7 +58,7 @@ class Writers:
             )
             self.progress.start()
             self.task = self.progress.add_task(
-                label, total=num_steps, completed=start, rate="compiling", shown=""
+                self.label, total=num_steps, completed=start, rate="compiling", shown=""
             )
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -95,7 +100,7 @@ class Writers:
             rate = " ".join(f"{per_second * n:,.4g} {unit}/s" for unit, n in units.items())
             self.mark = (now, step)
         if self.tty:
-            fields = {"shown": shown, **({"rate": rate} if rate else {})}
+            fields: dict[str, Any] = {"shown": shown, **({"rate": rate} if rate else {})}
             self.progress.update(self.task, completed=step, **fields)
             return
         done = (step - self.first_step) / max(self.num_steps - self.first_step, 1)

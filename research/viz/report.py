@@ -15,11 +15,14 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 3rem } h3 { font-size: 1rem }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .9rem }
-th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem; text-align: left; vertical-align: top }
+th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem; text-align: left }
+td { vertical-align: top }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap }
-.yes { color: #2a8a3e } .NO { color: #c62f2f; font-weight: 600 } .meta { opacity: .7; font-size: .85rem }
+.yes { color: #2a8a3e } .NO { color: #c62f2f; font-weight: 600 }
+.meta { opacity: .7; font-size: .85rem }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; max-width: 100% }
-figcaption { font-size: .8rem; opacity: .7 } img { max-width: 100%; background: #fff; border-radius: 4px }
+figcaption { font-size: .8rem; opacity: .7 }
+img { max-width: 100%; background: #fff; border-radius: 4px }
 nav a { margin-right: 1rem }
 """
 
