@@ -19,7 +19,7 @@ def evaluate(experiment: Experiment, state: State, config: ConfigDict) -> dict[s
     if not (last and last[0] is state):
         experiment.last_evaluation[:] = (
             state,
-            _evaluate(experiment, state, config.seed, experiment.num_steps),
+            evaluate_at(experiment, state, config.seed, experiment.num_steps),
         )
     return dict(experiment.last_evaluation[1])
 
