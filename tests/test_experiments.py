@@ -1,0 +1,315 @@
+"""What holds for every script, tested through its `:smoke` variant."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from research import app, config, training
+from research.training import sharding
+from research.training.learner import Learner
+from research.training.program import Program
+from research.training.writers import read_metrics
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+MINUTES = 60.0
+
+each_script = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCRIPTS]
+)
+
+
+def script(name: str) -> Path:
+    return ROOT / "experiments" / f"{name}.py"
+
+
+def config_file(name: str) -> Path:
+    return ROOT / "configs" / f"{name}.py"
+
+
+def start(name: str, workdir: Path, *flags: str, **env: str) -> subprocess.Popen[str]:
+    """Starts a script's smoke variant as a user does."""
+    command = [sys.executable, str(script(name)), "--config", f"{config_file(name)}:smoke"]
+    return subprocess.Popen(
+        [*command, "--workdir", str(workdir), *flags],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0, timeout: float = 8 * MINUTES) -> str:
+    output, _ = process.communicate(timeout=timeout)
+    assert process.returncode == code, output
+    return output
+
+
+def numbers(workdir: Path) -> dict[str, dict[str, float]]:
+    """Final numbers by "arm/seed"."""
+    return {
+        str(path.parent.relative_to(workdir)): json.loads(path.read_text())["metrics"]
+        for path in sorted(workdir.glob("*/*/result.json"))
+    }
+
+
+def first_arm(name: str) -> str:
+    return next(iter(config.arms_of(config.load_config(config_file(name), "smoke"))))
+
+
+@pytest.fixture(scope="session")
+def smoke_runs(tmp_path_factory):
+    """Runs a script's smoke variant once, in this process: exit code, workdir, gradients by path."""
+    runs: dict[str, tuple[int, Path, dict[str, float]]] = {}
+
+    def run(name: str) -> tuple[int, Path, dict[str, float]]:
+        if name in runs:
+            return runs[name]
+        gradients: dict[str, float] = {}
+
+        def note(values):
+            for path, value in values.items():
+                gradients[path] = max(gradients.get(path, 0.0), float(np.max(value)))
+
+        plain = Learner.minimize
+
+        def spying(self, state, loss_fn, batch, key):
+            tx = self.tx
+            kind = type(self.model).__name__
+
+            def update(updates, opt_state, params=None):
+                largest = {
+                    f"{kind}/{path}": abs(g).max()
+                    for path, g in sharding.named_leaves(updates).items()
+                }
+                jax.debug.callback(note, largest)
+                return tx.update(updates, opt_state, params)
+
+            import dataclasses
+
+            import optax
+
+            spy = dataclasses.replace(self, tx=optax.GradientTransformation(tx.init, update))
+            return plain(spy, state, loss_fn, batch, key)
+
+        workdir = tmp_path_factory.mktemp(name) / "run"
+        flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Learner, "minimize", spying)
+            code = app.main(config.load_module(script(name)), flags)
+            jax.effects_barrier()
+        runs[name] = code, workdir, gradients
+        return runs[name]
+
+    return run
+
+
+@each_script
+def test_smoke_trains_and_emits_claims(name, smoke_runs):
+    code, workdir, _ = smoke_runs(name)
+    assert code == 0
+    result = json.loads((workdir / "result.json").read_text())
+    smoke = config.load_config(config_file(name), "smoke")
+    assert set(result["arms"]) == set(config.arms_of(smoke))
+    assert result["claims"] and all(c["holds"] is None for c in result["claims"])
+    assert {"paper", "config", "variant", "seconds", "device", "versions"} <= set(result)
+    assert all(math.isfinite(v) for run in numbers(workdir).values() for v in run.values())
+    assert list(workdir.glob("*.png")), "no learning curve"
+    records = [r for folder in workdir.glob("*/*") for r in read_metrics(folder)]
+    assert any("loss" in key for record in records for key in record)
+
+
+@each_script
+def test_every_parameter_gets_a_gradient(name, smoke_runs):
+    _, _, gradients = smoke_runs(name)
+    assert gradients
+    assert not [path for path, largest in gradients.items() if largest == 0.0]
+
+
+@each_script
+def test_config_file(name):
+    module = config.load_module(config_file(name))
+    assert {"smoke", "paper"} <= set(module.VARIANTS)
+    assert f"experiments/{name}.py" in module.__doc__
+    default = set(sharding.named_leaves(module.get_config("").to_dict()))
+    assert not default - set(sharding.named_leaves(module.get_config("paper").to_dict())) - {
+        path for path in default if path.startswith("arms/")
+    }, "variants differ in numbers, not in keys"
+
+
+def published(name: str) -> list[str]:
+    """Variants that say which published parameter count they have."""
+    module = config.load_module(config_file(name))
+    variants = ["", *module.VARIANTS]
+    seen: dict[str, str] = {}
+    for variant in variants:
+        key = module.get_config(variant).published_as
+        if key:
+            seen.setdefault(key, variant)
+    return list(seen.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"), [(name, variant) for name in SCRIPTS for variant in published(name)]
+)
+def test_published_parameter_counts(name, variant):
+    module = config.load_module(script(name))
+    setting = config.load_config(config_file(name), variant)
+    state = jax.eval_shape(module.build(setting).init, jax.random.key(0))
+    counts = sharding.count_parameters(state)
+    expected = module.PAPER.parameters[setting.published_as]
+    if isinstance(expected, int):
+        assert sum(counts.values()) == expected
+    else:
+        assert counts == dict(expected)
+
+
+@each_script
+def test_resumes_bit_identically_after_kill(name, smoke_runs, tmp_path):
+    """`kill -9` at a random moment, the same command again, and the same final numbers."""
+    _, unbroken, _ = smoke_runs(name)
+    arm = first_arm(name)
+    process = start(name, tmp_path / "run", f"--arm={arm}")
+    lines = random.randint(1, 4)
+    deadline = time.monotonic() + 8 * MINUTES
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(len(read_lines(p)) >= lines for p in tmp_path.glob("run/*/*/metrics.jsonl")):
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finish(start(name, tmp_path / "run", f"--arm={arm}"))
+    expected = {k: v for k, v in numbers(unbroken).items() if k.split("/")[0] == arm}
+    assert numbers(tmp_path / "run") == expected
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+@each_script
+def test_eight_devices_give_the_numbers_of_one(name, smoke_runs, tmp_path):
+    _, one, _ = smoke_runs(name)
+    arm = first_arm(name)
+    finish(start(name, tmp_path / "run", f"--arm={arm}", JAX_NUM_CPU_DEVICES="8"))
+    same_losses(one, tmp_path / "run", arm)
+
+
+def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    started = [
+        start(name, workdir, *flags, JAX_COORDINATOR_ADDRESS=address,
+              JAX_NUM_PROCESSES=str(count), JAX_PROCESS_ID=str(i))
+        for i in range(count)
+    ]
+    try:
+        for process in started:
+            finish(process)
+    finally:
+        for process in started:
+            process.kill()
+
+
+@each_script
+def test_two_processes_give_the_numbers_of_one(name, smoke_runs, tmp_path):
+    _, one, _ = smoke_runs(name)
+    arm = first_arm(name)
+    processes(name, tmp_path / "run", 2, f"--arm={arm}")
+    same_losses(one, tmp_path / "run", arm)
+
+
+@pytest.mark.slow
+@each_script
+def test_four_processes_give_the_numbers_of_one(name, smoke_runs, tmp_path):
+    _, one, _ = smoke_runs(name)
+    arm = first_arm(name)
+    processes(name, tmp_path / "run", 4, f"--arm={arm}")
+    same_losses(one, tmp_path / "run", arm)
+
+
+def same_losses(one: Path, other: Path, arm: str) -> None:
+    """The first logged losses agree to float tolerance; later ones drift apart as chaos has it."""
+    for folder in sorted((one / arm).iterdir()):
+        expected, got = read_metrics(folder), read_metrics(other / arm / folder.name)
+        assert [r["step"] for r in expected] == [r["step"] for r in got]
+        losses = [k for k in expected[0] if "loss" in k]
+        assert losses
+        for key in losses:
+            np.testing.assert_allclose(got[0][key], expected[0][key], rtol=2e-3, atol=1e-5)
+    assert numbers(other).keys() == {k for k in numbers(one) if k.split("/")[0] == arm}
+
+
+@each_script
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--bogus"], "unknown flag"),
+        (["--config.bogus=1"], "no configuration key"),
+        (["--config.log_every_steps=often"], "takes a int"),
+        (["--config", "configs/missing.py"], "no configuration file"),
+        (["--arm=bogus"], "no arm"),
+        (["--config.mesh.data=7"], "does not match"),
+        (["--config.seed=3"], "--config.seeds"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(name, flags, words, tmp_path, capsys):
+    base = [] if "--config" in flags else ["--config", f"{config_file(name)}:smoke"]
+    workdir = tmp_path / "run"
+    code = app.main(config.load_module(script(name)), [*base, *flags, "--workdir", str(workdir)])
+    error = capsys.readouterr().err.strip()
+    assert code == 2
+    assert words in error and error.startswith("error: ") and "\n" not in error
+    assert not workdir.exists()
+
+
+@each_script
+def test_workdir_of_another_configuration_is_refused(name, smoke_runs, capsys):
+    _, workdir, _ = smoke_runs(name)
+    before = sorted(workdir.rglob("*"))
+    flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
+    code = app.main(config.load_module(script(name)), [*flags, "--config.log_every_steps=99999"])
+    assert code == 2 and "another configuration" in capsys.readouterr().err
+    assert sorted(workdir.rglob("*")) == before
+
+
+@each_script
+def test_step_keeps_the_shapes_of_its_state(name):
+    """The default configuration traces, without data and without an array."""
+    module = config.load_module(script(name))
+    setting = config.load_config(config_file(name))
+    program = Program(module.build(setting), sharding.make_mesh(setting.mesh))
+    lowered = jax.eval_shape(program._one, program.shapes, *batch_of(program))
+    assert jax.tree.map(lambda s: (s.shape, s.dtype), lowered[0]) == jax.tree.map(
+        lambda s: (s.shape, s.dtype), program.shapes
+    )
+
+
+def batch_of(program: Program):
+    source = program.experiment.source
+    return (None,) if source is None else (source.spec,)
+
+
+def test_scripts_do_not_import_each_other():
+    for name in SCRIPTS:
+        text = script(name).read_text(encoding="utf-8")
+        assert "from experiments" not in text and "import experiments" not in text
+        assert len(text.splitlines()) <= 200
+        assert isinstance(config.load_module(script(name)).PAPER.claim, str)
+        assert shutil.which("python") and training

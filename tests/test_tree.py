@@ -1,0 +1,49 @@
+"""Contracts of the tree: imports, file lengths, lint, types, unused code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def check(*command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_arrows_point_one_way():
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ruff():
+    check("ruff", "check", ".")
+
+
+def test_formatted():
+    check("ruff", "format", "--check", ".")
+
+
+def test_types():
+    check("mypy")
+
+
+def test_no_unused_code():
+    check("vulture")
+
+
+@pytest.mark.parametrize(
+    ("folder", "most"), [("research", 400), ("research/training", 200), ("experiments", 200)]
+)
+def test_file_lengths(folder, most):
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not {path: length for path, length in lengths.items() if length > most}
