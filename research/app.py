@@ -124,8 +124,7 @@ def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     from research.training.dry_run import dry_run
 
     arms = configs.arms_of(flags.config)
-    arm = flags.arm or next(reversed(arms))
-    setting = configs.with_overrides(flags.config, arms[arm])
+    setting = configs.with_overrides(flags.config, arms[flags.arm] if flags.arm else {})
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
     assert flags.dry_run is not None
     return 0 if dry_run(module.build(setting), setting, flags.dry_run, published) else 1

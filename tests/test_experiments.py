@@ -74,7 +74,7 @@ def first_arm(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def smoke_runs(tmp_path_factory):
-    """Runs a script's smoke variant once, in this process: exit code, workdir, gradients by path."""
+    """Runs a smoke variant once, in this process: exit code, workdir, gradients by path."""
     runs: dict[str, tuple[int, Path, dict[str, float]]] = {}
 
     def run(name: str) -> tuple[int, Path, dict[str, float]]:
@@ -147,9 +147,11 @@ def test_config_file(name):
     assert {"smoke", "paper"} <= set(module.VARIANTS)
     assert f"experiments/{name}.py" in module.__doc__
     default = set(sharding.named_leaves(module.get_config("").to_dict()))
-    assert not default - set(sharding.named_leaves(module.get_config("paper").to_dict())) - {
-        path for path in default if path.startswith("arms/")
-    }, "variants differ in numbers, not in keys"
+    assert (
+        not default
+        - set(sharding.named_leaves(module.get_config("paper").to_dict()))
+        - {path for path in default if path.startswith("arms/")}
+    ), "variants differ in numbers, not in keys"
 
 
 def published(name: str) -> list[str]:
@@ -215,8 +217,14 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     started = [
-        start(name, workdir, *flags, JAX_COORDINATOR_ADDRESS=address,
-              JAX_NUM_PROCESSES=str(count), JAX_PROCESS_ID=str(i))
+        start(
+            name,
+            workdir,
+            *flags,
+            JAX_COORDINATOR_ADDRESS=address,
+            JAX_NUM_PROCESSES=str(count),
+            JAX_PROCESS_ID=str(i),
+        )
         for i in range(count)
     ]
     try:

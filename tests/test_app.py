@@ -1,0 +1,100 @@
+"""The entry point, on a toy script: arms, seeds, results, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from research import app, config
+from research.training.writers import read_metrics
+
+TOYS = Path(__file__).resolve().parent / "toys"
+
+
+@pytest.fixture
+def line():
+    return config.load_module(TOYS / "experiments" / "line.py")
+
+
+def result(workdir):
+    return json.loads((workdir / "result.json").read_text())
+
+
+def run(module, workdir, *flags):
+    return app.main(module, [*flags, "--workdir", str(workdir)])
+
+
+def test_arms_and_seeds(line, tmp_path, capsys):
+    assert run(line, tmp_path / "run") == 0
+    written = result(tmp_path / "run")
+    assert {arm: set(seeds) for arm, seeds in written["arms"].items()} == {
+        "slow": {"0", "1"}, "fast": {"0", "1"},
+    }  # fmt: skip
+    slow, fast = (written["arms"][arm]["0"]["test/error"] for arm in ("slow", "fast"))
+    assert fast < slow
+    assert written["arms"]["fast"]["0"] != written["arms"]["fast"]["1"], "seeds differ"
+    (claim,) = written["claims"]
+    assert claim["holds"] is True and claim["paper"] == "so it does"
+    assert written["config"]["learning_rate"] == 0.1 and written["seconds"] > 0
+    assert (tmp_path / "run" / "test_error.png").stat().st_size > 1000
+    assert "fast learns faster" in capsys.readouterr().out
+
+
+def test_a_claim_that_fails_is_exit_code_1(line, tmp_path):
+    line.claims = lambda results: [app.Claim("no", "", "", False)]
+    assert run(line, tmp_path / "run") == 1
+    assert result(tmp_path / "run")["claims"][0]["holds"] is False
+
+
+def test_claims_are_not_checked_where_the_config_says_so(line, tmp_path):
+    line.claims = lambda results: [app.Claim("no", "", "", False)]
+    assert run(line, tmp_path / "run", "--config.check_claims=false") == 0
+    assert result(tmp_path / "run")["claims"][0]["holds"] is None
+
+
+def test_arms_run_apart_are_compared_by_the_last(line, tmp_path, capsys):
+    assert run(line, tmp_path / "run", "--arm=slow") == 0
+    assert result(tmp_path / "run")["claims"] == []
+    assert "still to run: fast" in capsys.readouterr().err
+    assert run(line, tmp_path / "run", "--arm=fast") == 0
+    assert len(result(tmp_path / "run")["claims"]) == 1
+
+
+def test_finished_runs_are_not_run_again(line, tmp_path):
+    assert run(line, tmp_path / "run") == 0
+    before = result(tmp_path / "run")
+    line.main = None
+    assert run(line, tmp_path / "run") == 0
+    assert result(tmp_path / "run") == before
+
+
+def test_non_finite_loss_is_exit_code_3(line, tmp_path, capsys):
+    assert run(line, tmp_path / "run", "--config.worst_loss=1e-9", "--arm=fast") == 3
+    assert "loss is not finite at step 0" in capsys.readouterr().err
+
+
+def test_default_workdir_names_variant_and_overrides(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--config", f"{TOYS}/configs/line.py:smoke", "--config.flag=true", "--arm=fast"]
+    assert app.main(line, flags) == 0
+    assert (tmp_path / "runs" / "line-smoke-flag=true" / "fast" / "1").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["file", "other files", "under a file"])
+def test_unusable_workdir_is_refused(line, tmp_path, kind, capsys):
+    workdir = tmp_path / "run"
+    if kind == "other files":
+        workdir.mkdir()
+        (workdir / "thesis.tex").write_text("")
+    else:
+        workdir.write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    assert run(line, workdir / "deeper" if kind == "under a file" else workdir) == 2
+    assert "choose another --workdir" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_metrics_have_steps_in_order(line, tmp_path):
+    run(line, tmp_path / "run", "--arm=fast")
+    steps = [record["step"] for record in read_metrics(tmp_path / "run" / "fast" / "0")]
+    assert steps == [5, 10, 15, 20, 20]
