@@ -1,0 +1,107 @@
+"""DQN on MinAtar and Atari games.
+
+    python experiments/dqn_atari.py --config configs/dqn_atari.py          # claim check: Breakout-MinAtar
+    python experiments/dqn_atari.py --config configs/dqn_atari.py:pong     # fast recipe, any Atari game
+    python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=breakout
+
+All lengths are in frames of the game: agent steps times action repeat.
+"""
+
+from ml_collections import ConfigDict
+
+from research.rl.ale import ATARI_57
+from research.training import UserError
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "paper": "Atari, network and settings of 2015 (Nature); 200M frames",
+    "paper_2013": "Atari, network and settings of 2013; 10M agent steps, no target network",
+    **{game: "real Atari frames, fast recipe: many emulators, Adam, double Q, 3-step returns"
+       for game in ATARI_57},
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.model = ConfigDict({"variant": "minatar", "dueling": False})
+    config.env = ConfigDict({
+        "name": "Breakout-MinAtar",
+        "num_envs": 64,
+        "actor": "step",  # "host": emulators are driven from Python, for accelerators
+        "stack": 1,  # frames in an observation
+        "action_repeat": 1,
+        "max_noops": 0,
+        "sticky_actions": 0.0,
+        "full_action_space": False,
+        "max_episode_frames": 108_000,
+        "life_loss_ends": True,  # for learning alone
+        "reward_clip": 1.0,
+    })
+    config.replay = ConfigDict({
+        "capacity": 100_000,  # agent steps
+        "sampling": "uniform",  # "prioritized", or "newest" for none
+        "learning_starts_frames": 5_000,
+        "priority_exponent": 0.6,
+        "importance_exponent_start": 0.4,  # grows to 1 at the run's end
+    })
+    config.agent = ConfigDict({
+        "batch_size": 128,
+        "agent_steps_per_update": 64,
+        "target_period_updates": 100,  # 1: no target network
+        "gamma": 0.99,
+        "n_steps": 1,
+        "double": False,
+        "epsilon_end": 0.1,
+        "epsilon_decay_frames": 100_000,  # counted from the start of learning
+    })
+    config.optimizer = ConfigDict({
+        "name": "rmsprop",  # or "adam"
+        "learning_rate": 1e-3,
+        "gradient_momentum": 0.95,
+        "squared_gradient_momentum": 0.95,
+        "min_squared_gradient": 0.01,  # of the gradient summed over the batch
+        "adam_epsilon": 1e-5,
+    })
+    config.total_frames = 800_000
+    config.eval = ConfigDict({
+        "episodes": 64, "epsilon": 0.05, "max_episode_frames": 18_000, "max_noops": 0,
+    })
+    config.steps_per_call = 100
+    config.log_every_steps = 500
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.arms = ConfigDict({
+        "full": {},
+        "no_target": {"agent.target_period_updates": 1},
+        "no_replay": {"replay.sampling": "newest"},
+        "neither": {"agent.target_period_updates": 1, "replay.sampling": "newest"},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.total_frames = 6_400
+        config.replay.capacity = 2_000
+        config.replay.learning_starts_frames = 1_000
+        config.eval.episodes = 4
+        config.steps_per_call = 10
+        config.log_every_steps = 20
+        config.check_claims = False
+    elif variant in ATARI_57:
+        _atari(config, variant)
+        config.env.num_envs = 16
+        config.agent.update(batch_size=32, agent_steps_per_update=4, n_steps=3, double=True)
+        config.optimizer.update(name="adam", learning_rate=2.5e-4)
+        config.total_frames = 4_000_000
+    elif variant in ("paper", "paper_2013"):
+        _atari(config, "breakout")
+    elif variant:
+        raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
+    return config
+
+
+def _atari(config: ConfigDict, game: str) -> None:
+    config.model.variant = "2015"
+    config.env.update(name=game, stack=4, action_repeat=4, max_noops=30)
+    config.eval.update(episodes=30, max_noops=30)
+    config.steps_per_call = 1
+    config.arms = ConfigDict({}, convert_dict=False)
+    config.check_claims = False

@@ -1,0 +1,82 @@
+"""Q networks of Mnih et al. 2013 (arXiv:1312.5602, section 4.1), 2015 (Nature 518, Methods), of
+MinAtar (Young and Tian, 2019, arXiv:1903.03176), and their dueling form (Wang et al., 2015,
+arXiv:1511.06581)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype, Initializer
+
+from research.nn.conv import Conv
+
+# Convolutions (features, kernel, stride), then units of the hidden layer.
+_VARIANTS: dict[str, tuple[Sequence[tuple[int, int, int]], int]] = {
+    "2013": (((16, 8, 4), (32, 4, 2)), 256),
+    "2015": (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512),
+    "minatar": (((16, 3, 1),), 128),
+}
+
+_KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def _bias_init(fan_in: int) -> Initializer:
+    """Uniform in +-1/sqrt(fan_in), as Torch has it and `_KERNEL_INIT` has it for kernels."""
+    bound = fan_in**-0.5
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(
+        key, shape, dtype, -bound, bound
+    )
+
+
+class DQN(nn.Module):
+    """Observation to one value per action.
+
+    Attributes:
+      num_actions: A.
+      variant: "2013", "2015" or "minatar".
+      dueling: value and advantage streams, each with a hidden layer of its own.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    num_actions: int
+    variant: str = "2015"
+    dueling: bool = False
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Args: x `[B, H, W, C]` uint8; train has no effect. Returns: values `[B, A]` float32, and
+        `{"features": [B, F]}`, the last convolution's output."""
+        del train
+        convolutions, hidden = _VARIANTS[self.variant]
+        x = x.astype(self.dtype or jnp.float32) / 255
+        for features, kernel, stride in convolutions:
+            x = Conv(
+                features, kernel, stride, "VALID", dtype=self.dtype, kernel_init=_KERNEL_INIT,
+                bias_init=_bias_init(kernel * kernel * x.shape[-1]),
+            )(x)
+            x = nn.relu(x)
+        features = x = x.reshape(x.shape[0], -1)
+        if self.dueling:
+            # Two streams send gradients into the trunk; scaled together by 1/sqrt(2) (section 4.2).
+            scale = 2**-0.5
+            x = scale * x + (1 - scale) * jax.lax.stop_gradient(x)
+            value = self._dense(nn.relu(self._dense(x, hidden, "value_hidden")), 1, "value")
+            advantage = nn.relu(self._dense(x, hidden, "advantage_hidden"))
+            advantage = self._dense(advantage, self.num_actions, "advantage")
+            q = value + advantage - advantage.mean(axis=-1, keepdims=True)  # equation 9
+        else:
+            x = nn.relu(self._dense(x, hidden, "hidden"))
+            q = self._dense(x, self.num_actions, "q")
+        return q.astype(jnp.float32), {"features": features}
+
+    def _dense(self, x: jax.Array, units: int, name: str) -> jax.Array:
+        return nn.Dense(
+            units, dtype=self.dtype, kernel_init=_KERNEL_INIT, bias_init=_bias_init(x.shape[-1]),
+            name=name,
+        )(x)

@@ -1,0 +1,66 @@
+"""Games by name: MinAtar's in JAX, Atari 2600 by emulator."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from research.rl import gymnax_env
+from research.rl.ale import Atari, AtariSpec, HostAtari
+from research.rl.environments import StackFrames
+from research.rl.host_actor import ReportedAtari
+from research.training.errors import UserError
+
+
+def is_atari(name: str) -> bool:
+    """Whether it is a game for the emulator."""
+    return name not in gymnax_env.MINATAR
+
+
+def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
+    """How `config.env` says that `num_envs` games are played."""
+    return AtariSpec(
+        game=env.name,
+        num_envs=num_envs,
+        action_repeat=env.action_repeat,
+        max_noops=env.max_noops,
+        sticky_actions=env.sticky_actions,
+        full_action_space=env.full_action_space,
+        max_episode_frames=env.max_episode_frames,
+    )
+
+
+def training_games(env: ConfigDict) -> StackFrames:
+    """The environment inside a step, as `config.env` describes it.
+
+    Raises:
+      UserError: an unknown game or actor, or a setting that MinAtar's games do not have.
+    """
+    if env.actor not in ("step", "host"):
+        raise UserError(f"env.actor is 'step' or 'host', not {env.actor!r}")
+    if is_atari(env.name):
+        spec = atari_spec(env, env.num_envs)
+        return StackFrames(ReportedAtari(spec) if env.actor == "host" else Atari(spec), env.stack)
+    if (env.actor, env.action_repeat, env.max_noops, env.sticky_actions) != ("step", 1, 0, 0.0):
+        raise UserError(
+            f"{env.name} has no action repeat, no-ops, sticky actions or host actor; "
+            "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
+        )
+    games = gymnax_env.make(env.name, env.num_envs, full_action_space=env.full_action_space)
+    return StackFrames(games, env.stack)
+
+
+def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
+    """`config.eval.episodes` copies of the game of `config.env`, to be played apart from training."""
+    if is_atari(env.name):
+        spec = dataclasses.replace(
+            atari_spec(env, evaluation.episodes),
+            max_noops=evaluation.max_noops,
+            max_episode_frames=evaluation.max_episode_frames,
+        )
+        return StackFrames(HostAtari(spec), env.stack)
+    games = gymnax_env.make(
+        env.name, evaluation.episodes, full_action_space=env.full_action_space
+    )
+    return StackFrames(games, env.stack)
