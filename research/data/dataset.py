@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,23 @@ class Dataset(Sequence[Record]):
         records = list(self)
         names = [k for k, v in records[0].items() if not isinstance(v, str | tuple | dict)]
         return {name: np.stack([record[name] for record in records]) for name in names}
+
+    def in_memory(self) -> Dataset:
+        """The same records out of `arrays()`: many epochs over small images are decoded once."""
+        return Dataset(Rows(self.arrays()), self.origin)
+
+
+class Rows(Sequence[Record]):
+    """Arrays `[N, ...]` in memory as N records."""
+
+    def __init__(self, values: Mapping[str, np.ndarray]):
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(next(iter(self._values.values())))
+
+    def __getitem__(self, index):
+        return {name: value[index] for name, value in self._values.items()}
 
 
 class Lazy(Sequence[Record]):

@@ -1,7 +1,7 @@
 """Data that comes with Python and scikit-learn: nothing to download.
 
-digits             1797 handwritten digits, float32 [8, 8] in 0..16, and their labels. "train" is the first
-                   1437, "test" the last 360, which other people wrote.
+digits             1797 handwritten digits: image float32 [8, 8] in 0..16, label. "train" is the
+                   first 1437, "test" the last 360, in the order of the release
 python_reference   the language reference: one text a topic, in alphabetical order
 python_source      the standard library's own modules (tests left out), in order of their paths
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,10 @@ import numpy as np
 from research.data.dataset import Dataset, Lazy, Record, parse_split, slice_records
 from research.training.errors import UserError
 
-Splits = dict[str, Sequence[Record]]
+Splits = Mapping[str, Sequence[Record]]
 
 DIGITS_TRAIN = 1437
-# Folders that not every installation of the same Python has, or that hold no modules of the library.
+# Folders that not every installation of one Python version has, or that are no library.
 NOT_LIBRARY = {"test", "tests", "idle_test", "site-packages", "dist-packages", "lib2to3", "idlelib"}
 
 

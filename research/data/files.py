@@ -1,4 +1,4 @@
-"""The original releases' own files: which set lies in which folder, and who reads it."""
+"""The original releases' own files: what a set consists of, and checks before it is read."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ class RawSet:
 
     Attributes:
       folder: name of the folder.
-      sizes: file -> bytes: a copy that was cut off, or another edition, is noticed before it is read.
+      source: where the files come from, for the message that says they are missing.
+      sizes: file -> bytes, so that a copy that was cut off, or another edition, is noticed before
+        it is read.
       counts: split -> number of records.
       read: `(folder, split) -> records`.
-      source: where the files come from, for the message that says they are missing.
-      what: a word on how they differ from the whole data set.
+      what: how the files differ from the whole data set, for the record of a run.
     """
 
     folder: str
+    source: str
     sizes: Mapping[str, int]
     counts: Mapping[str, int]
     read: Callable[[Path, str], Sequence[Record]]
-    source: str
     what: str = "original files"
 
 
-def read(folder: Path, name: str, split: str) -> Dataset:
-    """Opens one split of `SETS[name]` in `<folder>/<set's own folder>`.
+def read(raw: RawSet, folder: Path, name: str, split: str) -> Dataset:
+    """Opens one split of the set `name` in `<folder>/<raw.folder>`.
 
     Raises:
       UserError: no such split; a file is missing, damaged or of another size; records are missing.
     """
-    raw = SETS[name]
     base, start, stop = parse_split(split)
     if base not in raw.counts:
         raise UserError(f"data set {name!r} has no split {base!r}; it has {', '.join(raw.counts)}")
@@ -54,11 +54,8 @@ def read(folder: Path, name: str, split: str) -> Dataset:
     records = raw.read(place, base)
     if len(records) != raw.counts[base]:
         raise UserError(
-            f"{place} holds {len(records)} records in split {base!r} instead of {raw.counts[base]}; "
-            f"get it again from {raw.source}"
+            f"{place} holds {len(records)} records of split {base!r} instead of "
+            f"{raw.counts[base]}; get it again from {raw.source}"
         )
     records = slice_records(records, start, stop)
     return Dataset(records, f"{name}, split {split}, {raw.what} at {place}")
-
-
-SETS: dict[str, RawSet] = {}

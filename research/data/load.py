@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from research.data import embedded, files, prepared
+from research.data import catalogue, embedded, files, prepared
 from research.data.dataset import Dataset
 from research.training.errors import UserError
 
@@ -15,14 +15,14 @@ from research.training.errors import UserError
 def load(name: str, split: str, data_dir: str = "") -> Dataset:
     """Opens one split of a data set.
 
-    Looked for in this order: data that comes with Python and scikit-learn (`embedded.SETS`), the folders
-    of `data_dir` and `$LANDMARKS_DATA` (several are separated as in `$PATH`), the TFDS folder
-    (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`), a download by TFDS. In each folder a prepared TFDS
-    set, `<folder>/<name>/<version>/`, comes before the original release's files (`files.SETS`).
+    Looked for in this order: data that comes with Python and scikit-learn (`embedded.SETS`), the
+    folders of `data_dir` and `$LANDMARKS_DATA` (several are separated as in `$PATH`), the TFDS
+    folder (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`), a download by TFDS. In each folder a
+    prepared TFDS set, `<folder>/<name>/<version>/`, comes before the original release's files.
 
     Args:
       name: name of the TFDS builder where one exists, `builder/config` where it has several;
-        otherwise the name in `files.SETS` or `embedded.SETS`.
+        otherwise the name in `catalogue.SETS` or `embedded.SETS`.
       split: "train", "validation" or "test" as far as the set has them; "train[:90%]" takes a part.
       data_dir: `config.data.dir`.
 
@@ -39,8 +39,8 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
     for folder in folders:
         if version := prepared.find(folder, name):
             return prepared.read(version, name, split)
-        if name in files.SETS and (folder / files.SETS[name].folder).is_dir():
-            return files.read(folder, name, split)
+        if name in catalogue.SETS and (folder / catalogue.SETS[name].folder).is_dir():
+            return files.read(catalogue.SETS[name], folder, name, split)
     cache = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
     if version := prepared.find(cache, name):
         return prepared.read(version, name, split)
@@ -64,22 +64,22 @@ def _folders(data_dir: str) -> Iterator[Path]:
 
 def _not_found(name: str, folders: list[Path], reason: str) -> str:
     places = ", ".join(str(folder) for folder in folders)
-    default = "or run the script's default variant, which needs no download"
-    if name in files.SETS:
-        raw = files.SETS[name]
+    default = "the script's default variant needs no download"
+    if name in catalogue.SETS:
+        raw = catalogue.SETS[name]
         return (
-            f"data set {name!r} not found: no {raw.folder}/ ({', '.join(raw.sizes)}) and no prepared "
-            f"{name}/<version>/ in {places}; get the files from {raw.source} into "
-            f"DIR/{raw.folder}/ and pass --config.data.dir=DIR, {default}"
+            f"data set {name!r} not found: no {raw.folder}/ ({', '.join(raw.sizes)}), nor a "
+            f"prepared {name}/<version>/, in {places}; get the files from {raw.source} into "
+            f"DIR/{raw.folder}/ and pass --config.data.dir=DIR; {default}"
         )
     if reason != prepared.UNKNOWN:
         return (
-            f"data set {name!r} not found: no prepared {name}/<version>/ in {places}; not downloaded: "
-            f"{reason}. Prepare it once with: {prepared.command(name)} ; then pass "
-            f"--config.data.dir=DIR, {default}"
+            f"data set {name!r} not found: no prepared {name}/<version>/ in {places}, and not "
+            f"downloaded: {reason}; prepare it once with `{prepared.command(name, folders[0])}`; "
+            f"{default}"
         )
-    known = {raw.folder: name for name, raw in files.SETS.items()}
-    known |= {name: name for name in (*files.SETS, *embedded.SETS)}
+    known = {raw.folder: name for name, raw in catalogue.SETS.items()}
+    known |= {name: name for name in (*catalogue.SETS, *embedded.SETS)}
     close = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(sorted({known[k] for k in close}))}?" if close else default
-    return f"no data set is called {name!r}: TFDS has no such builder, nor is it in {places}; {hint}"
+    return f"no data set is called {name!r}, in TFDS or in {places}; {hint}"

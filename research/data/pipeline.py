@@ -15,13 +15,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from research.data.dataset import Rows
 from research.training.errors import UserError
 from research.training.experiment import Batch, PyTree, Source, State
 
 Transform = Callable[[Any, np.random.Generator], Any]
 
-# Reading and decoding release the interpreter lock; augmentation in NumPy mostly does not, so
-# more threads than this only compete. Batches held ahead bound the memory.
+# Decoding releases the interpreter lock, augmentation in NumPy mostly does not, so more threads
+# would only compete. Batches held ahead bound the memory.
 READ_THREADS = 4
 BATCHES_AHEAD = 8
 
@@ -37,14 +38,15 @@ def stream(
     """An endless source of batches for `Experiment.source`.
 
     Args:
-      open_dataset: opens the data, e.g. `lambda: data.load("mnist", "train", config.data.dir)`; called
-        by `Source.open`, not before.
-      spec: pytree of `jax.ShapeDtypeStruct`, ONE ELEMENT as `transform` leaves it, without the batch
-        axis. Where it is a dictionary, other features of an element are dropped.
+      open_dataset: opens the data, e.g. `lambda: data.load("mnist", "train", config.data.dir)`;
+        called by `Source.open`, not before.
+      spec: pytree of `jax.ShapeDtypeStruct`, ONE ELEMENT as `transform` leaves it, without the
+        batch axis. Where it is a dictionary, other features of an element are dropped.
       batch_size: rows of a global batch.
       seed: decides the order of the elements and the random numbers of `transform`.
-      transform: `(element, np.random.Generator) -> element`. The generator depends on the seed and on
-        the position in the stream, so every epoch augments anew and a resumed run repeats exactly.
+      transform: `(element, np.random.Generator) -> element`; must not change its argument in place.
+        The generator depends on the seed and on the position in the stream, so every epoch
+        augments anew and a resumed run repeats exactly.
       shuffle: a new order every epoch; False keeps the order of the data.
     """
     return Stream(
@@ -68,20 +70,7 @@ def arrays(
     """`stream` over arrays in memory, each `[N, ...]`; `spec` only where `transform` changes it."""
     if spec is None:
         spec = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in values.items()}
-    return stream(lambda: _Rows(values), spec, batch_size, seed, transform, shuffle)
-
-
-class _Rows(Sequence[dict[str, np.ndarray]]):
-    """Arrays `[N, ...]` as N records."""
-
-    def __init__(self, values: Mapping[str, np.ndarray]):
-        self._values = values
-
-    def __len__(self) -> int:
-        return len(next(iter(self._values.values())))
-
-    def __getitem__(self, index):
-        return {name: value[index] for name, value in self._values.items()}
+    return stream(lambda: Rows(values), spec, batch_size, seed, transform, shuffle)
 
 
 @dataclasses.dataclass
@@ -120,8 +109,8 @@ class Stream(Source):
         _, processes = self._process()
         if self.batch_size % processes:
             raise UserError(
-                f"a global batch of {self.batch_size} rows does not divide over {processes} processes; "
-                f"choose a multiple of {processes}"
+                f"a global batch of {self.batch_size} rows does not divide over {processes} "
+                f"processes; choose a multiple of {processes}"
             )
         dataset = self.open_dataset()
         if not len(dataset):
@@ -204,8 +193,8 @@ def padded_batches(
     """One pass in order, for evaluation: every record once, every batch of one shape.
 
     Yields:
-      Features `names`, each `[batch_size, ...]`, and "mask" bool `[batch_size]`: False for the rows of the
-      last batch that only fill it up (they repeat its first row).
+      Features `names`, each `[batch_size, ...]`, and "mask" bool `[batch_size]`: False for the rows
+      of the last batch that only fill it up (they repeat its first row).
     """
     for start in range(0, len(dataset), batch_size):
         size = min(batch_size, len(dataset) - start)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from research.training.errors import UserError
 
 UNKNOWN = "TFDS has no such builder"
 CONNECT_SECONDS = 5
+_AGAIN = "remove the folder and prepare it again"
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -39,27 +38,29 @@ def read(version: Path, name: str, split: str) -> Dataset:
 
         try:
             builder = tfds.builder_from_directory(version)
-            available = builder.info.splits
-            source = builder.as_data_source(split)
-            records = _Records(source, builder.info.features)
+            splits = builder.info.splits
+        except Exception as error:  # TFDS raises many types
+            raise UserError(f"{version} is damaged ({_first_line(error)}); {_AGAIN}") from error
+        try:
+            splits[split]
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"data set {name!r} at {version} has no split {split!r}; it has {', '.join(splits)}"
+            ) from error
+        try:
+            records = _Records(builder.as_data_source(split), builder.info.features)
             records[len(records) - 1]
         except NotImplementedError as error:
+            raise UserError(f"{version} is not in array_record format; {_AGAIN}") from error
+        except Exception as error:  # array_record raises many types, RuntimeError among them
             raise UserError(
-                f"{version} was not prepared as array_record; prepare it again with {command(name)}"
-            ) from error
-        except Exception as error:  # TFDS and array_record raise many types, RuntimeError among them
-            wanted = split.split("[")[0].split("+")[0]
-            if "available" in locals() and wanted not in available:
-                raise UserError(
-                    f"data set {name!r} at {version} has no split {wanted!r}; it has "
-                    f"{', '.join(available)}"
-                ) from error
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise UserError(
-                f"{version} is damaged or truncated, or has no part {split!r} ({reason}); "
-                "remove the folder and prepare it again"
+                f"{version} is damaged or truncated ({_first_line(error)}); {_AGAIN}"
             ) from error
     return Dataset(records, f"TFDS {name} {version.name}, split {split}, at {version}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 class _Records(Sequence[Record]):
@@ -95,12 +96,15 @@ def _quiet() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def command(name: str) -> str:
+def command(name: str, folder: Path) -> str:
     """Shell line that prepares `name` in an environment that can be thrown away afterwards."""
+    # Not `tfds build`: its command line imports apache_beam whatever it is asked to do.
     return (
-        "python -m venv tfds-venv && tfds-venv/bin/pip install tensorflow tensorflow-datasets "
-        f"importlib_resources && tfds-venv/bin/tfds build {name} --file_format=array_record "
-        "--data_dir=DIR"
+        "python -m venv tfds-venv && "
+        "tfds-venv/bin/pip install tensorflow tensorflow-datasets importlib_resources && "
+        'tfds-venv/bin/python -c "import tensorflow_datasets as tfds; '
+        f"tfds.builder('{name}', data_dir='{folder}', file_format='array_record')"
+        '.download_and_prepare()"'
     )
 
 
@@ -114,30 +118,26 @@ def download(name: str, folder: Path) -> str:
         import tensorflow_datasets as tfds
 
         try:
-            builder_class = tfds.builder_cls(name.split("/")[0])
+            tfds.builder_cls(name.split("/")[0])
         except tfds.core.registered.DatasetNotFoundError:
             return UNKNOWN
-        # Most builders need TensorFlow only after the download, so this is asked first.
-        module = inspect.getsource(sys.modules[builder_class.__module__])
-        if "tensorflow" in module.replace("tensorflow_datasets", "") and not _has("tensorflow"):
-            return "its TFDS builder needs tensorflow"
-        if not _has("importlib_resources"):
-            return "TFDS needs importlib_resources for it"
+        # Asked first: without them a builder fails only after it has downloaded everything. All of
+        # TFDS's own builders need TensorFlow, if only to list a folder or to encode an image.
+        for module in ("tensorflow", "importlib_resources"):
+            if importlib.util.find_spec(module) is None:
+                return f"preparing it needs {module}"
         builder = tfds.builder(name, data_dir=folder, file_format="array_record")
         if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-            return "its owner wants it downloaded by hand (see its page at tensorflow.org/datasets)"
+            return "its owner wants it downloaded by hand (its page at tensorflow.org/datasets)"
+        # TFDS itself would try again for minutes.
         hosts = {urlparse(url).hostname for url in builder.url_infos}
         if unreachable := sorted(host for host in hosts if host and not _answers(host)):
             return f"no connection to {unreachable[0]}"
         try:
             builder.download_and_prepare()
         except Exception as error:  # whatever a builder's own code raises
-            return f"TFDS failed ({(str(error) or type(error).__name__).splitlines()[0]})"
+            return f"TFDS failed ({_first_line(error)})"
     return ""
-
-
-def _has(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _answers(host: str) -> bool:
