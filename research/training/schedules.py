@@ -1,4 +1,4 @@
-"""Learning-rate schedules of the papers. Steps are optimizer steps, whatever is accumulated in one."""
+"""Learning-rate schedules of the papers, in optimizer steps, whatever is accumulated in one."""
 
 from __future__ import annotations
 

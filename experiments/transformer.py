@@ -1,0 +1,212 @@
+"""Attention Is All You Need (Vaswani et al., 2017), arXiv:1706.03762.
+
+Claim: a network of attention alone translates, once it is told the positions of the words.
+
+Sections 3 and 5 are here in full, the parsing task of section 6.3 is not. The paper does not say
+how it initialises; kernels are Glorot-uniform here.
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental import multihost_utils
+from jax.sharding import PartitionSpec as P
+from ml_collections import ConfigDict
+
+from research import app, training
+from research.data.parallel import parallel_text
+from research.data.text import BOS, PAD, PairBatches, ParallelText, bucket_lengths, every_pair
+from research.decoding.corpus import translate
+from research.losses.label_smoothing import masked_mean, smoothed_cross_entropy
+from research.metrics.bleu import bleu
+from research.models import ibm_model1
+from research.models.transformer import Transformer
+from research.paper import Claim, Paper
+from research.training.averaging import CheckpointAverage
+from research.training.schedules import noam
+from research.viz.attention import plot_attention
+
+PAPER = Paper(
+    title="Attention Is All You Need",
+    authors="Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin",
+    year=2017,
+    arxiv="1706.03762",
+    claim="attention alone translates, once it is told the positions",
+    parameters={"base": 63_045_632, "big": 214_171_648},
+    curves=("valid/loss",),
+)
+
+# Layers are stacked: the first axis of a kernel counts them.
+RULES = (
+    (r"embedding$", P("model", "fsdp")),
+    (r"(query|key|value|hidden_layer)/kernel$", P(None, "fsdp", "model")),
+    (r"(out|output_layer)/kernel$", P(None, "model", "fsdp")),
+)
+
+
+Parts = tuple[Transformer, ParallelText, list[int], CheckpointAverage]
+
+
+def build_parts(config: ConfigDict) -> Parts:
+    c = config.data
+    text = parallel_text(
+        c.name, c.dir, c.source, c.target, c.vocab_size, c.procedural_train, c.procedural_test
+    )
+    model = Transformer(
+        c.vocab_size, **config.model, pad_id=PAD, bos_id=BOS, dtype=jnp.dtype(config.compute_dtype)
+    )
+    lengths = bucket_lengths(c.shortest_bucket, c.longest_bucket, c.bucket_growth)
+    average = CheckpointAverage(
+        config.num_steps, config.average.checkpoints, config.average.every_steps
+    )
+    return model, text, lengths, average
+
+
+def build(config: ConfigDict) -> training.Experiment:
+    model, text, lengths, average = build_parts(config)
+    source = PairBatches(
+        text, lengths, config.data.tokens_per_batch, config.seed, config.data.batch_multiple
+    )
+    schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
+    learner = training.Learner(
+        model, optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9), config.accumulate_steps,
+        config.max_grad_norm, config.ema_decay,
+    )
+
+    def init(key: jax.Array) -> dict:
+        tokens = jnp.zeros((1, lengths[0]), jnp.int32)
+        state = learner.init(key, tokens, tokens, train=False)
+        return {"learner": state, "average": average.init(state.params)}
+
+    def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple:
+        source, target = batch["source"], batch["target"]
+        logits, _ = learner.apply(variables, source, target, train=True, rngs={"dropout": key})
+        losses = smoothed_cross_entropy(logits, target, config.label_smoothing)
+        loss, count = masked_mean(losses, target != PAD)
+        return loss, training.Aux(weight=count)
+
+    def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
+        new, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
+        return {
+            "learner": new, "average": average.update(state["average"], new.params)
+        }, metrics
+
+    @jax.jit
+    def summed_loss(params: dict, batch: dict) -> tuple[jax.Array, jax.Array]:
+        logits, _ = model.apply({"params": params}, batch["source"], batch["target"], train=False)
+        mean, count = masked_mean(
+            smoothed_cross_entropy(logits, batch["target"]), batch["target"] != PAD
+        )
+        return mean * count, count
+
+    def valid(state: dict, key: jax.Array) -> dict[str, float]:
+        """Cross-entropy per token, unsmoothed: of the averaged checkpoints, and of the last one."""
+        last = state["learner"].params
+        averaged = average.params(state["average"], last)
+        pairs, numbers = text.encoded("validation"), {}
+        for name, params in (("loss", averaged), ("last_loss", last)):
+            sums = [
+                jax.device_get(summed_loss(params, batch))
+                for _, batch in every_pair(pairs, lengths, config.data.tokens_per_batch)
+            ]
+            total, count = np.sum(sums, axis=0)
+            numbers[name] = total / count
+        return {**numbers, "perplexity": np.exp(numbers["loss"])}
+
+    return training.Experiment(
+        init=init, step=step, num_steps=config.num_steps, source=source, evals={"valid": valid},
+        rules=RULES, per_step={"target_positions": config.data.tokens_per_batch},
+    )
+
+
+def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
+    experiment = build(config)
+    state = training.run(experiment, config, workdir)
+    numbers = training.evaluate(experiment, state, config)
+
+    model, text, lengths, average = build_parts(config)
+    params = jax.jit(average.params)(state["average"], state["learner"].params)
+    encoded = text.encoded("test")
+    outputs = translate(
+        model, params, [source for source, _ in encoded], lengths, **config.beam
+    )
+    sources, references = zip(*text.pairs("test"), strict=True)
+    hypotheses = [text.decode(output) for output in outputs]
+    ours = bleu(hypotheses, references)
+    # Word by word with a counted dictionary: what can be had without any grammar.
+    dictionary = ibm_model1.fit(text.pairs("train")[: config.dictionary_pairs])
+    by_word = bleu([ibm_model1.translate(dictionary, line) for line in sources], references)
+
+    lines = map("\t".join, zip(sources, hypotheses, references, strict=True))
+    header = f"# {config.data.name}: BLEU {ours.score:.2f} {ours.signature}"
+    (workdir / "translations.tsv").write_text("\n".join([header, *lines]), encoding="utf-8")
+    text.tokenizer.save(str(workdir / "tokenizer.json"))
+    # What every head of every layer looks at in the source while it writes the first translation.
+    source, output = encoded[0][0], outputs[0]
+    see = jax.jit(lambda *inputs: model.apply(*inputs, train=False)[1]["cross_attention"])
+    seen = see({"params": params}, source[None], output[None])
+    maps = multihost_utils.process_allgather(seen, tiled=True)[:, 0]
+    plot_attention(workdir / "attention.png", maps, text.tokens(output), text.tokens(source))
+    return {
+        **numbers,
+        "test/bleu": ours.score,
+        "test/dictionary_bleu": by_word.score,
+        "test/exact": 100 * float(np.mean(np.array(hypotheses) == np.array(references))),
+        "required/bleu": config.required_bleu,
+    }
+
+
+def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
+    # configs/transformer.py says what was measured, and how far from these bounds.
+    full, bag, sharp = map(results.get, ("transformer", "no_positions", "no_smoothing"))
+    floor, by_word = full["required/bleu"][0], full["test/dictionary_bleu"][0]
+    better = full["valid/last_loss"] - full["valid/loss"]
+    found = [
+        Claim(
+            claim=f"BLEU at least {floor:g}, and above word-by-word translation",
+            paper="27.3 (WMT14 En-De, base)",
+            ours=f"{spread(full['test/bleu'])}; word by word {by_word:.1f}",
+            holds=bool(np.all(full["test/bleu"] >= max(floor, by_word))),
+        ),
+        Claim(
+            claim="the average of the last checkpoints has no higher validation loss than the last",
+            paper="used throughout (section 6.1)",
+            ours=f"{spread(better, 4)} lower",
+            holds=bool(np.all(better >= 0)),
+        ),
+    ]
+    if bag is not None:
+        lost = full["test/bleu"] - bag["test/bleu"]
+        found += [
+            Claim(
+                claim="without positions at least 5 BLEU are lost",
+                paper="the model must be told the order (section 3.5)",
+                ours=f"{spread(lost)} lost",
+                holds=bool(np.all(lost >= 5)),
+            )
+        ]
+    if sharp is not None:
+        gained = full["test/bleu"] - sharp["test/bleu"]
+        raised = full["valid/perplexity"] - sharp["valid/perplexity"]
+        found += [
+            Claim(
+                claim="label smoothing raises perplexity, and costs no more than 0.5 BLEU",
+                paper="perplexity 4.92 from 4.67, BLEU 25.8 from 25.3 (table 3)",
+                ours=f"perplexity {spread(raised, 3)} up, BLEU {spread(gained)} up",
+                holds=bool(np.all(raised > 0) and np.mean(gained) >= -0.5),
+            )
+        ]
+    return found
+
+
+def spread(values: np.ndarray, digits: int = 1) -> str:
+    """Median, and the range where there are several seeds."""
+    middle, low, high = (f"{f(values):.{digits}f}" for f in (np.median, np.min, np.max))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,265 @@
+"""Attention Is All You Need (Vaswani et al. 2017), arXiv:1706.03762, section 3.
+
+Exact counts (no attention biases, one tied table, no norm after the last layer): with 37,000 tokens
+base 63,045,632 and big 214,171,648; the paper rounds its own to 65 and 213 million.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from research.nn.attention import (
+    KeysValues,
+    MultiHeadAttention,
+    cache_mask,
+    causal_mask,
+    empty_cache,
+    extend_cache,
+    padding_mask,
+)
+from research.nn.decoder_state import DecoderState
+from research.nn.positions import Positions
+
+# Table 3, and a small one for data sets of some ten thousand pairs.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": dict(layers=6, dim=512, num_heads=8, head_dim=64, hidden=2048, dropout=0.1),
+    "big": dict(layers=6, dim=1024, num_heads=16, head_dim=64, hidden=4096, dropout=0.3),
+    "small": dict(layers=3, dim=192, num_heads=6, head_dim=32, hidden=768, dropout=0.1),
+}
+
+
+class _Layer(nn.Module):
+    """What encoder and decoder layers share: sublayers with residual, dropout and norm."""
+
+    dim: int
+    num_heads: int
+    head_dim: int
+    hidden: int
+    dropout: float
+    attention_bias: bool
+    pre_norm: bool
+    dtype: jnp.dtype | None
+
+    def _attention(self) -> MultiHeadAttention:
+        return MultiHeadAttention(
+            self.num_heads, self.head_dim, self.dim, self.attention_bias, self.dtype
+        )
+
+    def _setup_feed_forward(self) -> None:
+        init = nn.initializers.glorot_uniform()
+        self.hidden_layer = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=init)
+        self.output_layer = nn.Dense(self.dim, dtype=self.dtype, kernel_init=init)
+        self.drop = nn.Dropout(self.dropout)
+
+    def _feed_forward(self, x: jax.Array) -> jax.Array:
+        return self.output_layer(nn.relu(self.hidden_layer(x)))
+
+    def _enter(self, x: jax.Array, norm: nn.Module) -> jax.Array:
+        return norm(x) if self.pre_norm else x
+
+    def _leave(self, x: jax.Array, y: jax.Array, norm: nn.Module, train: bool) -> jax.Array:
+        """LayerNorm(x + Dropout(y)), the norm being outside only in the paper's post-norm form."""
+        x = x + self.drop(y, deterministic=not train)
+        return x if self.pre_norm else norm(x)
+
+
+class EncoderLayer(_Layer):
+    """Self-attention, then a two-layer network per position."""
+
+    def setup(self) -> None:
+        self.attention = self._attention()
+        self.attention_norm = nn.LayerNorm(dtype=self.dtype)
+        self.feed_forward_norm = nn.LayerNorm(dtype=self.dtype)
+        self._setup_feed_forward()
+
+    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        y = self._enter(x, self.attention_norm)
+        y, weights = self.attention(y, self.attention.keys_values(y), mask)
+        x = self._leave(x, y, self.attention_norm, train)
+        y = self._feed_forward(self._enter(x, self.feed_forward_norm))
+        return self._leave(x, y, self.feed_forward_norm, train), weights
+
+
+class DecoderLayer(_Layer):
+    """Self-attention, attention to the source, then a two-layer network per position.
+
+    All methods take `(x, per_layer, shared)`, so that one scan over layers serves each of them.
+    """
+
+    def setup(self) -> None:
+        self.self_attention = self._attention()
+        self.self_norm = nn.LayerNorm(dtype=self.dtype)
+        self.cross_attention = self._attention()
+        self.cross_norm = nn.LayerNorm(dtype=self.dtype)
+        self.feed_forward_norm = nn.LayerNorm(dtype=self.dtype)
+        self._setup_feed_forward()
+
+    def __call__(self, x: jax.Array, per_layer: None, shared: tuple) -> tuple[jax.Array, tuple]:
+        """The whole target at once; also returns the weights of both attentions."""
+        memory, self_mask, cross_mask, train = shared
+        y = self._enter(x, self.self_norm)
+        y, self_weights = self.self_attention(y, self.self_attention.keys_values(y), self_mask)
+        x = self._leave(x, y, self.self_norm, train)
+        source = self.cross_attention.keys_values(memory)
+        x, cross_weights = self._attend_and_transform(x, source, cross_mask, train)
+        return x, (self_weights, cross_weights)
+
+    def step(
+        self, x: jax.Array, per_layer: tuple[KeysValues, KeysValues], shared: tuple
+    ) -> tuple[jax.Array, KeysValues]:
+        """One target position; also returns the extended cache."""
+        cache, source = per_layer
+        index, self_mask, cross_mask = shared
+        y = self._enter(x, self.self_norm)
+        cache = extend_cache(cache, self.self_attention.keys_values(y), index)
+        y, _ = self.self_attention(y, cache, self_mask)
+        x = self._leave(x, y, self.self_norm, train=False)
+        return self._attend_and_transform(x, source, cross_mask, train=False)[0], cache
+
+    def source_keys_values(
+        self, memory: jax.Array, per_layer: None, shared: None
+    ) -> tuple[jax.Array, KeysValues]:
+        """Keys and values of the source: computed once, used by every step."""
+        return memory, self.cross_attention.keys_values(memory)
+
+    def _attend_and_transform(
+        self, x: jax.Array, source: KeysValues, mask: jax.Array, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        y, weights = self.cross_attention(self._enter(x, self.cross_norm), source, mask)
+        x = self._leave(x, y, self.cross_norm, train)
+        y = self._feed_forward(self._enter(x, self.feed_forward_norm))
+        return self._leave(x, y, self.feed_forward_norm, train), weights
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder.
+
+    One matrix is source embedding, target embedding and pre-softmax layer; as an embedding it is
+    multiplied by sqrt(dim) (section 3.4). Parameters of all layers of a stack lie in one array,
+    `[layers, ...]`, and the layers are scanned: compile time does not grow with depth.
+
+    Attributes:
+      vocab_size: V, shared by both languages.
+      layers, dim, num_heads, head_dim, hidden, dropout: N, d_model, h, d_k = d_v, d_ff, P_drop.
+      attention_bias: biases in the projections of attention (the paper's counts have none).
+      pre_norm: normalise the input of each sublayer instead of the sum, and once more at the end.
+      positions: "sinusoid", "learned" or "none".
+      max_length: rows of the learned position tables.
+      pad_id, bos_id: token that fills a batch up, and the one that targets are shifted right by.
+      dtype: compute dtype; parameters, softmax and logits are float32.
+    """
+
+    vocab_size: int
+    layers: int
+    dim: int
+    num_heads: int
+    head_dim: int
+    hidden: int
+    dropout: float
+    attention_bias: bool = False
+    pre_norm: bool = False
+    positions: str = "sinusoid"
+    max_length: int = 512
+    pad_id: int = 0
+    bos_id: int = 1
+    dtype: jnp.dtype | None = None
+
+    def setup(self) -> None:
+        # Scaled by sqrt(dim) on the way in, embeddings have variance one; positions have a half.
+        self.table = self.param(
+            "embedding", nn.initializers.normal(self.dim**-0.5), (self.vocab_size, self.dim)
+        )
+        self.source_positions = Positions(self.positions, self.max_length)
+        self.target_positions = Positions(self.positions, self.max_length)
+        self.drop = nn.Dropout(self.dropout)
+        scan: dict[str, Any] = dict(
+            variable_axes={"params": 0}, split_rngs={"params": True, "dropout": True},
+            length=self.layers,
+        )
+        sizes = (self.dim, self.num_heads, self.head_dim, self.hidden, self.dropout,
+                 self.attention_bias, self.pre_norm, self.dtype)
+        self.encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan)(*sizes)
+        self.decoder = nn.scan(
+            DecoderLayer, in_axes=(0, nn.broadcast), **scan,
+            methods=("__call__", "step", "source_keys_values"),
+        )(*sizes)
+        if self.pre_norm:
+            self.encoder_norm = nn.LayerNorm(dtype=self.dtype)
+            self.decoder_norm = nn.LayerNorm(dtype=self.dtype)
+
+    def __call__(
+        self, source: jax.Array, target: jax.Array, *, train: bool
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Logits of every target token given those before it.
+
+        Args:
+          source: `[B, S]` tokens, padded at the end with `pad_id`.
+          target: `[B, T]` tokens to predict; shifted right in here.
+          train: dropout on (needs a "dropout" key).
+
+        Returns:
+          logits `[B, T, V]` in float32, and intermediates: "memory" `[B, S, D]` and the weights
+          "encoder_attention" `[L, B, H, S, S]`, "decoder_attention" `[L, B, H, T, T]`,
+          "cross_attention" `[L, B, H, T, S]`.
+        """
+        memory, encoder_attention = self.encode(source, train=train)
+        shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.bos_id)
+        x = self.target_positions(self._embed(shifted))
+        x = self.drop(x, deterministic=not train)
+        # At the end of a target the causal mask alone keeps padding from real tokens; it is masked
+        # all the same, for targets that are padded elsewhere.
+        visible = jnp.pad(target[:, :-1] != self.pad_id, ((0, 0), (1, 0)), constant_values=True)
+        self_mask = causal_mask(target.shape[1]) & padding_mask(visible)
+        shared = (memory, self_mask, padding_mask(source != self.pad_id), train)
+        x, (decoder_attention, cross_attention) = self.decoder(x, None, shared)
+        return self._logits(x), {
+            "memory": memory,
+            "encoder_attention": encoder_attention,
+            "decoder_attention": decoder_attention,
+            "cross_attention": cross_attention,
+        }
+
+    def encode(self, source: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        """Encoded source `[B, S, D]` and attention weights `[L, B, H, S, S]`."""
+        x = self.source_positions(self._embed(source))
+        x = self.drop(x, deterministic=not train)
+        x, weights = self.encoder(x, padding_mask(source != self.pad_id), train)
+        return (self.encoder_norm(x) if self.pre_norm else x), weights
+
+    def start(self, source: jax.Array, max_length: int) -> DecoderState:
+        """State before the first target token, with room for `max_length` of them."""
+        memory, _ = self.encode(source, train=False)
+        _, source_kv = self.decoder.source_keys_values(memory, None, None)
+        caches = [
+            empty_cache(source.shape[0], max_length, self.num_heads, self.head_dim, memory.dtype)
+        ] * self.layers
+        # Rows first, layers second: what `decoding` reorders and repeats is the first axis.
+        rows_first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), source_kv)
+        cache = jax.tree.map(lambda *x: jnp.stack(x, 1), *caches)
+        return DecoderState((cache, jnp.zeros((), jnp.int32)),
+                            (rows_first, source != self.pad_id))
+
+    def step(self, state: DecoderState, token: jax.Array) -> tuple[DecoderState, jax.Array]:
+        """Feeds `token [R]`, and returns the logits `[R, V]` of the one after it."""
+        (cache, index), (source_kv, valid) = state
+        length = cache.keys.shape[2]
+        x = self.target_positions(self._embed(token[:, None]), index, length)
+        shared = (index, cache_mask(length, index), padding_mask(valid))
+        layers_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (cache, source_kv))
+        x, cache = self.decoder.step(x, layers_first, shared)
+        cache = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), cache)
+        return DecoderState((cache, index + 1), state.context), self._logits(x)[:, 0]
+
+    def _embed(self, tokens: jax.Array) -> jax.Array:
+        x = jnp.take(self.table, tokens, axis=0) * self.dim**0.5
+        return x if self.dtype is None else x.astype(self.dtype)
+
+    def _logits(self, x: jax.Array) -> jax.Array:
+        if self.pre_norm:
+            x = self.decoder_norm(x)
+        table = self.table.astype(x.dtype)
+        return jnp.einsum("btd,vd->btv", x, table, preferred_element_type=jnp.float32)
