@@ -1,4 +1,4 @@
-"""Games by name: MinAtar's in JAX, Atari 2600 by emulator."""
+"""Games by name: MinAtar's and the probes in JAX, Atari 2600 by emulator."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from research.rl import gymnax_env
+from research.rl import gymnax_env, probes
 from research.rl.ale import Atari, AtariSpec, HostAtari
-from research.rl.environments import StackFrames
+from research.rl.environments import StackFrames, Vectorized
 from research.rl.host_actor import ReportedAtari
 from research.training.errors import UserError
 
 
 def is_atari(name: str) -> bool:
     """Whether it is a game for the emulator."""
-    return name not in gymnax_env.MINATAR
+    return name not in gymnax_env.MINATAR and name not in probes.PROBES
 
 
 def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
@@ -47,8 +47,7 @@ def training_games(env: ConfigDict) -> StackFrames:
             f"{env.name} has no action repeat, no-ops, sticky actions or host actor; "
             "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
         )
-    games = gymnax_env.make(env.name, env.num_envs, full_action_space=env.full_action_space)
-    return StackFrames(games, env.stack)
+    return StackFrames(_jax_games(env, env.num_envs), env.stack)
 
 
 def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
@@ -60,7 +59,10 @@ def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
             max_episode_frames=evaluation.max_episode_frames,
         )
         return StackFrames(HostAtari(spec), env.stack)
-    games = gymnax_env.make(
-        env.name, evaluation.episodes, full_action_space=env.full_action_space
-    )
-    return StackFrames(games, env.stack)
+    return StackFrames(_jax_games(env, evaluation.episodes), env.stack)
+
+
+def _jax_games(env: ConfigDict, num_envs: int) -> Vectorized:
+    if env.name in probes.PROBES:
+        return probes.make(env.name, num_envs)
+    return gymnax_env.make(env.name, num_envs, full_action_space=env.full_action_space)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -25,29 +24,22 @@ class GymnaxEnvironment:
     exclude each other, the end of the game counting first.
     """
 
-    name: str
-    full_action_space: bool
-
-    @cached_property
-    def _env(self) -> Any:
-        import gymnax
-
-        return gymnax.make(self.name, use_minimal_action_set=not self.full_action_space)[0]
+    env: Any
 
     @property
     def num_actions(self) -> int:
-        return self._env.num_actions
+        return self.env.num_actions
 
     @property
     def observation_space(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(self._env.obs_shape, jnp.uint8)
+        return jax.ShapeDtypeStruct(self.env.obs_shape, jnp.uint8)
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, Any]:
-        observation, env_state = self._env.reset(key)
+        observation, env_state = self.env.reset(key)
         return _to_uint8(observation), env_state
 
     def step(self, key: jax.Array, env_state: Any, action: jax.Array) -> Step:
-        observation, env_state, reward, terminated, truncated, info = self._env.step(
+        observation, env_state, reward, terminated, truncated, info = self.env.step(
             key, env_state, action
         )
         info = {
@@ -70,4 +62,7 @@ def make(name: str, num_envs: int, *, full_action_space: bool = False) -> Vector
     """
     if name not in MINATAR:
         raise UserError(f"no MinAtar game {name!r}; there are {', '.join(MINATAR)}")
-    return Vectorized(GymnaxEnvironment(name, full_action_space), num_envs)
+    import gymnax
+
+    env, _ = gymnax.make(name, use_minimal_action_set=not full_action_space)
+    return Vectorized(GymnaxEnvironment(env), num_envs)

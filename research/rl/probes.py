@@ -1,0 +1,111 @@
+"""Tiny decision problems with known values: each fails for one kind of mistake in an agent.
+
+Each is a table; the agent sees the state as an image of one grey level. `Probe.values` solves the
+table exactly, so that what an agent learned can be compared with the truth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.rl.environments import Step, Vectorized
+
+_SIZE = (3, 3, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """A table of S states and A actions, as a `SingleEnvironment`.
+
+    Attributes:
+      levels: `[S]` grey level that a state is seen as.
+      starts: states that an episode begins in, equally likely.
+      following: `[S][A]` next state; -1 where the episode terminates.
+      reward: `[S][A]` expected reward.
+      time_limit: episodes are truncated after so many steps; 0 for never.
+      noisy: rewards are +1 or -1 at random with the expectation of the table.
+    """
+
+    levels: tuple[int, ...]
+    starts: tuple[int, ...]
+    following: tuple[tuple[int, ...], ...]
+    reward: tuple[tuple[float, ...], ...]
+    time_limit: int = 0
+    noisy: bool = False
+
+    @property
+    def num_actions(self) -> int:
+        return len(self.reward[0])
+
+    @property
+    def observation_space(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(_SIZE, jnp.uint8)
+
+    def observe(self, state: jax.Array) -> jax.Array:
+        """Image `[3, 3, 1]` uint8 of a state."""
+        return jnp.full(_SIZE, jnp.array(self.levels, jnp.uint8)[state])
+
+    def values(self, gamma: float) -> np.ndarray:
+        """Optimal action values `[S, A]`. A time limit does not change them: it is not the task's."""
+        reward, following = np.array(self.reward), np.array(self.following)
+        q = np.zeros_like(reward)
+        for _ in range(200):
+            after = np.where(following < 0, 0.0, q.max(axis=1)[following])
+            q = reward + gamma * after
+        return q
+
+    def reset(self, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        state = jax.random.choice(key, jnp.array(self.starts))
+        return self.observe(state), {"state": state, "time": jnp.zeros((), jnp.int32)}
+
+    def step(self, key: jax.Array, env_state: dict[str, jax.Array], action: jax.Array) -> Step:
+        reset_key, noise_key = jax.random.split(key)
+        state, time = env_state["state"], env_state["time"] + 1
+        reward = jnp.array(self.reward, jnp.float32)[state, action]
+        if self.noisy:
+            reward = jnp.where(jax.random.bernoulli(noise_key, (1 + reward) / 2), 1.0, -1.0)
+        following = jnp.array(self.following)[state, action]
+        terminated = following < 0
+        truncated = (time == self.time_limit) & ~terminated
+        final = self.observe(jnp.maximum(following, 0))
+        first, fresh = self.reset(reset_key)
+        done = terminated | truncated
+        env_state = {
+            "state": jnp.where(done, fresh["state"], following),
+            "time": jnp.where(done, 0, time),
+        }
+        info = {"final_observation": final, "life_lost": jnp.zeros((), bool)}
+        return jnp.where(done, first, final), env_state, reward, terminated, truncated, info
+
+
+PROBES = {
+    # One state, one step: are rewards learned at all?
+    "probe_constant": Probe((255,), (0,), ((-1, -1),), ((1, 1),)),
+    # The reward depends on what is seen.
+    "probe_observation": Probe((0, 255), (0, 1), ((-1, -1),) * 2, ((-1, -1), (1, 1))),
+    # The reward comes a step later: is the next value counted, and discounted?
+    "probe_two_step": Probe((0, 255), (0,), ((1, 1), (-1, -1)), ((0, 0), (1, 1))),
+    # The reward depends on the action.
+    "probe_action": Probe((255,), (0,), ((-1, -1),), ((-1, 1),)),
+    # On both.
+    "probe_both": Probe((0, 255), (0, 1), ((-1, -1),) * 2, ((1, -1), (-1, 1))),
+    # A reward at each step but an episode's first, for ever, seen in pieces of four steps. Who takes
+    # truncation for termination, or goes on from the next episode's first observation, is wrong.
+    "probe_truncation": Probe((0, 255), (0,), ((1, 1), (1, 1)), ((0, 0), (1, 1)), time_limit=4),
+    # What was seen a step ago must be recalled: solved with two stacked frames, and not with one.
+    "probe_recall": Probe(
+        (0, 255, 128, 128), (0, 1), ((2, 2), (3, 3), (-1, -1), (-1, -1)),
+        ((0, 0), (0, 0), (1, -1), (-1, 1)),
+    ),
+    # The reward is random: its mean is learned.
+    "probe_noisy": Probe((255,), (0,), ((-1, -1),), ((0.5, -0.5),), noisy=True),
+}
+
+
+def make(name: str, num_envs: int) -> Vectorized:
+    """`num_envs` copies of a probe."""
+    return Vectorized(PROBES[name], num_envs)

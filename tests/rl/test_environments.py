@@ -1,0 +1,148 @@
+"""All environments keep to one protocol; stacks never reach into the episode before."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.rl import gymnax_env, probes
+from research.rl.ale import Atari, AtariSpec, HostAtari
+from research.rl.environments import StackFrames
+from research.training import UserError
+
+N = 3
+SHORT = AtariSpec("breakout", N, sticky_actions=0.25, max_episode_frames=160)
+
+ENVIRONMENTS = {
+    "breakout-minatar": lambda: gymnax_env.make("Breakout-MinAtar", N),
+    "asterix-minatar-full": lambda: gymnax_env.make("Asterix-MinAtar", N, full_action_space=True),
+    "probe": lambda: probes.make("probe_truncation", N),
+    "ale-in-step": lambda: Atari(SHORT),
+    "ale-on-host": lambda: HostAtari(SHORT),
+    "stacked": lambda: StackFrames(Atari(SHORT), 4),
+}
+
+
+def methods(env):
+    return (env.reset, env.step) if env.on_host else (jax.jit(env.reset), jax.jit(env.step))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_protocol(name):
+    env = ENVIRONMENTS[name]()
+    reset, step = methods(env)
+    key = jax.random.key(0)
+    observation, env_state = reset(key)
+    ends = 0
+    for t in range(120):
+        assert observation.shape == (N, *env.observation_space.shape)
+        assert observation.dtype == env.observation_space.dtype == np.uint8
+        action = jax.random.randint(jax.random.fold_in(key, t), (N,), 0, env.num_actions)
+        structure = jax.tree.structure(env_state)
+        observation, env_state, reward, terminated, truncated, info = step(
+            jax.random.fold_in(key, 1000 + t), env_state, np.asarray(action)
+        )
+        assert jax.tree.structure(env_state) == structure
+        assert reward.shape == (N,) and reward.dtype == np.float32
+        assert terminated.dtype == truncated.dtype == info["life_lost"].dtype == bool
+        assert not (terminated & truncated).any()
+        ended = np.asarray(terminated | truncated)
+        final = np.asarray(info["final_observation"])
+        np.testing.assert_array_equal(final[~ended], np.asarray(observation)[~ended])
+        assert not (np.asarray(info["life_lost"]) & ended).any()
+        ends += ended.sum()
+    assert ends > 0  # every environment here ends episodes
+
+
+@pytest.mark.parametrize("name", ["breakout-minatar", "ale-in-step"])
+def test_same_keys_same_game(name):
+    env = ENVIRONMENTS[name]()
+    reset, step = methods(env)
+    runs = []
+    for _ in range(2):
+        observation, env_state = reset(jax.random.key(1))
+        seen = [np.asarray(observation)]
+        for t in range(60):
+            observation, env_state, *_ = step(
+                jax.random.key(t), env_state, jnp.full(N, t % 3, jnp.int32)
+            )
+            seen.append(np.asarray(observation))
+        runs.append(np.stack(seen))
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert (runs[0][:, 0] != runs[0][:, 1]).any()  # copies differ from each other
+
+
+def test_minatar_time_limit_truncates_and_only_then():
+    env = gymnax_env.make("Freeway-MinAtar", 1)  # a game that never terminates
+    step = jax.jit(env.step)
+    _, env_state = jax.jit(env.reset)(jax.random.key(0))
+
+    def body(env_state, key):
+        _, env_state, _, terminated, truncated, _ = step(key, env_state, jnp.zeros(1, jnp.int32))
+        return env_state, (terminated[0], truncated[0])
+
+    keys = jax.random.split(jax.random.key(1), 2600)
+    _, (terminated, truncated) = jax.lax.scan(body, env_state, keys)
+    assert not terminated.any()
+    assert np.flatnonzero(truncated).tolist() == [2499]
+
+
+def test_minatar_end_of_the_game_at_the_time_limit_is_termination():
+    env = gymnax_env.make("Breakout-MinAtar", 1)
+    _, state = env.reset(jax.random.key(0))
+    # The ball two rows above the floor, flying down, far from the paddle; one step is left.
+    ball = {"ball_y": 8, "ball_x": 0, "ball_dir": 2, "last_y": 7, "last_x": 0, "pos": 9}
+    state = state.replace(
+        time=jnp.array([999]), **{k: jnp.array([v]) for k, v in ball.items()}
+    )
+    *_, terminated, truncated, _ = env.step(jax.random.key(1), state, jnp.zeros(1, jnp.int32))
+    assert terminated.tolist() == [True] and truncated.tolist() == [False]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_stack_equals_loop_and_stops_at_the_episode(depth):
+    env = StackFrames(probes.make("probe_truncation", 2), depth)
+    inner = probes.make("probe_truncation", 2)
+    observation, env_state = env.reset(jax.random.key(0))
+    frame, inner_state = inner.reset(jax.random.key(0))
+    zero = np.zeros_like(frame)
+    history = [zero] * depth + [np.asarray(frame)]
+    for t in range(12):
+        key, action = jax.random.key(t), jnp.array([0, 1])
+        observation, env_state, _, terminated, truncated, info = env.step(key, env_state, action)
+        frame, inner_state, *_, inner_info = inner.step(key, inner_state, action)
+        history.append(np.asarray(inner_info["final_observation"]))
+        np.testing.assert_array_equal(
+            info["final_observation"], np.concatenate(history[-depth:], axis=-1)
+        )
+        if (terminated | truncated).any():  # both copies are in step
+            history = [zero] * depth + [np.asarray(frame)]
+        np.testing.assert_array_equal(observation, np.concatenate(history[-depth:], axis=-1))
+
+
+def test_unknown_names_are_one_clear_line():
+    with pytest.raises(UserError, match="Breakout-MinAtar"):
+        gymnax_env.make("Breakin-MinAtar", 1)
+    with pytest.raises(UserError, match="no Atari game 'pongg'"):
+        HostAtari(AtariSpec("pongg", 1)).reset(jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", probes.PROBES)
+def test_probe_values_are_what_its_play_returns(name):
+    """Monte Carlo returns of the optimal policy, played in the table, meet `values`."""
+    gamma, probe = 0.5, probes.PROBES[name]
+    q = probe.values(gamma)
+    policy = jnp.array(q.argmax(axis=1))
+    env = probes.make(name, 256)
+    _, state = env.reset(jax.random.key(0))
+    start = np.asarray(state["state"])
+    alive, total = np.ones(256), np.zeros(256)
+    for t in range(30):
+        action = policy[state["state"]]
+        state = {**state, "time": jnp.zeros_like(state["time"])}  # no time limit
+        _, state, reward, terminated, _, _ = env.step(jax.random.key(t), state, action)
+        total += alive * gamma**t * np.asarray(reward)
+        alive *= ~np.asarray(terminated)
+    tolerance = 0.2 if probe.noisy else 1e-4
+    for s in set(start.tolist()):
+        assert total[start == s].mean() == pytest.approx(q[s].max(), abs=tolerance)
