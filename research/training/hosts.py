@@ -31,7 +31,8 @@ def initialize() -> None:
     arguments = detect(os.environ)
     # JAX puts TPUs first by itself where it finds their chips; how many hosts there are, it asks
     # the machine's metadata.
-    on_tpu = "tpu" in (jax.config.jax_platforms or "").split(",")
+    platforms: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
+    on_tpu = "tpu" in (platforms or "").split(",")
     if arguments is None and (not on_tpu or "JAX_NUM_PROCESSES" in os.environ):
         return
     if arguments is not None:

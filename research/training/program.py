@@ -95,20 +95,15 @@ class Program:
                 )
             return self.jit_advance(carry, batches, self._counts[n])
 
-    def lower(self) -> Any:
-        """`advance` lowered from shapes alone, one step per call."""
+    def trace(self) -> Any:
+        """`advance` traced from shapes alone; call `.lower().compile()` on it for its devices."""
         carry = _with_sharding(self.shapes, self.carry_sharding)
-        source = self.experiment.source
-        batch = (
-            None
-            if source is None
-            else jax.tree.map(
-                lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.batch_sharding),
-                source.spec,
-            )
+        spec = None if self.experiment.source is None else self.experiment.source.spec
+        batch = jax.tree.map(
+            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=self.batch_sharding), spec
         )
         with jax.set_mesh(self.mesh):
-            return self.jit_advance.lower(carry, batch)
+            return self.jit_advance.trace(carry, batch)
 
     def _init(self, seed: jax.Array) -> Carry:
         key = jax.random.fold_in(jax.random.key(seed), _INIT)
