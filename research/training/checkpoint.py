@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,8 @@ class Checkpoints:
         """Starts to write a checkpoint; returns as soon as `tree` may be donated."""
         arrays = self._arrays(tree)
         extra = extra | {"arrays": {n: [list(a.shape), str(a.dtype)] for n, a in arrays.items()}}
-        best = (
-            {self.best_metric: metrics[self.best_metric]} if self.best_metric in metrics else None
-        )
+        value = metrics.get(self.best_metric, math.nan)
+        best = {self.best_metric: value} if math.isfinite(value) else None
         self.manager.save(
             step,
             metrics=best,
@@ -132,8 +132,13 @@ class Checkpoints:
         return {
             name.replace("/", "."): leaf
             for name, leaf in sharding.named_leaves(tree).items()
-            if not any(pattern.search(name) for pattern in self.transient)
+            if not self._is_transient(name)
         }
+
+    def _is_transient(self, name: str) -> bool:
+        # Patterns speak of the experiment's state, as those of sharding rules do.
+        inner = name.removeprefix("state/")
+        return inner != name and any(pattern.search(inner) for pattern in self.transient)
 
     def _fill(self, tree: PyTree, arrays: dict[str, Any]) -> PyTree:
         def leaf(path: tuple[Any, ...], _: Any) -> Any:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from research.training.errors import UserError
 from research.training.experiment import Batch, Source, State
 
 
@@ -26,13 +27,22 @@ class Feed:
         self._ready: tuple[int, Batch, dict[str, Any]] | None = None
 
     def prepare(self, n: int, state: State) -> None:
-        """Reads the next `n` batches and starts their transfer."""
+        """Reads the next `n` batches and starts their transfer.
+
+        Raises:
+          UserError: they go to the devices in one piece but have several shapes.
+        """
         batches = [self.source(state) for _ in range(n)]
         after = self.source.get_state()
         if self.steps_per_call == 1:
             (batch,) = batches
         else:
             batches += batches[-1:] * (self.steps_per_call - n)
+            if len({tuple(np.shape(x) for x in jax.tree.leaves(b)) for b in batches}) > 1:
+                raise UserError(
+                    "batches of several shapes cannot share a dispatch; "
+                    "set --config.steps_per_call=1"
+                )
             batch = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         self._ready = n, jax.tree.map(self._put, batch), after
 

@@ -13,7 +13,7 @@ from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
 from research.training.experiment import Experiment, State
 from research.training.feed import Feed
-from research.training.meter import Meter, NonFiniteLoss
+from research.training.meter import Meter, NonFiniteLoss, check_parameters
 from research.training.profile import Profile
 from research.training.program import Carry, Program
 from research.training.sharding import check_batch, make_mesh
@@ -148,8 +148,7 @@ class _Run:
         try:
             self.meter.add(step, n, metrics)
         except NonFiniteLoss as error:
-            kept = "none yet" if self.saved is None else f"step {self.saved}"
-            raise NonFiniteLoss(f"{error}; last good checkpoint: {kept}") from None
+            raise self._with_last_good(error) from None
         step += n
         self.writers.advance(step)
         if step % self.config.log_every_steps == 0:
@@ -178,6 +177,14 @@ class _Run:
         if step == self.saved:
             return
         self._consume()
+        try:
+            check_parameters(step, carry.state)
+        except NonFiniteLoss as error:
+            raise self._with_last_good(error) from None
         extra = {"source": self.feed.position if self.feed else None, "sums": self.meter.sums}
         self.checkpoints.save(step, carry, extra, numbers)
         self.saved = step
+
+    def _with_last_good(self, error: NonFiniteLoss) -> NonFiniteLoss:
+        kept = "none yet" if self.saved is None else f"step {self.saved}"
+        return NonFiniteLoss(f"{error}; last good checkpoint: {kept}")

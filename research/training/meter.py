@@ -7,11 +7,36 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from research.training.experiment import State
+from research.training.sharding import named_leaves
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite; the message names step, batch and last good checkpoint."""
+
+
+def check_parameters(step: int, state: State) -> None:
+    """Checks a state after `step` steps before it is kept: its last loss came from the one before.
+
+    Raises:
+      NonFiniteLoss: a parameter is not finite.
+    """
+    parameters = {
+        name: leaf
+        for name, leaf in named_leaves(state).items()
+        if "/params/" in f"/{name}" and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    }
+    for name, finite in jax.device_get(_all_finite(parameters)).items():
+        if not finite:
+            raise NonFiniteLoss(f"{name} is not finite after step {step}")
+
+
+@jax.jit
+def _all_finite(arrays: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: jnp.isfinite(array).all() for name, array in arrays.items()}
 
 
 class Meter:

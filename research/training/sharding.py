@@ -92,9 +92,19 @@ def check_batch(spec: PyTree, mesh: Mesh, accumulate_steps: int) -> None:
     """Checks that a global batch can be split over the mesh, and into micro-batches.
 
     Raises:
-      UserError: it cannot.
+      UserError: it cannot, or processes would have to share a part of it.
     """
     ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    processes = jax.process_count()
+    if processes > 1:
+        rows = mesh.devices.reshape(ways, -1)
+        own = sum(any(d.process_index == jax.process_index() for d in row) for row in rows)
+        if own * processes != ways:
+            raise UserError(
+                f"{processes} processes cannot each have a part of the batch over {ways} devices "
+                "(mesh data x fsdp); let --config.mesh.model be at most the "
+                f"{jax.local_device_count()} devices of one process"
+            )
     for name, leaf in named_leaves(spec).items():
         size = leaf.shape[0]
         if size % (ways * accumulate_steps):

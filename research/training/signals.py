@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Any
@@ -21,6 +22,11 @@ class StopSignal:
         if jax.process_count() == 1:
             for number in self._signals:
                 self._before[number] = signal.signal(number, self._ask)
+        else:
+            # SIGTERM is JAX's own then, which tells the other processes.
+            self._before[signal.SIGINT] = signal.signal(
+                signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

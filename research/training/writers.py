@@ -114,16 +114,18 @@ def keep_until(path: Path, step: int) -> None:
     """Drops lines of a metrics file that are past `step`: a resumed run will write them again."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8")
     kept = []
-    for line in lines:
+    for line in text.splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
         except ValueError:  # the run was killed while it wrote this line
             continue
-    if len(kept) < len(lines):
-        path.write_text("".join(kept), encoding="utf-8")
+    if "".join(kept) != text:
+        new = path.with_suffix(".new")  # put in place at once: a run may be killed here too
+        new.write_text("".join(kept), encoding="utf-8")
+        new.replace(path)
 
 
 def read_metrics(workdir: Path) -> list[dict[str, float]]:
