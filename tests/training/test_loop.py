@@ -1,0 +1,214 @@
+import json
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research import training
+from research.training import loop
+from research.training.errors import UserError
+from research.training.meter import NonFiniteLoss
+from tests.training.toy import Numbers, assert_close, assert_same, build, records, settings
+
+
+def resumed(config, folder, signals, **options):
+    """Runs until it is through, interrupted by `signals`; the final state and the stops."""
+    stops = []
+    while True:
+        experiment = build(config, signals={t: s for t, s in signals.items()}, **options)
+        try:
+            return training.run(experiment, config, folder), stops
+        except loop.Stopped as stopped:
+            stops.append(str(stopped))
+            signals = {t: s for t, s in signals.items() if t > min(signals)}
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_stopped_and_resumed_is_bit_identical(tmp_path, steps_per_call, prefetch):
+    config = settings(
+        steps_per_call=steps_per_call, eval_every_steps=15, checkpoint_every_steps=8,
+        ema_decay=0.9,
+    )  # fmt: skip
+    whole = training.run(build(config, prefetch=prefetch), config, tmp_path / "whole")
+    random = np.random.default_rng().choice(39, 2, replace=False)
+    signals = {int(t): s for t, s in zip(sorted(random), (signal.SIGTERM, signal.SIGINT))}  # noqa: B905
+    state, stops = resumed(config, tmp_path / "broken", signals, prefetch=prefetch)
+    assert len(stops) >= 1, signals
+    assert_same(whole, state)
+    assert records(tmp_path / "whole") == records(tmp_path / "broken")
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    config = settings()
+    first, second = build(config), build(config)
+    state = training.run(first, config, tmp_path)
+    lines = records(tmp_path)
+    again = training.run(second, config, tmp_path)
+    assert second.source.read == []
+    assert_same(state, again)
+    assert training.evaluate(first, state, config) == training.evaluate(second, again, config)
+    assert records(tmp_path) == lines
+
+
+def test_several_steps_in_a_call_are_bit_exact(tmp_path):
+    runs = {}
+    for k in (1, 2, 7, 64):
+        config = settings(steps_per_call=k, eval_every_steps=10, checkpoint_every_steps=9)
+        runs[k] = training.run(build(config), config, tmp_path / str(k))
+    for k in (2, 7, 64):
+        assert_same(runs[1], runs[k])
+        assert records(tmp_path / "1") == records(tmp_path / str(k))
+
+
+def test_boundaries_are_exact(tmp_path):
+    """Log lines are means over their own steps; rare metrics ignore the steps that had none."""
+    config = settings(steps_per_call=4, log_every_steps=7, eval_every_steps=20)
+    training.run(build(config), config, tmp_path)
+    lines = [line for line in records(tmp_path) if "loss" in line]
+    assert [line["step"] for line in lines] == [7, 14, 21, 28, 35]
+    assert [line["rare"] for line in lines] == [2.0, 10.0, 18.0, 24.0, 30.0]
+    assert [line["rows"] for line in lines] == [16 * line["step"] for line in lines]
+    evals = [line for line in records(tmp_path) if "test/error" in line]
+    assert [line["step"] for line in evals] == [20, 40]
+
+
+def test_a_period_without_a_number_is_null(tmp_path):
+    config = settings(log_every_steps=1)
+    training.run(build(config, num_steps=3), config, tmp_path)
+    text = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["rare"] for line in text if "rare" in line] == [0.0, None, None]
+
+
+def test_the_key_of_a_step_depends_on_seed_and_step_alone(tmp_path):
+    def experiment():
+        def step(state, batch, key):
+            value = jax.random.uniform(key)
+            return {"sum": state["sum"] + value}, {"value": value}
+
+        return training.Experiment(lambda key: {"sum": jax.random.normal(key)}, step, 6)
+
+    def values(name, **overrides):
+        config = settings(log_every_steps=1, **overrides)
+        training.run(experiment(), config, tmp_path / name)
+        return [line["value"] for line in records(tmp_path / name) if "value" in line]
+
+    first = values("a")
+    assert len(set(first)) == 6
+    assert first == values("b", steps_per_call=3, checkpoint_every_steps=2)
+    assert not set(first) & set(values("c", seed=1))
+
+
+@pytest.mark.parametrize(("steps_per_call", "at"), [(1, 12), (8, 12), (8, 16)])
+def test_non_finite_loss_names_its_step_and_keeps_the_good_checkpoint(tmp_path, steps_per_call, at):
+    config = settings(steps_per_call=steps_per_call, checkpoint_every_steps=8)
+    with pytest.raises(NonFiniteLoss, match=f"loss is not finite at step {at}.*good .* step") as e:
+        training.run(build(config, nan_at=at), config, tmp_path)
+    assert f"last good checkpoint: step {at // 8 * 8}" in str(e.value)
+    whole = training.run(build(config), config, tmp_path / "whole")
+    assert_same(whole, training.run(build(config), config, tmp_path))  # with the data mended
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    """The loss of a step is finite, its gradient is not: the state after it is already lost."""
+
+    def experiment():
+        learner_state = {"params": {"w": jnp.ones(3)}}
+
+        def step(state, batch, key):
+            w = state["params"]["w"]
+            w = jnp.where(state["step"] == 7, jnp.nan, w)
+            return {"params": {"w": w}, "step": state["step"] + 1}, {"loss": jnp.float32(1.0)}
+
+        return training.Experiment(
+            lambda key: {**learner_state, "step": jnp.zeros((), int)}, step, 20
+        )
+
+    config = settings(checkpoint_every_steps=4)
+    with pytest.raises(NonFiniteLoss, match="params/w .* after step 8.*last good .* step 4"):
+        training.run(experiment(), config, tmp_path)
+
+
+def test_transient_members_start_anew_and_are_said(tmp_path, caplog):
+    config = settings(checkpoint_every_steps=5)
+    caplog.set_level("INFO", "landmarks")
+    options = {"transient": ("^seen$",)}
+    with pytest.raises(loop.Stopped):
+        training.run(build(config, signals={20: signal.SIGTERM}, **options), config, tmp_path)
+    assert "left out of checkpoints: ^seen$" in caplog.text
+    state = training.run(build(config, **options), config, tmp_path)
+    assert "left out of checkpoints and started anew: ^seen$" in caplog.text
+    whole = training.run(build(config, **options), config, tmp_path / "whole")
+    assert 0 < int(state["seen"]) < int(whole["seen"]) == 40
+    assert_same(whole["net"], state["net"])
+
+
+def test_evaluations_read_the_state_and_do_not_change_it(tmp_path):
+    config = settings(eval_every_steps=3)
+    often = training.run(build(config), config, tmp_path / "often")
+    config = settings()
+    assert_same(often, training.run(build(config), config, tmp_path / "once"))
+
+
+def test_batches_of_several_shapes(tmp_path):
+    rows = (16, 8, 12)
+    config = settings(checkpoint_every_steps=5)
+    whole = training.run(build(config, rows=rows), config, tmp_path / "whole")
+    state, stops = resumed(config, tmp_path / "broken", {17: signal.SIGTERM}, rows=rows)
+    assert stops
+    assert_same(whole, state)
+    config = settings(steps_per_call=4)
+    with pytest.raises(UserError, match="steps_per_call=1"):
+        training.run(build(config, rows=rows), config, tmp_path / "stacked")
+
+
+def test_nothing_is_written_or_compiled_for_bad_input(tmp_path):
+    class Missing(Numbers):
+        def open(self):
+            raise UserError("no data")
+
+    for overrides, said in (
+        ({"mesh__data": 3}, "does not match"),
+        ({"accumulate_steps": 5}, "batch of 16"),
+        ({}, "no data"),
+    ):
+        config = settings(**overrides)
+        experiment = build(config)
+        experiment.source.__class__ = Missing
+        with pytest.raises(UserError, match=said):
+            training.run(experiment, config, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_host_is_at_most_one_step_ahead(tmp_path):
+    """While step t is being handed out, everything up to step t - 2 has finished."""
+    finished, gaps = [], []
+
+    class Watching(Numbers):
+        def __call__(self, state):
+            gaps.append(self.index - len(finished))
+            return super().__call__(state)
+
+    def step(state, batch, key):
+        slow = jax.lax.fori_loop(0, 300, lambda _, x: jnp.tanh(x @ x), jnp.ones((64, 64)))
+        jax.debug.callback(lambda _: finished.append(1), slow.sum(), ordered=False)
+        return {"x": state["x"] + slow.sum()}, {"loss": slow.sum()}
+
+    source = Watching(prefetch=1)
+    experiment = training.Experiment(lambda key: {"x": jnp.zeros(())}, step, 30, source)
+    config = settings()
+    training.run(experiment, config, tmp_path)
+    # When batch i is read ahead, step i - 1 was just handed out, and i - 2 may be at work.
+    assert max(gaps) <= 2
+    assert len(finished) == 30
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path):
+    whole = settings()
+    parts = settings(accumulate_steps=4)
+    assert_close(
+        training.run(build(whole, noise=0.0), whole, tmp_path / "whole"),
+        training.run(build(parts, noise=0.0), parts, tmp_path / "parts"),
+    )
