@@ -98,3 +98,16 @@ def test_metrics_have_steps_in_order(line, tmp_path):
     run(line, tmp_path / "run", "--arm=fast")
     steps = [record["step"] for record in read_metrics(tmp_path / "run" / "fast" / "0")]
     assert steps == [5, 10, 15, 20, 20]
+
+
+@pytest.mark.parametrize(("mode", "restarts"), [("[madvise]", 1), ("[always]", 0), ("[never]", 0)])
+def test_huge_pages_where_linux_leaves_the_choice(mode, restarts, monkeypatch):
+    started = []
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(app.Path, "exists", lambda path: True)
+    monkeypatch.setattr(app.Path, "read_text", lambda path: f"x {mode} y")
+    monkeypatch.setattr(app.os, "execv", lambda *arguments: started.append(arguments))
+    app._use_huge_pages()
+    app._use_huge_pages()  # the new process does not start another
+    assert len(started) == restarts
+    assert "GLIBC_TUNABLES" not in app.os.environ or restarts
