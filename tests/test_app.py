@@ -103,7 +103,8 @@ def test_metrics_have_steps_in_order(line, tmp_path):
 @pytest.mark.parametrize(("mode", "restarts"), [("[madvise]", 1), ("[always]", 0), ("[never]", 0)])
 def test_huge_pages_where_linux_leaves_the_choice(mode, restarts, monkeypatch):
     started = []
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setenv("GLIBC_TUNABLES", "")  # so that it is put back in the end
+    monkeypatch.delenv("GLIBC_TUNABLES")
     monkeypatch.setattr(app.Path, "exists", lambda path: True)
     monkeypatch.setattr(app.Path, "read_text", lambda path: f"x {mode} y")
     monkeypatch.setattr(app.os, "execv", lambda *arguments: started.append(arguments))
