@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
 from research.training import sharding
+from research.training.digest import digest
 from research.training.errors import UserError
 from research.training.experiment import PyTree
 
@@ -61,7 +62,10 @@ class Checkpoints:
     ) -> None:
         """Starts to write a checkpoint; returns as soon as `tree` may be donated."""
         arrays = self._arrays(tree)
-        extra = extra | {"arrays": {n: [list(a.shape), str(a.dtype)] for n, a in arrays.items()}}
+        extra = extra | {
+            "arrays": {n: [list(a.shape), str(a.dtype)] for n, a in arrays.items()},
+            "digest": digest(arrays),
+        }
         value = metrics.get(self.best_metric, math.nan)
         best = {self.best_metric: value} if math.isfinite(value) else None
         self.manager.save(
@@ -93,7 +97,7 @@ class Checkpoints:
                 extra = self.manager.restore(
                     step, args=ocp.args.Composite(extra=ocp.args.JsonRestore())
                 )["extra"]
-                saved = extra.pop("arrays")
+                saved, sums = extra.pop("arrays"), extra.pop("digest")
                 self._check_same(where, saved, self._arrays(shapes))
                 target = jax.tree.map(
                     lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
@@ -103,6 +107,10 @@ class Checkpoints:
                 arrays = self.manager.restore(
                     step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(target))
                 )["arrays"]
+                read = digest(arrays)
+                changed = [name for name in sums if read[name] != sums[name]]
+                if changed:
+                    raise ValueError(f"{changed[0].replace('.', '/')} is not what was saved")
             except UserError:
                 raise
             except Exception as error:  # whatever a damaged file makes Orbax raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import logging
 import os
 import socket
@@ -28,11 +30,11 @@ def initialize() -> None:
     Raises:
       UserError: the variables contradict each other, or the other processes cannot be reached.
     """
+    _skip_absent_tpu()
     arguments = detect(os.environ)
     # JAX puts TPUs first by itself where it finds their chips; how many hosts there are, it asks
     # the machine's metadata.
-    platforms: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
-    on_tpu = "tpu" in (platforms or "").split(",")
+    on_tpu = "tpu" in (_platforms() or "").split(",")
     if arguments is None and (not on_tpu or "JAX_NUM_PROCESSES" in os.environ):
         return
     if arguments is not None:
@@ -109,6 +111,17 @@ def detect(environ: Mapping[str, str]) -> dict[str, Any] | None:
     if not (slurm or mpi):  # under these, JAX gives each process of a machine a GPU of its own
         arguments["cluster_detection_method"] = "deactivate"
     return arguments
+
+
+def _platforms() -> str | None:
+    return jax.config.jax_platforms  # type: ignore[attr-defined]
+
+
+def _skip_absent_tpu() -> None:
+    """Keeps JAX from starting libtpu, installed for dry runs, on a machine that has no TPU."""
+    accelerators = importlib.metadata.entry_points(group="jax_plugins")
+    if _platforms() is None and importlib.util.find_spec("libtpu") and not accelerators:
+        jax.config.update("jax_platforms", "cpu")
 
 
 def wait_for(address: str, seconds: float) -> None:

@@ -121,6 +121,29 @@ def test_a_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, caplog, 
     assert read(tmp_path)[0] == 7
 
 
+def test_a_single_changed_bit_is_noticed(tmp_path, caplog):
+    """Wherever it is: the files of arrays have no checksum of their own."""
+    w = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    shapes, layout = {"w": jax.ShapeDtypeStruct(w.shape, w.dtype)}, {"w": LAYOUT["step"]}
+    checkpoints = Checkpoints(tmp_path / "good", 2, "", "min")
+    for step in (1, 2):
+        checkpoints.save(step, {"w": jnp.asarray(w)}, {}, {})
+    checkpoints.close()
+    random = np.random.default_rng()
+    for i in range(8):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / "good", folder)
+        data = max((folder / "2").rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+        content = bytearray(data.read_bytes())
+        at, bit = random.integers(len(content)), random.integers(8)
+        content[at] ^= 1 << bit
+        data.write_bytes(content)
+        caplog.clear()
+        step, restored, _ = read(folder, shapes, layout)
+        np.testing.assert_array_equal(restored["w"], w, err_msg=f"bit {bit} of byte {at}")
+        assert step == 1 and "2 is damaged and is not used" in caplog.text, (at, bit)
+
+
 def test_all_damaged_is_an_error(tmp_path):
     write(tmp_path, [3, 7])
     damage(tmp_path, 3, "truncated")

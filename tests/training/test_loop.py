@@ -55,10 +55,10 @@ def test_a_finished_run_is_not_run_again(tmp_path):
 
 def test_several_steps_in_a_call_are_bit_exact(tmp_path):
     runs = {}
-    for k in (1, 2, 7, 64):
+    for k in (1, 7, 64):
         config = settings(steps_per_call=k, eval_every_steps=10, checkpoint_every_steps=9)
         runs[k] = training.run(build(config), config, tmp_path / str(k))
-    for k in (2, 7, 64):
+    for k in (7, 64):
         assert_same(runs[1], runs[k])
         assert records(tmp_path / "1") == records(tmp_path / str(k))
 

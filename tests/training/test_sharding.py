@@ -1,0 +1,143 @@
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh
+from jax.sharding import PartitionSpec as P
+
+from research import training
+from research.training import sharding
+from research.training.errors import UserError
+from tests.training.toy import TENSOR, build, settings
+
+
+def mesh_config(data=-1, fsdp=1, model=1):
+    return settings(mesh__data=data, mesh__fsdp=fsdp, mesh__model=model).mesh
+
+
+def abstract(data, fsdp=1, model=1):
+    return AbstractMesh((data, fsdp, model), sharding.AXES)
+
+
+@pytest.fixture
+def eight(monkeypatch):
+    """Eight devices that only `make_mesh` sees."""
+    monkeypatch.setattr(jax, "make_mesh", lambda sizes, *_, **__: tuple(sizes))
+    return [types.SimpleNamespace(id=i) for i in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({}, (8, 1, 1)),
+        ({"fsdp": 2}, (4, 2, 1)),
+        ({"data": 1, "fsdp": -1, "model": 4}, (1, 2, 4)),
+        ({"data": 2, "fsdp": 2, "model": 2}, (2, 2, 2)),
+    ],
+)
+def test_one_axis_takes_what_is_left(eight, sizes, expected):
+    assert sharding.make_mesh(mesh_config(**sizes), eight) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"data": 3}, "data=3 x fsdp=1 x model=1 does not match the 8 devices"),
+        ({"fsdp": 3}, "does not match the 8 devices"),
+        ({"data": 4}, "does not match the 8 devices"),
+        ({"data": 16}, "does not match the 8 devices"),
+        ({"data": -1, "fsdp": -1}, "every axis is a positive number, or -1 for one axis"),
+        ({"data": 0}, "every axis is a positive number"),
+        ({"model": -2}, "every axis is a positive number"),
+    ],
+)
+def test_meshes_that_do_not_match(eight, sizes, said):
+    with pytest.raises(UserError, match=said) as error:
+        sharding.make_mesh(mesh_config(**sizes), eight)
+    assert "\n" not in str(error.value)
+
+
+def test_paths_are_named_by_keys_fields_and_indices():
+    config = settings()
+    names = sharding.named_leaves(jax.eval_shape(build(config).init, jax.random.key(0)))
+    assert "net/params/Dense_0/kernel" in names
+    assert "net/opt_state/0/mu/Dense_1/bias" in names
+    assert "seen" in names
+
+
+SHAPES = {
+    "a": {"kernel": jax.ShapeDtypeStruct((8, 6), jnp.float32)},
+    "b": {"kernel": jax.ShapeDtypeStruct((4, 2), jnp.float32)},
+}
+
+
+def specs(rules, mesh):
+    layout = sharding.state_sharding(SHAPES, rules, mesh)
+    return {name: where.spec for name, where in sharding.named_leaves(layout).items()}
+
+
+def test_the_first_rule_that_is_found_wins():
+    rules = (("^a/", P("fsdp")), ("kernel", P(None, "model")), ("a/kernel", P("model")))
+    assert specs(rules, abstract(1, 2, 2)) == {"a/kernel": P("fsdp"), "b/kernel": P(None, "model")}
+    assert specs((), abstract(1, 2, 2)) == {"a/kernel": P(), "b/kernel": P()}
+
+
+def test_optimizer_states_follow_their_parameters():
+    config = settings()
+    shapes = jax.eval_shape(build(config).init, jax.random.key(0))
+    layout = sharding.named_leaves(sharding.state_sharding(shapes, TENSOR, abstract(1, 2, 2)))
+    kernels = {name: where.spec for name, where in layout.items() if "Dense_0/kernel" in name}
+    assert len(kernels) == 3 and set(kernels.values()) == {P("fsdp", "model")}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((("a/kernel", P(None, "model")),), r"a/kernel \[8, 6\].* 6 cannot be split 4 ways"),
+        ((("b/kernel", P(("fsdp", "model"))),), r"b/kernel \[4, 2\].* 4 cannot be split 8 ways"),
+        ((("b", P("fsdp", None, "model")),), "splits 3 dimensions of b/kernel"),
+    ],
+)
+def test_rules_that_do_not_divide(rules, said):
+    with pytest.raises(UserError, match=said):
+        specs(rules, abstract(1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("rows", "mesh", "parts", "fits"),
+    [
+        (16, abstract(4), 4, True),
+        (16, abstract(4, 2, 3), 2, True),
+        (16, abstract(4, 2, 1), 4, False),
+        (12, abstract(8), 1, False),
+        (3, abstract(1), 2, False),
+    ],
+)
+def test_batches_divide_over_devices_and_micro_batches(rows, mesh, parts, fits):
+    spec = {"x": jax.ShapeDtypeStruct((rows, 3), jnp.float32)}
+    if fits:
+        sharding.check_batch(spec, mesh, parts)
+        return
+    with pytest.raises(UserError, match=rf"batch of {rows} \(x\) does not divide by"):
+        sharding.check_batch(spec, mesh, parts)
+
+
+def test_parameters_are_counted_by_learner_without_optimizer_and_average():
+    config = settings(ema_decay=0.9)
+    state = jax.eval_shape(build(config).init, jax.random.key(0))
+    count = 4 * 8 + 8 + 8 + 1
+    assert sharding.count_parameters(state) == {"net": count}
+    pair = {"generator": state["net"], "discriminator": state["net"], "pool": jnp.zeros(9)}
+    assert sharding.count_parameters(pair) == {"generator": count, "discriminator": count}
+    assert sharding.count_parameters(state["net"]) == {"": count}
+
+
+def test_a_split_state_holds_what_a_whole_one_does():
+    config = settings()
+    mesh = sharding.make_mesh(config.mesh)
+    experiment = build(config, rules=TENSOR)
+    p = training.program.Program(experiment, mesh)
+    whole = jax.jit(p._init)(np.uint32(0))
+    jax.tree.map(np.testing.assert_array_equal, p.init(0), whole)
