@@ -91,7 +91,7 @@ def parse_split(split: str) -> tuple[str, str, str]:
     return match[1], match[2] or "", match[3] or ""
 
 
-def slice_records(records: Sequence[Record], start: str, stop: str) -> Sequence[Record]:
+def slice_records(records: Sequence[Any], start: str, stop: str) -> Sequence[Any]:
     """The part of `records` between two ends as `parse_split` gives them."""
     size = len(records)
 

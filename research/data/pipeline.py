@@ -147,7 +147,11 @@ class Stream(Source):
         elements = elements.repeat()
         if self.transform is not None:
             elements = elements.random_map(self.transform)
-        batches = elements.batch(self.batch_size // processes, batch_fn=self._stack)
+        batches = elements.batch(
+            self.batch_size // processes,
+            drop_remainder=True,  # of an endless sequence; else their number overflows
+            batch_fn=self._stack,
+        )
         iterator = iter(
             batches[index::processes].to_iter_dataset(
                 grain.ReadOptions(num_threads=READ_THREADS, prefetch_buffer_size=BATCHES_AHEAD)

@@ -1,1 +1,1 @@
-"""Readers of the original releases' files: `(folder, split) -> records`. A module a kind of data."""
+"""Readers of the original releases' files, `(folder, split) -> records`."""

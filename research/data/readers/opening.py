@@ -106,13 +106,16 @@ class Archive:
         return naming(self._path, name)
 
 
-def read_tar(path: Path, prefix: str) -> dict[str, str]:
-    """Text of every file of a compressed tar whose name starts with `prefix`, in order of names."""
+def read_tar_xz(path: Path, prefix: str) -> dict[str, str]:
+    """Text of every file of a tar.xz whose name starts with `prefix`, in order of names."""
     texts = {}
-    with naming(path), tarfile.open(path) as archive:
-        for member in archive:
-            if member.isfile() and member.name.startswith(prefix):
-                file = archive.extractfile(member)
-                assert file is not None
-                texts[member.name] = file.read().decode("utf-8")
+    with naming(path):
+        # All of it first: tarfile takes a stream that was cut between two files for its end.
+        content = lzma.decompress(path.read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            for member in archive:
+                if member.isfile() and member.name.startswith(prefix):
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    texts[member.name] = file.read().decode("utf-8")
     return dict(sorted(texts.items()))

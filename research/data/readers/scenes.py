@@ -24,9 +24,8 @@ def coco_boxes(folder: Path, split: str) -> Sequence[Record]:
     images = [n for n in archive.names if n.endswith(".jpg")]
 
     def record(name: str) -> Record:
-        # An image without objects has an empty file.
         file = name.replace("images/", "object_detection/labels/").replace(".jpg", ".txt")
-        text = archive.text(file)
+        text = archive.text(file) if file in archive.names else ""  # none: no objects
         with archive.naming(file):
             rows = np.array(text.split(), np.float32).reshape(-1, 5)  # class, centre x y, w h
         centre, size = rows[:, 2:0:-1], rows[:, 4:2:-1]
@@ -51,12 +50,11 @@ def coco_segmentation(folder: Path, split: str) -> Sequence[Record]:
     """
     archive = Archive(folder / "coco128_train.zip")
     masks = [n for n in archive.names if n.startswith("semantic_segmentation/masks/")]
-    names = set(archive.names)
 
     def record(mask: str) -> Record:
         stem = mask.rsplit("/", 1)[1].removesuffix(".png")
         file = f"instance_segmentation/labels/train2017/{stem}.txt"
-        lines = archive.text(file).splitlines() if file in names else []
+        lines = archive.text(file).splitlines() if file in archive.names else []
         with archive.naming(file):
             rows = [np.array(line.split(), np.float32) for line in lines]
             polygons = tuple(row[1:].reshape(-1, 2)[:, ::-1] for row in rows)
@@ -74,8 +72,8 @@ def coco_segmentation(folder: Path, split: str) -> Sequence[Record]:
 def bccd(folder: Path, split: str) -> Sequence[Record]:
     """As in TFDS: image uint8 [480, 640, 3], image/filename, objects (bbox, label int64 [N]).
 
-    A bbox float32 [N, 4] is (ymin, xmin, ymax, xmax) in parts of the image's height and width; labels count
-    `BLOOD_CELLS`.
+    A bbox float32 [N, 4] is (ymin, xmin, ymax, xmax) in parts of the image's height and width;
+    labels count `BLOOD_CELLS`.
     """
     archive = Archive(folder / "BCCD.zip")
     part = "val" if split == "validation" else split
@@ -110,7 +108,7 @@ def bccd(folder: Path, split: str) -> Sequence[Record]:
 
 
 def easy_vqa(folder: Path, split: str) -> Sequence[Record]:
-    """A question a record: image uint8 [64, 64, 3], question, answer, label (line of answers.txt)."""
+    """A question a record: image uint8 [64, 64, 3], question, answer, label (of answers.txt)."""
     archive = Archive(folder / "easy_vqa.zip")
     answers = archive.text("answers.txt").split()
     file = f"{split}/questions.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from research.data.dataset import Record
-from research.data.readers.opening import naming, read_lines, read_tar
+from research.data.readers.opening import naming, read_lines, read_tar_xz
 
 QUESTION_TYPES = ("DESC", "ENTY", "ABBR", "HUM", "NUM", "LOC")
 QUESTION_SUBTYPES = tuple(
@@ -114,7 +114,7 @@ def movie_reviews(folder: Path, split: str) -> Sequence[Record]:
 def imdb(folder: Path, split: str) -> Sequence[Record]:
     """As in TFDS: text, label (0 negative, 1 positive); the two in turns. Takes some seconds."""
     (path,) = folder.glob("*.tar.xz")
-    texts = read_tar(path, f"aclImdb/{split}/")
+    texts = read_tar_xz(path, f"aclImdb/{split}/")
     entries = []
     for name, text in texts.items():
         with naming(path, name):
@@ -133,7 +133,7 @@ def babi(folder: Path, split: str, part: str) -> Sequence[Record]:
     path = folder / "tasks_1-20_v1-2.tar.xz"
     records: list[Record] = []
     stories: dict[int, list[Record]] = {}
-    for name, text in read_tar(path, f"tasks_1-20_v1-2/{part}/").items():
+    for name, text in read_tar_xz(path, f"tasks_1-20_v1-2/{part}/").items():
         match = re.search(rf"/qa(\d+)_[^/]*_{split}\.txt$", name)
         if match:
             with naming(path, name):
