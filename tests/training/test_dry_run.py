@@ -1,5 +1,6 @@
 import dataclasses
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -163,3 +164,17 @@ def test_a_normal_run_has_nothing_to_do_with_it():
     code = "import research.app, sys; print([m for m in sys.modules if 'topolog' in m])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@needs_compiler
+def test_a_normal_run_leaves_the_compiler_alone():
+    """JAX by itself starts any libtpu it finds, TPU or none."""
+    code = (
+        "from research.training import hosts; hosts.initialize(); import jax; jax.devices();"
+        "print('libtpu.so' in open('/proc/self/maps').read())"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False", done.stdout + done.stderr
