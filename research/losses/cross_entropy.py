@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from research.nn.partition import BATCH, constrain
+from research.training.partition import BATCH, constrain
 
 # Matrix units want dimensions of such multiples; the columns beyond the vocabulary are masked.
 _ALIGNMENT = 64

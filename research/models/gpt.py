@@ -1,12 +1,12 @@
-"""GPT-1 (Radford et al. 2018), GPT-2 (Radford et al. 2019) and GPT-3 (Brown et al. 2020, 2005.14165).
+"""GPT-1 (Radford et al. 2018), GPT-2 (Radford et al. 2019), GPT-3 (Brown et al. 2020, 2005.14165).
 
 One decoder. GPT-1 normalises after each residual sum; GPT-2 normalises the input of each sublayer
 and the last output, and starts the projections into the residual stream smaller by the root of
 their number; GPT-3 makes every second layer a locally banded one.
 
 The GPT-3 paper's table 2.1 contradicts itself in two rows, where heads times head size is not the
-width: XL (24 x 128, width 2048) and 13B (40 x 128, width 5140). Here XL has 16 heads and 13B a width
-of 5120; `head_dim` may be set apart from the width for whoever reads the rows otherwise.
+width: XL (24 x 128, width 2048) and 13B (40 x 128, width 5140). Here XL has 16 heads, 13B a width of
+5120; `head_dim` may be set apart from the width for whoever reads the rows otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from research.nn.attention import (
     KeysValues,
@@ -28,7 +29,7 @@ from research.nn.attention import (
 )
 from research.nn.banded_attention import band_mask, causal_attention
 from research.nn.decoder_state import DecoderState
-from research.nn.partition import BATCH, constrain
+from research.training.partition import BATCH, constrain
 
 
 def _sizes(layers: int, dim: int, num_heads: int, **other: Any) -> dict[str, Any]:
@@ -59,6 +60,35 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gpt3_175b": _sizes(96, 12288, 96, **_GPT3),
 }
 
+# Exact counts of these, biases and the tied table included; the papers print rounded ones.
+PARAMETERS = {
+    "gpt1": 116_534_784,
+    "gpt2": 124_439_808,
+    "gpt2_medium": 354_823_168,
+    "gpt2_large": 774_030_080,
+    "gpt2_xl": 1_557_611_200,
+    "gpt3_small": 125_226_240,
+    "gpt3_medium": 355_871_744,
+    "gpt3_large": 760_300_032,
+    "gpt3_xl": 1_315_723_264,
+    "gpt3_2.7b": 2_651_553_280,
+    "gpt3_6.7b": 6_658_404_352,
+    "gpt3_13b": 12_853_386_240,
+    "gpt3_175b": 174_604_259_328,
+}
+
+# Layout of the parameters. The first axis of what lies in a block counts the layers. Vocabularies
+# are no round numbers, so it is the width of the tables that is split.
+RULES = (
+    (r"embedding$", P(None, ("fsdp", "model"))),
+    (r"qkv/kernel$", P(None, "fsdp", None, "model", None)),
+    (r"qkv/bias$", P(None, None, "model", None)),
+    (r"out/kernel$", P(None, "model", None, "fsdp")),
+    (r"expand/kernel$", P(None, "fsdp", "model")),
+    (r"expand/bias$", P(None, "model")),
+    (r"contract/kernel$", P(None, "model", "fsdp")),
+)
+
 Attend = Callable[[jax.Array, KeysValues], tuple[jax.Array, Any]]
 
 # What the backward pass finds instead of working it out again, beside the inputs of each block.
@@ -66,6 +96,13 @@ REMAT: dict[str, Any] = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "block": jax.checkpoint_policies.nothing_saveable,
 }
+
+
+def decayed(params: Any) -> Any:
+    """Mask of what weight decay is for, kernels and embeddings: not biases, nor gains of norms."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: path[-1].key.endswith(("kernel", "embedding")), params
+    )
 
 
 class Block(nn.Module):
@@ -261,9 +298,7 @@ class GPT(nn.Module):
         if self.pre_norm:
             self.norm = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype)
 
-    def __call__(
-        self, tokens: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, tokens: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Logits of the token after each.
 
         Args:
@@ -277,9 +312,7 @@ class GPT(nn.Module):
         hidden, seen = self.encode(tokens, train=train)
         return self._logits(hidden), seen
 
-    def encode(
-        self, tokens: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def encode(self, tokens: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The last hidden state `[B, T, D]` and the intermediates, without logits."""
         x = self._embed(tokens, jnp.arange(tokens.shape[1]))
         x, _ = self.groups(self.drop(x, deterministic=not train), None, train)

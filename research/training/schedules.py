@@ -1,7 +1,10 @@
-"""Learning-rate schedules of the papers, in optimizer steps, whatever is accumulated in one."""
+"""Learning-rate schedules of the papers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -15,5 +18,25 @@ def noam(dim: int, warmup_steps: int, factor: float = 1.0) -> optax.Schedule:
     def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
         step = jnp.asarray(count, jnp.float32) + 1.0
         return factor * dim**-0.5 * jnp.minimum(step**-0.5, step * warmup_steps**-1.5)
+
+    return schedule
+
+
+def warmup_cosine(
+    peak: float, warmup: float, total: float, end_factor: float = 0.0
+) -> Callable[[jax.Array | float], jax.Array]:
+    """Linear from 0 to `peak` over `warmup`, then half a cosine to `peak * end_factor` at `total`.
+
+    Beyond `total` the last value stays (Radford et al. 2018; Brown et al. 2020, appendix B). The
+    argument has the unit of `warmup` and `total`: steps, or tokens.
+    """
+
+    def schedule(progress: jax.Array | float) -> jax.Array:
+        progress = jnp.asarray(progress, jnp.float32)
+        rising = peak * progress / max(warmup, 1e-9)
+        done = jnp.clip((progress - warmup) / max(total - warmup, 1e-9), 0.0, 1.0)
+        cosine = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        falling = peak * (end_factor + (1.0 - end_factor) * cosine)
+        return jnp.where(progress < warmup, rising, falling)
 
     return schedule
