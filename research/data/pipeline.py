@@ -73,7 +73,7 @@ def arrays(
     return stream(lambda: Rows(values), spec, batch_size, seed, transform, shuffle)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Stream(Source):
     """See `stream`. `process` is (index, count); None asks JAX when the stream is opened."""
 

@@ -48,14 +48,17 @@ def read(version: Path, name: str, split: str) -> Dataset:
                 f"data set {name!r} at {version} has no split {split!r}; it has {', '.join(splits)}"
             ) from error
         try:
-            records = _Records(builder.as_data_source(split), builder.info.features)
-            records[len(records) - 1]
+            source = builder.as_data_source(split)
+            size = len(source)
         except NotImplementedError as error:
             raise UserError(f"{version} is not in array_record format; {_AGAIN}") from error
         except Exception as error:  # array_record raises many types, RuntimeError among them
             raise UserError(
                 f"{version} is damaged or truncated ({_first_line(error)}); {_AGAIN}"
             ) from error
+        records = _Records(version, source, builder.info.features)
+        if size:
+            records[size - 1]
     return Dataset(records, f"TFDS {name} {version.name}, split {split}, at {version}")
 
 
@@ -66,9 +69,10 @@ def _first_line(error: Exception) -> str:
 class _Records(Sequence[Record]):
     """A TFDS data source with its text as `str`."""
 
-    def __init__(self, source: Any, features: Any):
+    def __init__(self, version: Path, source: Any, features: Any):
         import tensorflow_datasets as tfds
 
+        self._version = version
         self._source = source
         self._text = {k for k, f in features.items() if isinstance(f, tfds.features.Text)}
 
@@ -76,7 +80,14 @@ class _Records(Sequence[Record]):
         return len(self._source)
 
     def __getitem__(self, index):
-        record = self._source[index]
+        try:
+            record = self._source[index]
+        except IndexError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self._version} is damaged at record {index} ({_first_line(error)}); {_AGAIN}"
+            ) from error
         return {k: v.decode() if k in self._text else v for k, v in record.items()}
 
 

@@ -114,6 +114,16 @@ def test_damaged_prepared_set_is_named(tmp_path, damage):
     assert str(file.parent) in text and "damaged" in text and "prepare it again" in text
 
 
+def test_damaged_record_is_named_when_it_is_read(tmp_path):
+    file = write_prepared(tmp_path, "toy", "1.0.0", 1000)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 4] ^= 255
+    file.write_bytes(content)
+    dataset = data.load("toy", "train", str(tmp_path))
+    with pytest.raises(UserError, match=rf"{file.parent} is damaged at record \d+"):
+        list(dataset)
+
+
 def test_missing_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LANDMARKS_DATA", str(tmp_path))
     text = message("cifar100")
@@ -156,12 +166,12 @@ def test_download_is_not_tried_without_a_connection(tmp_path, monkeypatch):
 
     import tensorflow_datasets as tfds
 
-    monkeypatch.setattr(tfds, "builder", lambda *args, **kwargs: Builder())
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: Builder())
     assert prepared.download("mnist", tmp_path) == "no connection to example.invalid"
 
 
 def test_connection_is_given_up_soon(monkeypatch):
-    def hang(address, timeout):
+    def hang(*_, **__):
         import time
 
         time.sleep(60)
