@@ -1,5 +1,4 @@
-"""Attention Is All You Need: `python experiments/transformer.py --config configs/transformer.py`
-"""
+"""Attention Is All You Need: `python experiments/transformer.py --config configs/transformer.py`"""
 
 from ml_collections import ConfigDict
 
@@ -20,14 +19,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.no_smoothing = {"label_smoothing": 0.0}
     config.arms.transformer = {}
     config.seeds = (0,)
-    config.num_steps = 600
-    config.warmup_steps = 150
+    config.num_steps = 1200
+    config.warmup_steps = 300
     config.learning_rate_factor = 1.0
     config.label_smoothing = 0.1
     # The last checkpoints are averaged in the run itself: training/averaging.py.
-    config.average = ConfigDict({"checkpoints": 5, "every_steps": 25})
-    config.eval_every_steps = 100
-    config.log_every_steps = 50
+    config.average = ConfigDict({"checkpoints": 5, "every_steps": 40})
+    config.eval_every_steps = 200
 
     config.model = ConfigDict(
         {
@@ -51,10 +49,10 @@ def get_config(variant: str = "") -> ConfigDict:
             "procedural_train": 20_000,  # pairs; other sets have their own splits
             "procedural_test": 500,  # pairs, and as many for validation
             "vocab_size": 1000,  # joint BPE
-            "tokens_per_batch": 2048,  # on each side, padding included
+            "tokens_per_batch": 1024,  # on each side, padding included
             "batch_multiple": 8,  # sentences; what the devices and micro-batches must divide
-            "shortest_bucket": 18,  # tokens
-            "longest_bucket": 40,  # tokens; longer pairs are not trained on
+            "shortest_bucket": 16,  # tokens
+            "longest_bucket": 36,  # tokens; longer pairs are not trained on
             "bucket_growth": 1.5,
         }
     )
@@ -72,9 +70,15 @@ def get_config(variant: str = "") -> ConfigDict:
         config.average.every_steps = 1
         config.model.update({"layers": 2, "dim": 16, "num_heads": 2, "head_dim": 8, "hidden": 32})
         config.data.update(
-            {"procedural_train": 400, "procedural_test": 12, "vocab_size": 400,
-             "tokens_per_batch": 256, "shortest_bucket": 32, "longest_bucket": 64,
-             "bucket_growth": 2.0}
+            {
+                "procedural_train": 400,
+                "procedural_test": 12,
+                "vocab_size": 400,
+                "tokens_per_batch": 256,
+                "shortest_bucket": 32,
+                "longest_bucket": 64,
+                "bucket_growth": 2.0,
+            }
         )
         config.beam.update({"beam": 2, "extra_length": 4, "tokens_per_batch": 512})
     elif variant == "multi30k":
@@ -83,9 +87,16 @@ def get_config(variant: str = "") -> ConfigDict:
         config.eval_every_steps = 250
         config.model.update(MODELS["small"])
         config.data.update(
-            {"name": "multi30k_en_de", "source": "de", "target": "en", "vocab_size": 6000,
-             "tokens_per_batch": 4096, "shortest_bucket": 12, "longest_bucket": 60,
-             "bucket_growth": 1.25}
+            {
+                "name": "multi30k_en_de",
+                "source": "de",
+                "target": "en",
+                "vocab_size": 6000,
+                "tokens_per_batch": 4096,
+                "shortest_bucket": 12,
+                "longest_bucket": 60,
+                "bucket_growth": 1.25,
+            }
         )
         config.required_bleu = 18.0
     elif variant in ("paper", "big"):
@@ -96,16 +107,24 @@ def get_config(variant: str = "") -> ConfigDict:
         config.warmup_steps = 4000
         # The paper's ten minutes between checkpoints, at its 0.4 and 1.0 seconds a step.
         config.average.update(
-            {"checkpoints": 5, "every_steps": 1500} if variant == "paper"
+            {"checkpoints": 5, "every_steps": 1500}
+            if variant == "paper"
             else {"checkpoints": 20, "every_steps": 600}
         )
         config.eval_every_steps = config.checkpoint_every_steps = 5000
         config.log_every_steps = 100
         config.model.update(MODELS["base" if variant == "paper" else "big"])
         config.data.update(
-            {"name": "wmt14_translate/de-en", "source": "en", "target": "de", "vocab_size": 37_000,
-             "tokens_per_batch": 25_000, "shortest_bucket": 24, "longest_bucket": 160,
-             "bucket_growth": 1.1}
+            {
+                "name": "wmt14_translate/de-en",
+                "source": "en",
+                "target": "de",
+                "vocab_size": 37_000,
+                "tokens_per_batch": 25_000,
+                "shortest_bucket": 24,
+                "longest_bucket": 160,
+                "bucket_growth": 1.1,
+            }
         )
         config.beam.tokens_per_batch = 8192
         config.required_bleu = 27.0

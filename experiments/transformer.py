@@ -47,10 +47,7 @@ RULES = (
 )
 
 
-Parts = tuple[Transformer, ParallelText, list[int], CheckpointAverage]
-
-
-def build_parts(config: ConfigDict) -> Parts:
+def build_parts(config: ConfigDict) -> tuple[Transformer, ParallelText, list, CheckpointAverage]:
     c = config.data
     text = parallel_text(
         c.name, c.dir, c.source, c.target, c.vocab_size, c.procedural_train, c.procedural_test
@@ -59,9 +56,7 @@ def build_parts(config: ConfigDict) -> Parts:
         c.vocab_size, **config.model, pad_id=PAD, bos_id=BOS, dtype=jnp.dtype(config.compute_dtype)
     )
     lengths = bucket_lengths(c.shortest_bucket, c.longest_bucket, c.bucket_growth)
-    average = CheckpointAverage(
-        config.num_steps, config.average.checkpoints, config.average.every_steps
-    )
+    average = CheckpointAverage(config.num_steps, **config.average)
     return model, text, lengths, average
 
 
@@ -72,8 +67,11 @@ def build(config: ConfigDict) -> training.Experiment:
     )
     schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
     learner = training.Learner(
-        model, optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9), config.accumulate_steps,
-        config.max_grad_norm, config.ema_decay,
+        model,
+        optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9),
+        config.accumulate_steps,
+        config.max_grad_norm,
+        config.ema_decay,
     )
 
     def init(key: jax.Array) -> dict:
@@ -90,35 +88,34 @@ def build(config: ConfigDict) -> training.Experiment:
 
     def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
         new, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
-        return {
-            "learner": new, "average": average.update(state["average"], new.params)
-        }, metrics
+        return {"learner": new, "average": average.update(state["average"], new.params)}, metrics
 
     @jax.jit
-    def summed_loss(params: dict, batch: dict) -> tuple[jax.Array, jax.Array]:
-        logits, _ = model.apply({"params": params}, batch["source"], batch["target"], train=False)
-        mean, count = masked_mean(
-            smoothed_cross_entropy(logits, batch["target"]), batch["target"] != PAD
-        )
-        return mean * count, count
+    def mean_loss(params: dict, batch: dict) -> tuple[jax.Array, jax.Array]:
+        source, target = batch["source"], batch["target"]
+        logits, _ = model.apply({"params": params}, source, target, train=False)
+        return masked_mean(smoothed_cross_entropy(logits, target), target != PAD)
 
     def valid(state: dict, key: jax.Array) -> dict[str, float]:
         """Cross-entropy per token, unsmoothed: of the averaged checkpoints, and of the last one."""
-        last = state["learner"].params
-        averaged = average.params(state["average"], last)
-        pairs, numbers = text.encoded("validation"), {}
-        for name, params in (("loss", averaged), ("last_loss", last)):
-            sums = [
-                jax.device_get(summed_loss(params, batch))
-                for _, batch in every_pair(pairs, lengths, config.data.tokens_per_batch)
-            ]
-            total, count = np.sum(sums, axis=0)
-            numbers[name] = total / count
-        return {**numbers, "perplexity": np.exp(numbers["loss"])}
+        pairs, last = text.encoded("validation"), state["learner"].params
+        batches = [batch for _, batch in every_pair(pairs, lengths, config.data.tokens_per_batch)]
+
+        def loss(params: dict) -> float:
+            means, counts = zip(*(mean_loss(params, batch) for batch in batches), strict=True)
+            return np.average(np.array(means), weights=np.array(counts))
+
+        averaged = loss(average.params(state["average"], last))
+        return {"loss": averaged, "last_loss": loss(last), "perplexity": np.exp(averaged)}
 
     return training.Experiment(
-        init=init, step=step, num_steps=config.num_steps, source=source, evals={"valid": valid},
-        rules=RULES, per_step={"target_positions": config.data.tokens_per_batch},
+        init=init,
+        step=step,
+        num_steps=config.num_steps,
+        source=source,
+        evals={"valid": valid},
+        rules=RULES,
+        per_step={"target_positions": config.data.tokens_per_batch},
     )
 
 
@@ -130,9 +127,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     model, text, lengths, average = build_parts(config)
     params = jax.jit(average.params)(state["average"], state["learner"].params)
     encoded = text.encoded("test")
-    outputs = translate(
-        model, params, [source for source, _ in encoded], lengths, **config.beam
-    )
+    outputs = translate(model, params, [source for source, _ in encoded], lengths, **config.beam)
     sources, references = zip(*text.pairs("test"), strict=True)
     hypotheses = [text.decode(output) for output in outputs]
     ours = bleu(hypotheses, references)
@@ -162,43 +157,36 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     # configs/transformer.py says what was measured, and how far from these bounds.
     full, bag, sharp = map(results.get, ("transformer", "no_positions", "no_smoothing"))
-    floor, by_word = full["required/bleu"][0], full["test/dictionary_bleu"][0]
+    bleus, by_word = full["test/bleu"], full["test/dictionary_bleu"][0]
+    floor = full["required/bleu"][0]
     better = full["valid/last_loss"] - full["valid/loss"]
     found = [
         Claim(
-            claim=f"BLEU at least {floor:g}, and above word-by-word translation",
-            paper="27.3 (WMT14 En-De, base)",
-            ours=f"{spread(full['test/bleu'])}; word by word {by_word:.1f}",
-            holds=bool(np.all(full["test/bleu"] >= max(floor, by_word))),
+            f"BLEU at least {floor:g}, and above word-by-word translation",
+            "27.3 (WMT14 En-De, base)",
+            f"{spread(bleus)}; word by word {by_word:.1f}",
+            bool(np.all(bleus >= max(floor, by_word))),
         ),
         Claim(
-            claim="the average of the last checkpoints has no higher validation loss than the last",
-            paper="used throughout (section 6.1)",
-            ours=f"{spread(better, 4)} lower",
-            holds=bool(np.all(better >= 0)),
+            "the average of the last checkpoints has no higher validation loss than the last",
+            "used throughout (section 6.1)",
+            f"{spread(better, 4)} lower",
+            bool(np.all(better >= 0)),
         ),
     ]
     if bag is not None:
-        lost = full["test/bleu"] - bag["test/bleu"]
-        found += [
-            Claim(
-                claim="without positions at least 5 BLEU are lost",
-                paper="the model must be told the order (section 3.5)",
-                ours=f"{spread(lost)} lost",
-                holds=bool(np.all(lost >= 5)),
-            )
-        ]
+        lost = bleus - bag["test/bleu"]
+        claim = "without positions at least 5 BLEU are lost"
+        paper = "the model must be told the order (section 3.5)"
+        found += [Claim(claim, paper, f"{spread(lost)} lost", bool(np.all(lost >= 5)))]
     if sharp is not None:
-        gained = full["test/bleu"] - sharp["test/bleu"]
+        gained = bleus - sharp["test/bleu"]
         raised = full["valid/perplexity"] - sharp["valid/perplexity"]
-        found += [
-            Claim(
-                claim="label smoothing raises perplexity, and costs no more than 0.5 BLEU",
-                paper="perplexity 4.92 from 4.67, BLEU 25.8 from 25.3 (table 3)",
-                ours=f"perplexity {spread(raised, 3)} up, BLEU {spread(gained)} up",
-                holds=bool(np.all(raised > 0) and np.mean(gained) >= -0.5),
-            )
-        ]
+        claim = "label smoothing raises perplexity, and costs no more than 0.5 BLEU"
+        paper = "perplexity 4.92 from 4.67, BLEU 25.8 from 25.3 (table 3)"
+        ours = f"perplexity {spread(raised, 3)} up, BLEU {spread(gained)} up"
+        holds = bool(np.all(raised > 0) and np.mean(gained) >= -0.5)
+        found += [Claim(claim, paper, ours, holds)]
     return found
 
 

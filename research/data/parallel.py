@@ -12,8 +12,13 @@ from research.data.text import Pair, ParallelText
 
 @functools.cache
 def parallel_text(
-    name: str, data_dir: str, source: str, target: str, vocab_size: int,
-    procedural_train: int, procedural_test: int,
+    name: str,
+    data_dir: str,
+    source: str,
+    target: str,
+    vocab_size: int,
+    procedural_train: int,
+    procedural_test: int,
 ) -> ParallelText:
     """Pairs of a data set; the same object for the same arguments, so that arms read it once.
 

@@ -29,7 +29,9 @@ def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False,
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(lines, trainer)
@@ -59,8 +61,10 @@ class ParallelText:
     def _encoded(self, split: str) -> list[EncodedPair]:
         """Token ids of a split's pairs, each sequence with `EOS` at its end."""
         sides = [
-            [np.array([*encoding.ids, EOS], np.int32) for encoding in
-             self.tokenizer.encode_batch(list(lines))]
+            [
+                np.array([*encoding.ids, EOS], np.int32)
+                for encoding in self.tokenizer.encode_batch(list(lines))
+            ]
             for lines in zip(*self.pairs(split), strict=True)
         ]
         return list(zip(*sides, strict=True))
@@ -108,7 +112,12 @@ class PairBatches(Source):
     """
 
     def __init__(
-        self, text: ParallelText, lengths: Sequence[int], tokens: int, seed: int, multiple: int = 8,
+        self,
+        text: ParallelText,
+        lengths: Sequence[int],
+        tokens: int,
+        seed: int,
+        multiple: int = 8,
         split: str = "train",
     ):
         self.text, self.lengths, self.seed, self.split = text, list(lengths), seed, split

@@ -42,8 +42,16 @@ def length_penalty(length: int | jax.Array, alpha: float) -> jax.Array:
 
 
 def beam_search(
-    step: Step, params: Any, state: DecoderState, first: jax.Array,
-    *, beam: int, eos_id: int, max_length: int, alpha: float = 0.6, n_best: int = 1,
+    step: Step,
+    params: Any,
+    state: DecoderState,
+    first: jax.Array,
+    *,
+    beam: int,
+    eos_id: int,
+    max_length: int,
+    alpha: float = 0.6,
+    n_best: int = 1,
     pad_id: int = 0,
 ) -> Hypotheses:
     """Searches for the sequences of highest length-normalised log probability.
@@ -103,9 +111,7 @@ def beam_search(
         ends = (tokens == eos_id) & (best > NEVER / 2)
 
         rank = jnp.arange(best.shape[1])
-        ended_score = jnp.where(
-            ends & (rank < beam), best / length_penalty(s.t + 1, alpha), NEVER
-        )
+        ended_score = jnp.where(ends & (rank < beam), best / length_penalty(s.t + 1, alpha), NEVER)
         candidates = Hypotheses(sequences, ended_score, jnp.full_like(parents, s.t + 1))
         finished = _best_of(s.finished, candidates, beam)
         finished = jax.tree.map(
@@ -149,5 +155,6 @@ def _pick(sequences: jax.Array, index: jax.Array) -> jax.Array:
 def _best_of(a: Hypotheses, b: Hypotheses, count: int) -> Hypotheses:
     both = jax.tree.map(lambda x, y: jnp.concatenate([x, y], axis=1), a, b)
     scores, index = jax.lax.top_k(both.scores, count)
-    return Hypotheses(_pick(both.tokens, index), scores,
-                      jnp.take_along_axis(both.lengths, index, axis=1))
+    return Hypotheses(
+        _pick(both.tokens, index), scores, jnp.take_along_axis(both.lengths, index, axis=1)
+    )

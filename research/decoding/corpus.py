@@ -18,8 +18,15 @@ from research.nn.decoder_state import DecoderState
 
 
 def translate(
-    model: nn.Module, params: Any, sources: Sequence[np.ndarray], lengths: Sequence[int],
-    *, beam: int, alpha: float, extra_length: int, tokens_per_batch: int,
+    model: nn.Module,
+    params: Any,
+    sources: Sequence[np.ndarray],
+    lengths: Sequence[int],
+    *,
+    beam: int,
+    alpha: float,
+    extra_length: int,
+    tokens_per_batch: int,
 ) -> list[np.ndarray]:
     """Best hypothesis for every source, as token ids up to and with `EOS`.
 
@@ -45,8 +52,15 @@ def translate(
     def search(params: Any, source: jax.Array, max_length: int) -> tuple[jax.Array, jax.Array]:
         state = apply(params, source, max_length, method="start")
         found = beam_search(
-            step, params, state, jnp.full(len(source), BOS), beam=beam, eos_id=EOS,
-            max_length=max_length, alpha=alpha, pad_id=PAD,
+            step,
+            params,
+            state,
+            jnp.full(len(source), BOS),
+            beam=beam,
+            eos_id=EOS,
+            max_length=max_length,
+            alpha=alpha,
+            pad_id=PAD,
         )
         return found.tokens[:, 0], found.lengths[:, 0]
 

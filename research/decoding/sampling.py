@@ -34,8 +34,16 @@ class Sequences(NamedTuple):
 
 
 def generate(
-    step: Step, params: Any, state: DecoderState, first: jax.Array, choose: Choose, key: jax.Array,
-    *, eos_id: int, max_length: int, pad_id: int = 0,
+    step: Step,
+    params: Any,
+    state: DecoderState,
+    first: jax.Array,
+    choose: Choose,
+    key: jax.Array,
+    *,
+    eos_id: int,
+    max_length: int,
+    pad_id: int = 0,
 ) -> Sequences:
     """Feeds `first [R]`, then its own choices, until all rows ended or have `max_length` tokens.
 
@@ -61,37 +69,64 @@ def generate(
         return t + 1, state, token, tokens, ended, log_probs, lengths
 
     start = (
-        jnp.zeros((), jnp.int32), state, first.astype(jnp.int32),
-        jnp.full((rows, max_length), pad_id, jnp.int32), jnp.zeros(rows, bool),
-        jnp.zeros(rows, jnp.float32), jnp.zeros(rows, jnp.int32),
+        jnp.zeros((), jnp.int32),
+        state,
+        first.astype(jnp.int32),
+        jnp.full((rows, max_length), pad_id, jnp.int32),
+        jnp.zeros(rows, bool),
+        jnp.zeros(rows, jnp.float32),
+        jnp.zeros(rows, jnp.int32),
     )
     _, _, _, tokens, _, log_probs, lengths = jax.lax.while_loop(unfinished, body, start)
     return Sequences(tokens, log_probs, lengths)
 
 
 def greedy(
-    step: Step, params: Any, state: DecoderState, first: jax.Array,
-    *, eos_id: int, max_length: int, pad_id: int = 0,
+    step: Step,
+    params: Any,
+    state: DecoderState,
+    first: jax.Array,
+    *,
+    eos_id: int,
+    max_length: int,
+    pad_id: int = 0,
 ) -> Sequences:
     """The most probable token at every step."""
     return generate(
-        step, params, state, first, lambda logits, key: jnp.argmax(logits, axis=-1),
-        jax.random.key(0), eos_id=eos_id, max_length=max_length, pad_id=pad_id,
+        step,
+        params,
+        state,
+        first,
+        lambda logits, key: jnp.argmax(logits, axis=-1),
+        jax.random.key(0),
+        eos_id=eos_id,
+        max_length=max_length,
+        pad_id=pad_id,
     )
 
 
 def sample(
-    step: Step, params: Any, state: DecoderState, first: jax.Array, key: jax.Array,
-    *, eos_id: int, max_length: int, pad_id: int = 0,
-    temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+    step: Step,
+    params: Any,
+    state: DecoderState,
+    first: jax.Array,
+    key: jax.Array,
+    *,
+    eos_id: int,
+    max_length: int,
+    pad_id: int = 0,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
 ) -> Sequences:
     """Draws every token from the distribution that `truncate` leaves."""
 
     def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
         return jax.random.categorical(key, truncate(logits, temperature, top_k, top_p))
 
-    return generate(step, params, state, first, choose, key, eos_id=eos_id,
-                    max_length=max_length, pad_id=pad_id)
+    return generate(
+        step, params, state, first, choose, key, eos_id=eos_id, max_length=max_length, pad_id=pad_id
+    )
 
 
 def truncate(

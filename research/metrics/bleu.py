@@ -16,7 +16,9 @@ class Bleu(NamedTuple):
 
 
 def bleu(
-    hypotheses: Sequence[str], references: Sequence[str], tokenize: str = "13a",
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    tokenize: str = "13a",
     lowercase: bool = False,
 ) -> Bleu:
     """Corpus BLEU-4 (Papineni et al. 2002) of detokenised text, one reference each.

@@ -177,14 +177,25 @@ class Transformer(nn.Module):
         self.target_positions = Positions(self.positions, self.max_length)
         self.drop = nn.Dropout(self.dropout)
         scan: dict[str, Any] = dict(
-            variable_axes={"params": 0}, split_rngs={"params": True, "dropout": True},
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
             length=self.layers,
         )
-        sizes = (self.dim, self.num_heads, self.head_dim, self.hidden, self.dropout,
-                 self.attention_bias, self.pre_norm, self.dtype)
+        sizes = (
+            self.dim,
+            self.num_heads,
+            self.head_dim,
+            self.hidden,
+            self.dropout,
+            self.attention_bias,
+            self.pre_norm,
+            self.dtype,
+        )
         self.encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan)(*sizes)
         self.decoder = nn.scan(
-            DecoderLayer, in_axes=(0, nn.broadcast), **scan,
+            DecoderLayer,
+            in_axes=(0, nn.broadcast),
+            **scan,
             methods=("__call__", "step", "source_keys_values"),
         )(*sizes)
         if self.pre_norm:
@@ -240,8 +251,7 @@ class Transformer(nn.Module):
         # Rows first, layers second: what `decoding` reorders and repeats is the first axis.
         rows_first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), source_kv)
         cache = jax.tree.map(lambda *x: jnp.stack(x, 1), *caches)
-        return DecoderState((cache, jnp.zeros((), jnp.int32)),
-                            (rows_first, source != self.pad_id))
+        return DecoderState((cache, jnp.zeros((), jnp.int32)), (rows_first, source != self.pad_id))
 
     def step(self, state: DecoderState, token: jax.Array) -> tuple[DecoderState, jax.Array]:
         """Feeds `token [R]`, and returns the logits `[R, V]` of the one after it."""

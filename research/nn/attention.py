@@ -43,8 +43,9 @@ def attention_weights(query: jax.Array, keys: jax.Array, mask: jax.Array) -> jax
     return jax.nn.softmax(scores * query.shape[-1] ** -0.5 + jnp.where(mask, 0.0, MASKED))
 
 
-def empty_cache(rows: int, length: int, num_heads: int, head_dim: int, dtype: jnp.dtype
-                ) -> KeysValues:
+def empty_cache(
+    rows: int, length: int, num_heads: int, head_dim: int, dtype: jnp.dtype
+) -> KeysValues:
     """A cache of fixed size `[rows, length, heads, head_dim]`, so that each step is one program."""
     zeros = jnp.zeros((rows, length, num_heads, head_dim), dtype)
     return KeysValues(zeros, zeros)
@@ -80,8 +81,12 @@ class MultiHeadAttention(nn.Module):
 
     def setup(self) -> None:
         def project(features: int) -> nn.Dense:
-            return nn.Dense(features, use_bias=self.use_bias, dtype=self.dtype,
-                            kernel_init=nn.initializers.glorot_uniform())
+            return nn.Dense(
+                features,
+                use_bias=self.use_bias,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.glorot_uniform(),
+            )
 
         inner = self.num_heads * self.head_dim
         self.query, self.key, self.value = project(inner), project(inner), project(inner)

@@ -44,9 +44,7 @@ def searcher(**setting):
 def ranked(params, context, alpha):
     """All sequences that end within T tokens, best first: (score, tokens)."""
     sequences = [
-        (*prefix, EOS)
-        for n in range(T)
-        for prefix in itertools.product(range(1, V), repeat=n)
+        (*prefix, EOS) for n in range(T) for prefix in itertools.product(range(1, V), repeat=n)
     ]
 
     def log_prob(sequence):
@@ -131,6 +129,7 @@ def test_unfinished_sentences_get_their_living_hypotheses():
 def test_length_penalty_prefers_longer_hypotheses():
     assert length_penalty(1, 0.6) == 1.0
     np.testing.assert_allclose(length_penalty(7, 0.6), 2**0.6)
+
     # Ending at once: log 0.6 = -0.51. Eleven sure tokens after log 0.4 = -0.92, which over
     # lp(12) = 2.83 at alpha 1 is -0.32.
     def two_ways(params, state, token):
@@ -142,8 +141,14 @@ def test_length_penalty_prefers_longer_hypotheses():
 
     lengths = [
         beam_search(
-            two_ways, None, DecoderState(jnp.zeros((), jnp.int32)), jnp.ones(1, int),
-            beam=2, eos_id=EOS, max_length=20, alpha=alpha,
+            two_ways,
+            None,
+            DecoderState(jnp.zeros((), jnp.int32)),
+            jnp.ones(1, int),
+            beam=2,
+            eos_id=EOS,
+            max_length=20,
+            alpha=alpha,
         ).lengths[0, 0]
         for alpha in (0.0, 1.0)
     ]
@@ -159,7 +164,12 @@ def test_search_stops_early():
         return state, jnp.broadcast_to(logits, (len(token), 3))
 
     beam_search(
-        ends, None, DecoderState(jnp.zeros((), jnp.int32)), jnp.ones(2, int), beam=2, eos_id=EOS,
+        ends,
+        None,
+        DecoderState(jnp.zeros((), jnp.int32)),
+        jnp.ones(2, int),
+        beam=2,
+        eos_id=EOS,
         max_length=50,
     )
     jax.effects_barrier()

@@ -69,7 +69,13 @@ def test_low_temperature_and_top_1_are_greedy(params):
     expected = greedy(step, params, start(V - 1), first, eos_id=EOS, max_length=T)
     for setting in ({"temperature": 1e-3}, {"top_k": 1}, {"top_p": 1e-6}):
         found = sample(
-            step, params, start(V - 1), first, jax.random.key(0), eos_id=EOS, max_length=T,
+            step,
+            params,
+            start(V - 1),
+            first,
+            jax.random.key(0),
+            eos_id=EOS,
+            max_length=T,
             **setting,
         )
         assert np.array_equal(found.tokens, expected.tokens), setting

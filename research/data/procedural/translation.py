@@ -14,7 +14,7 @@ are for:
 - number: agrees across relative clauses and prepositional phrases;
 - tense and negation: auxiliaries become endings and a particle before the verb.
 
-278 English word forms, some 1,500 foreign ones in 20,000 sentences. Every sentence has exactly one
+200 English word forms, some 1,050 foreign ones in 20,000 sentences. Every sentence has exactly one
 translation, and comes with its parse and its word alignment.
 """
 
@@ -25,20 +25,17 @@ import itertools
 import random
 
 NOUNS = (
-    "dog cat bird horse cow fish girl boy king queen farmer baker doctor teacher singer hunter "
-    "child friend robot wizard house tree river garden bridge tower door table chair book "
-    "letter song lamp boat road field stone ring crown sword apple cake coin box bell cup drum "
-    "flower hill key ladder mirror painting rope shoe ship star village wheel window"
+    "dog cat bird horse cow fish girl boy king queen farmer baker doctor teacher singer child "
+    "friend wizard house tree river garden bridge tower door table chair book letter song lamp "
+    "boat field stone ring crown apple box bell wheel"
 ).split()
 ADJECTIVES = (
-    "big small old young red green blue white black happy sad quiet loud clever strange heavy "
-    "light warm cold bright dark tall kind brave"
+    "big small old young red green blue white happy sad quiet clever strange heavy warm brave"
 ).split()
 TRANSITIVE = (
-    "watch follow help pull push clean paint lift open guard visit answer remember wash carve "
-    "mend collect admire borrow call cook move touch want"
+    "watch follow help pull push clean paint lift guard visit remember wash carve admire call move"
 ).split()
-INTRANSITIVE = "wait sleep rest laugh jump walk work listen shout dance".split()
+INTRANSITIVE = "wait sleep rest laugh jump walk work listen".split()
 ADVERBS = "today yesterday often never slowly quickly again soon".split()
 PREPOSITIONS = "near behind under above beside without".split()
 DETERMINERS = {False: ("the", "a", "every", "this"), True: ("the", "some", "all", "these")}
@@ -145,9 +142,7 @@ class _Grammar:
                 clause = self.coordination(rng, clause, subject)
             end = _word(".", ".", ".")
         whole = _combine("S", [clause, end], [clause, end])
-        alignment = tuple(
-            (i, t) for t, (_, sources) in enumerate(whole.target) for i in sources
-        )
+        alignment = tuple((i, t) for t, (_, sources) in enumerate(whole.target) for i in sources)
         target = " ".join(word for word, _ in whole.target)
         return Sentence(" ".join(whole.source), target, alignment, whole.parse)
 
@@ -197,9 +192,7 @@ class _Grammar:
             return rng.choice(INTRANSITIVE), []
         return rng.choice(TRANSITIVE), [self.noun_phrase(rng, 1, nested=True)[0]]
 
-    def verb(
-        self, rng: random.Random, lemma: str, tense: int, agreement: _Agreement
-    ) -> _Phrase:
+    def verb(self, rng: random.Random, lemma: str, tense: int, agreement: _Agreement) -> _Phrase:
         """A verb with its auxiliaries, as one foreign word, and a particle where it is negated."""
         negated = rng.random() < 0.15
         if negated:
@@ -211,8 +204,10 @@ class _Grammar:
             words = (_past(lemma),)
         else:
             words = (lemma if agreement.plural else _with_s(lemma),)
-        form = (self.verb_form(lemma, tense, agreement),
-                tuple(i for i, word in enumerate(words) if word != "not"))
+        form = (
+            self.verb_form(lemma, tense, agreement),
+            tuple(i for i, word in enumerate(words) if word != "not"),
+        )
         target = ((self.stem["not"], (1,)), form) if negated else (form,)
         return _Phrase(words, target, f"(V {' '.join(words)})")
 
@@ -239,7 +234,8 @@ class _Grammar:
             elif kind < 0.3:
                 attached = [self.relative_clause(rng, agreement)]
         phrase = _combine(
-            "NP", [determiner, *adjectives, head, *attached],
+            "NP",
+            [determiner, *adjectives, head, *attached],
             [determiner, head, *reversed(adjectives), *attached],
         )
         return phrase, agreement
