@@ -1,38 +1,16 @@
-"""Which feature maps of a convolutional network stand for what.
+"""Which feature maps of a generator draw a concept.
 
-Source: Radford, Metz, Chintala 2015, arXiv:1511.06434: sections 6.2 (what the discriminator's
-features respond to) and 6.3.2 (the generator's feature maps that draw windows).
+Source: Radford, Metz, Chintala 2015, arXiv:1511.06434, section 6.3.2 (the maps that draw windows).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 
-def response_gradients(maps: Callable[[jax.Array], jax.Array], images: jax.Array, channel: int
-                       ) -> jax.Array:
-    """Gradient, in the images, of one feature map at the place where it responds most.
-
-    With guided rectifiers in the network (`nn.guided`) this is guided back-propagation.
-
-    Args:
-        maps: images [N, H, W, C] to activations [N, h, w, F], each row of its own image only.
-        images: [N, H, W, C].
-        channel: index into F.
-
-    Returns:
-        [N, H, W, C].
-    """
-    return jax.grad(lambda x: maps(x)[..., channel].max((1, 2)).sum())(images)
-
-
 def on_map(inside: np.ndarray, side: int) -> np.ndarray:
-    """Boxes at image size [N, S, S] bool as cells of a map [N, side, side]: at least half inside."""
+    """Boxes at image size [N, S, S] bool as cells of a map [N, side, side]: half inside."""
     num, size, _ = inside.shape
     step = size // side
     return inside.reshape(num, side, step, side, step).mean((2, 4)) >= 0.5
@@ -55,13 +33,13 @@ def concept_weights(maps: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarr
     Raises:
         ValueError: no position, or every position, is inside a box.
     """
-    boxed = inside.any((1, 2))
+    boxed = inside.reshape(len(inside), -1).any(1)
     positive = maps[inside]
-    negative = maps[boxed[:, None, None] & ~inside]
+    negative = maps[np.expand_dims(boxed, (1, 2)) & ~inside]
     if not len(positive) or not len(negative):
         raise ValueError("the boxes must hold some, and not all, positions of the maps")
     rng = np.random.default_rng(seed)
-    negative = negative[rng.permutation(len(negative))[:len(positive)]]
+    negative = negative[rng.permutation(len(negative))[: len(positive)]]
     x = np.concatenate([positive, negative]).astype(np.float64)
     x /= x.std(0) + 1e-8
     labels = np.arange(len(x)) < len(positive)

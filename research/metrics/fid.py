@@ -32,8 +32,9 @@ def _root(c: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
-def frechet_distance(mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov2: np.ndarray
-                     ) -> float:
+def frechet_distance(
+    mean1: np.ndarray, cov1: np.ndarray, mean2: np.ndarray, cov2: np.ndarray
+) -> float:
     """|mu1 - mu2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
     The trace of the root is taken as the sum of the roots of the eigenvalues of
@@ -54,8 +55,14 @@ def fid(features1: np.ndarray, features2: np.ndarray) -> float:
     return frechet_distance(*moments(features1), *moments(features2))
 
 
-def kid(features1: np.ndarray, features2: np.ndarray, *, num_subsets: int = 100,
-        subset_size: int = 1000, seed: int = 0) -> tuple[float, float]:
+def kid(
+    features1: np.ndarray,
+    features2: np.ndarray,
+    *,
+    num_subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
     """Unbiased MMD^2 with the kernel (x.y / d + 1)^3, mean and std over random subsets.
 
     The mean is 0 for equal distributions and may be slightly negative.
@@ -67,12 +74,15 @@ def kid(features1: np.ndarray, features2: np.ndarray, *, num_subsets: int = 100,
         ValueError: a set is smaller than a subset.
     """
     if min(len(features1), len(features2)) < subset_size:
-        raise ValueError(f"subset_size {subset_size} exceeds the sets' {len(features1)} and "
-                         f"{len(features2)}")
+        raise ValueError(
+            f"subset_size {subset_size} exceeds the sets' {len(features1)} and {len(features2)}"
+        )
     rng = np.random.default_rng(seed)
     values = [
-        polynomial_mmd(features1[rng.choice(len(features1), subset_size, replace=False)],
-                       features2[rng.choice(len(features2), subset_size, replace=False)])
+        polynomial_mmd(
+            features1[rng.choice(len(features1), subset_size, replace=False)],
+            features2[rng.choice(len(features2), subset_size, replace=False)],
+        )
         for _ in range(num_subsets)
     ]
     return float(np.mean(values)), float(np.std(values))
@@ -92,8 +102,9 @@ def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
     return float(within(x) + within(y) - 2 * kernel(x, y).mean())
 
 
-def inception_score(probs: np.ndarray, *, num_splits: int = 10, seed: int = 0
-                    ) -> tuple[float, float]:
+def inception_score(
+    probs: np.ndarray, *, num_splits: int = 10, seed: int = 0
+) -> tuple[float, float]:
     """exp(mean_x KL(p(y|x) || p(y))) of class probabilities [N, K]: mean and std over splits.
 
     Samples are shuffled first: splits of class-sorted samples would each see few classes and

@@ -19,7 +19,7 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     x, y = queries.reshape(len(queries), -1), references.reshape(len(references), -1)
     index, distance = [], []
     for start in range(0, len(x), _CHUNK):
-        d = squared_distances(x[start:start + _CHUNK], y)
+        d = squared_distances(x[start : start + _CHUNK], y)
         index.append(d.argmin(1))
         distance.append(np.sqrt(d.min(1)))
     return np.concatenate(index), np.concatenate(distance)

@@ -1,8 +1,8 @@
-"""`project_cnn`: a small classifier trained by the project, as the feature network of sample metrics.
+"""`project_cnn`: a small classifier trained by the project, as feature network of sample metrics.
 
-It stands where Inception stands in published work, which needs weights that are not at hand. Numbers
-made with it are NOT comparable with published FID, KID or Inception scores; its name carries the
-data set and the hash of its weights.
+It stands where Inception stands in published work, which needs weights that are not at hand.
+Numbers made with it are NOT comparable with published FID, KID or Inception scores; its name
+carries the data set and the hash of its weights.
 """
 
 from __future__ import annotations
@@ -19,36 +19,35 @@ from ml_collections import ConfigDict
 
 from research import training
 from research.data import pipeline
+from research.data.squares import Squares
 from research.metrics.features import weights_sha256
+from research.nn.batches import in_batches
 from research.nn.conv import Conv
 from research.training import Aux, Learner, LearnerState
 
-_EVAL_BATCH = 500
+_EVAL_BATCH = 250
 
 
 class ClassifierNet(nn.Module):
-    """conv3x3 w-w, pool, 2w-2w, pool, 4w, global mean, dense 4w (the feature), dense K.
+    """Convolutions of stride 2 with w, 2w, 4w channels, dense 4w (the feature), dense K.
 
     Attributes:
         num_classes: K.
-        width: w; 32 in the project's specification.
+        width: w.
     """
 
     num_classes: int
-    width: int = 32
+    width: int = 16
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool
-                 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Logits [B, K] of images [B, H, W, C] in [-1, 1], and {"features": [B, 4w]}, ReLU."""
         del train  # no layer differs
-        x, w = images, self.width
-        for i, features in enumerate((w, w, 2 * w, 2 * w, 4 * w)):
-            if i in (2, 4):
-                x = nn.max_pool(x, (2, 2), (2, 2))
-            x = nn.relu(Conv(features, 3, name=f"conv{i}")(x))
-        features_ = nn.relu(nn.Dense(4 * w, name="feature")(x.mean((1, 2))))
-        return nn.Dense(self.num_classes, name="head")(features_), {"features": features_}
+        x = images
+        for level in range(3):
+            x = nn.relu(Conv(self.width * 2**level, 3, 2, name=f"conv{level}")(x))
+        features = nn.relu(nn.Dense(4 * self.width, name="feature")(x.reshape(len(x), -1)))
+        return nn.Dense(self.num_classes, name="head")(features), {"features": features}
 
 
 class ProjectCNN:
@@ -68,12 +67,7 @@ class ProjectCNN:
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Class probabilities [N, K] and features [N, d] of images [N, H, W, C] in [-1, 1]."""
-        parts = []
-        for start in range(0, len(images), _EVAL_BATCH):
-            parts.append(jax.device_get(
-                self._forward(self._params, images[start:start + _EVAL_BATCH])))
-        probs, features = (np.concatenate(p) for p in zip(*parts, strict=True))
-        return probs, features
+        return in_batches(lambda part: self._forward(self._params, part), images, _EVAL_BATCH)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         return self(images)[1]
@@ -85,28 +79,36 @@ class ProjectCNN:
 _trained: dict[tuple, ProjectCNN] = {}
 
 
-def train(images: np.ndarray, labels: np.ndarray, name: str, config: ConfigDict,
-          workdir: Path | str, *, width: int, num_steps: int, batch_size: int) -> ProjectCNN:
+def train(
+    name: str,
+    data: Squares,
+    config: ConfigDict,
+    workdir: Path | str,
+    *,
+    width: int,
+    num_steps: int,
+    batch_size: int,
+) -> ProjectCNN:
     """Trains the network (cross-entropy, Adam 1e-3, always seed 0), once in a process.
 
     The same arguments give the same network, so every arm and seed of a run is measured by one.
 
     Args:
-        images: uint8 [N, H, W, C], the training split.
-        labels: [N], 0 to K - 1.
         name: of the data set.
+        data: its training split, with labels 0 to K - 1.
         config: of the run that asks; its mesh is used.
         workdir: for the checkpoints of this phase.
         width: w of `ClassifierNet`.
     """
-    known = (name, images.shape, width, num_steps, batch_size)
+    known = (name, repr(data), width, num_steps, batch_size)
     if known in _trained:
         return _trained[known]
-    net = ClassifierNet(int(labels.max()) + 1, width)
+    net = ClassifierNet(int(data.labels().max()) + 1, width)
     learner = Learner(net, optax.adam(1e-3))
+    shape = data[0]["image"].shape
 
     def init(key: jax.Array) -> LearnerState:
-        return learner.init(key, jnp.zeros((1, *images.shape[1:])), train=True)
+        return learner.init(key, jnp.zeros((1, *shape)), train=True)
 
     def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
         del key
@@ -114,13 +116,19 @@ def train(images: np.ndarray, labels: np.ndarray, name: str, config: ConfigDict,
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         return loss, Aux({"accuracy": (logits.argmax(-1) == batch["label"]).mean()})
 
+    def step(state: LearnerState, batch: dict, key: jax.Array) -> tuple[LearnerState, dict]:
+        return learner.minimize(state, loss_fn, batch, key)
+
     phase = config.copy_and_resolve_references()
-    phase.update(seed=0, eval_every_steps=0, checkpoint_every_steps=0, best_metric="",
-                 accumulate_steps=1)
-    source = pipeline.arrays({"image": images, "label": labels.astype(np.int32)}, batch_size, seed=0)
-    state = training.run(
-        training.Experiment(init, lambda state, batch, key: learner.minimize(
-            state, loss_fn, batch, key), num_steps, source, per_step={"images": batch_size}),
-        phase, workdir)
+    phase.update(
+        seed=0, eval_every_steps=0, checkpoint_every_steps=0, best_metric="", accumulate_steps=1
+    )
+    spec = {
+        "image": jax.ShapeDtypeStruct(shape, np.uint8),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
+    source = pipeline.stream(lambda: data, spec, batch_size, seed=0)
+    experiment = training.Experiment(init, step, num_steps, source, per_step={"images": batch_size})
+    state = training.run(experiment, phase, workdir)
     _trained[known] = ProjectCNN(jax.device_get(state.params), net, name)
     return _trained[known]

@@ -19,16 +19,21 @@ arithmetic and walks, whose batches are all but copies of one z, need them.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from research.nn.batches import in_batches
 from research.nn.conv import Conv, ConvTranspose
+from research.nn.guided import guided_leaky_relu, response_gradients
+from research.training import Learner, LearnerState
 
 _BASE = 4  # side of the smallest map
 _weights = nn.initializers.normal(0.02)
@@ -36,15 +41,22 @@ _weights = nn.initializers.normal(0.02)
 Variables = Mapping[str, Any]
 
 
-def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
-                ) -> jax.Array:
+def _scale_init(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 def _norm(name: str, train: bool, dtype: DTypeLike | None) -> nn.BatchNorm:
     # Momentum 0.9: the networks change fast, so statistics older than tens of steps are wrong.
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype,
-                        scale_init=_scale_init, name=name)
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        dtype=dtype,
+        scale_init=_scale_init,
+        name=name,
+    )
 
 
 def num_levels(image_size: int) -> int:
@@ -92,9 +104,9 @@ class Generator(nn.Module):
     dtype: DTypeLike | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, *, train: bool,
-                 keep: Mapping[str, jax.Array] | None = None
-                 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(
+        self, z: jax.Array, *, train: bool, keep: Mapping[str, jax.Array] | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Images of latents.
 
         Args:
@@ -109,8 +121,13 @@ class Generator(nn.Module):
         """
         levels = num_levels(self.image_size)
         features = self.width * 2 ** (levels - 1)
-        x = nn.Dense(_BASE * _BASE * features, use_bias=self.use_bias, dtype=self.dtype,
-                     kernel_init=_weights, name="project")(z)
+        x = nn.Dense(
+            _BASE * _BASE * features,
+            use_bias=self.use_bias,
+            dtype=self.dtype,
+            kernel_init=_weights,
+            name="project",
+        )(z)
         if self.first_norm == "unit":
             x = _norm("norm0", train, self.dtype)(x)
         x = x.reshape(-1, _BASE, _BASE, features)
@@ -124,8 +141,15 @@ class Generator(nn.Module):
             maps[f"map{level}"] = x
             last = level == levels - 1
             features = self.channels if last else features // 2
-            x = ConvTranspose(features, self.kernel, 2, use_bias=self.use_bias, dtype=self.dtype,
-                              kernel_init=_weights, name=f"up{level + 1}")(x)
+            x = ConvTranspose(
+                features,
+                self.kernel,
+                2,
+                use_bias=self.use_bias,
+                dtype=self.dtype,
+                kernel_init=_weights,
+                name=f"up{level + 1}",
+            )(x)
             if not last:
                 x = _norm(f"norm{level + 1}", train, self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32)), maps
@@ -138,7 +162,7 @@ class Discriminator(nn.Module):
         width: channels of the first layer (nf); each later layer has twice as many.
         kernel: side of the convolutions.
         use_bias: the published models have none.
-        nonlinearity: of the hidden layers; `attribution.guided_leaky_relu` shows what they see.
+        nonlinearity: of the hidden layers; `guided_leaky_relu` shows what they see.
         dtype: of the computation.
     """
 
@@ -149,8 +173,7 @@ class Discriminator(nn.Module):
     dtype: DTypeLike | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool
-                 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Logits of images.
 
         Args:
@@ -163,19 +186,66 @@ class Discriminator(nn.Module):
         """
         x, maps = images, {}
         for level in range(1, num_levels(images.shape[1]) + 1):
-            x = Conv(self.width * 2 ** (level - 1), self.kernel, 2, use_bias=self.use_bias,
-                     dtype=self.dtype, kernel_init=_weights, name=f"down{level}")(x)
+            x = Conv(
+                self.width * 2 ** (level - 1),
+                self.kernel,
+                2,
+                use_bias=self.use_bias,
+                dtype=self.dtype,
+                kernel_init=_weights,
+                name=f"down{level}",
+            )(x)
             if level > 1:
                 x = _norm(f"norm{level}", train, self.dtype)(x)
             x = maps[f"map{level}"] = self.nonlinearity(x)
         x = x.reshape(len(x), -1)
-        logit = nn.Dense(1, use_bias=self.use_bias, dtype=self.dtype, kernel_init=_weights,
-                         name="logit")(x)
+        logit = nn.Dense(
+            1, use_bias=self.use_bias, dtype=self.dtype, kernel_init=_weights, name="logit"
+        )(x)
         return logit[:, 0].astype(jnp.float32), maps
 
 
-def discriminate_pair(discriminator: Discriminator, variables: Variables, real: jax.Array,
-                      fake: jax.Array) -> tuple[jax.Array, jax.Array, Variables]:
+def train_mode(
+    learner: Learner, variables: LearnerState | dict[str, Any], x: jax.Array
+) -> tuple[jax.Array, Variables]:
+    """Output of G or D with x normalised by its own batch statistics, and updated collections."""
+    (out, _), updated = learner.apply(variables, x, train=True, mutable=["batch_stats"])
+    return out, updated
+
+
+@functools.partial(jax.jit, static_argnames=("generator", "statistics"))
+def _sample(
+    generator: Generator, variables: Variables, keep: Any, statistics: str, z: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    out, _ = generator.apply(
+        variables, z, train=statistics == "batch", keep=keep, mutable=["batch_stats"]
+    )
+    return out
+
+
+def sample(
+    generator: Generator,
+    variables: Variables,
+    z: jax.Array,
+    *,
+    statistics: Literal["running", "batch"] = "running",
+    keep: Mapping[str, jax.Array] | None = None,
+    batch_size: int = 250,
+) -> np.ndarray:
+    """Images float32 [N, H, W, C] in [-1, 1] of latents z [N, Z], on the host.
+
+    Args:
+        statistics: "running" ones, or those of each `batch_size` samples as in the released code.
+        keep: see `Generator`.
+    """
+    return in_batches(
+        lambda part: _sample(generator, variables, keep, statistics, part)[0], z, batch_size
+    )
+
+
+def discriminate_pair(
+    discriminator: Discriminator, variables: Variables, real: jax.Array, fake: jax.Array
+) -> tuple[jax.Array, jax.Array, Variables]:
     """D in training on a batch of data and a batch of samples, each normalised by itself.
 
     In one mixed batch the statistics would carry the labels from one half to the other. The
@@ -189,15 +259,14 @@ def discriminate_pair(discriminator: Discriminator, variables: Variables, real: 
     Returns:
         Logits [B] on data, logits [B] on samples, updated collections.
     """
-    (real_logits, _), updated = discriminator.apply(variables, real, train=True,
-                                                    mutable=["batch_stats"])
-    (fake_logits, _), _ = discriminator.apply(variables, fake, train=True,
-                                              mutable=["batch_stats"])
+    (real_logits, _), updated = discriminator.apply(
+        variables, real, train=True, mutable=["batch_stats"]
+    )
+    (fake_logits, _), _ = discriminator.apply(variables, fake, train=True, mutable=["batch_stats"])
     return real_logits, fake_logits, updated
 
 
-def pooled_features(discriminator: Discriminator, variables: Variables, images: jax.Array
-                    ) -> jax.Array:
+def pooled_maps(discriminator: Discriminator, variables: Variables, images: jax.Array) -> jax.Array:
     """D as a feature extractor (section 5.1): the activations of all its convolutions, each
     max-pooled to 4x4, flattened and concatenated.
 
@@ -211,6 +280,74 @@ def pooled_features(discriminator: Discriminator, variables: Variables, images: 
         [B, 16 nf (2^levels - 1)]; 28,672 features for 32 px images at width 256.
     """
     (_, maps), _ = discriminator.apply(variables, images, train=True, mutable=["batch_stats"])
-    pooled = [x.reshape(len(x), _BASE, x.shape[1] // _BASE, _BASE, -1, x.shape[-1]).max((2, 4))
-              for x in maps.values()]
+    pooled = [
+        x.reshape(len(x), _BASE, x.shape[1] // _BASE, _BASE, -1, x.shape[-1]).max((2, 4))
+        for x in maps.values()
+    ]
     return jnp.concatenate([x.reshape(len(x), -1) for x in pooled], -1)
+
+
+_pooled_maps = jax.jit(pooled_maps, static_argnames="discriminator")
+
+
+def features(
+    discriminator: Discriminator,
+    variables: Variables,
+    images: np.ndarray,
+    *,
+    batch_size: int = 500,
+) -> np.ndarray:
+    """`pooled_maps` of images [N, H, H, C], in batches, on the host: float32 [N, F]."""
+    return in_batches(lambda part: _pooled_maps(discriminator, variables, part), images, batch_size)
+
+
+def second_highest(
+    generator: Generator, variables: Variables
+) -> tuple[str, Callable[[jax.Array], np.ndarray]]:
+    """G's second highest hidden layer, in which the paper looks for windows.
+
+    That is 256@16 of the 64 px network, which the paper's count of 200 removed maps agrees with.
+
+    Returns:
+        The layer's name, and a function from latents [N, Z] to its activations [N, h, h, C].
+    """
+    layer = f"map{num_levels(generator.image_size) - 2}"
+
+    def maps(z: jax.Array) -> np.ndarray:
+        return np.asarray(_sample(generator, variables, None, "running", z)[1][layer])
+
+    return layer, maps
+
+
+def guided_responses(
+    discriminator: Discriminator,
+    variables: Variables,
+    images: np.ndarray,
+    *,
+    num_features: int = 6,
+    num_images: int = 5,
+) -> np.ndarray:
+    """What the first features of the last convolution respond to (figure 5).
+
+    Args:
+        images: [N, H, H, C] in [-1, 1], to choose from.
+
+    Returns:
+        [num_features, 2 num_images, H, H, C]: the images with the strongest response, each followed
+        by its guided gradient, scaled to [-1, 1].
+    """
+    guided = discriminator.clone(nonlinearity=guided_leaky_relu)
+
+    @jax.jit
+    def maps(x: jax.Array) -> jax.Array:
+        _, activations = guided.apply(variables, x, train=False)
+        return list(activations.values())[-1]
+
+    peaks = np.asarray(maps(images)).max((1, 2))
+    rows = []
+    for channel in range(num_features):
+        strongest = images[np.argsort(-peaks[:, channel])[:num_images]]
+        gradients = np.asarray(response_gradients(maps, jnp.asarray(strongest), channel))
+        gradients = gradients / (np.abs(gradients).max((1, 2, 3), keepdims=True) + 1e-12)
+        rows.append(np.stack([strongest, gradients], 1).reshape(-1, *images.shape[1:]))
+    return np.stack(rows)

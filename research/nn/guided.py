@@ -1,4 +1,4 @@
-"""Rectifiers whose backward pass shows what a unit looks for.
+"""Guided back-propagation: gradients that show what a unit looks for.
 
 Source: Springenberg et al. 2014, arXiv:1412.6806 (guided back-propagation): besides where the input
 was negative, the gradient is stopped where it is itself negative, so that only paths that excite
@@ -6,6 +6,8 @@ the unit are drawn.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,3 +28,21 @@ def _backward(positive: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
 
 
 guided_leaky_relu.defvjp(_forward, _backward)
+
+
+def response_gradients(
+    maps: Callable[[jax.Array], jax.Array], images: jax.Array, channel: int
+) -> jax.Array:
+    """Gradient, in the images, of one feature map at the place where it responds most.
+
+    With guided rectifiers in the network this is guided back-propagation.
+
+    Args:
+        maps: images [N, H, W, C] to activations [N, h, w, F], each row of its own image only.
+        images: [N, H, W, C].
+        channel: index into F.
+
+    Returns:
+        [N, H, W, C].
+    """
+    return jax.grad(lambda x: maps(x)[..., channel].max((1, 2)).sum())(images)

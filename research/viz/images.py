@@ -36,8 +36,9 @@ def grid(images: np.ndarray, rows: int | None = None, padding: int = 2) -> np.nd
     return np.pad(canvas, ((0, padding), (0, padding), (0, 0)), constant_values=255)
 
 
-def save_grid(path: str | Path, images: np.ndarray, rows: int | None = None, *,
-              magnify: int = 1) -> None:
+def save_grid(
+    path: str | Path, images: np.ndarray, rows: int | None = None, *, magnify: int = 1
+) -> None:
     """Writes `grid(images, rows)` as a PNG, each pixel repeated `magnify` times each way."""
     canvas = grid(images, rows).repeat(magnify, 0).repeat(magnify, 1)
     Image.fromarray(canvas[..., 0] if canvas.shape[-1] == 1 else canvas).save(path)

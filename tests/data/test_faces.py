@@ -45,16 +45,28 @@ def test_wrong_identity_shape_is_refused():
         faces.sample_factors(3, 0, identity=np.zeros((2, 8)))
 
 
-@pytest.mark.parametrize("group, column, value", [
-    *[("identity", k, 1.0) for k in range(8)], *[("nuisance", k, 1.0) for k in range(5)], ("nuisance", 5, 0.5),
-    ("marker", None, 1.0), ("age", None, 70.0)])
+@pytest.mark.parametrize(
+    "group, column, value",
+    [
+        *[("identity", k, 1.0) for k in range(8)],
+        *[("nuisance", k, 1.0) for k in range(5)],
+        ("nuisance", 5, 0.5),
+        ("marker", None, 1.0),
+        ("age", None, 70.0),
+    ],
+)
 def test_every_factor_is_visible(group, column, value):
-    base = faces.Factors(np.zeros((1, 8), np.float32), np.zeros((1, 6), np.float32),
-                         np.zeros(1, np.float32), np.full(1, 30, np.float32))
+    base = faces.Factors(
+        np.zeros((1, 8), np.float32),
+        np.zeros((1, 6), np.float32),
+        np.zeros(1, np.float32),
+        np.full(1, 30, np.float32),
+    )
     changed = {group: getattr(base, group).copy()}
     changed[group][(0, column) if column is not None else 0] = value
-    before, after = (faces.render(f, SIZE, noise=0)[0].astype(int)
-                     for f in (base, base._replace(**changed)))
+    before, after = (
+        faces.render(f, SIZE, noise=0)[0].astype(int) for f in (base, base._replace(**changed))
+    )
     # 12 grey levels stand well above the pixel noise of 5, over at least the area of a nose.
     assert (np.abs(after - before).max(-1) > 12).sum() >= 6
 

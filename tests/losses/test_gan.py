@@ -10,11 +10,15 @@ from research.losses import gan
 def test_equal_the_cross_entropies_of_the_paper():
     real, fake = np.random.default_rng(0).normal(0, 2, (2, 50))
     d = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-fake))
-    np.testing.assert_allclose(gan.discriminator_loss(jnp.array(real), jnp.array(fake)),
-                               -np.log(d[0]).mean() - np.log(1 - d[1]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        gan.discriminator_loss(jnp.array(real), jnp.array(fake)),
+        -np.log(d[0]).mean() - np.log(1 - d[1]).mean(),
+        rtol=1e-5,
+    )
     np.testing.assert_allclose(gan.generator_loss(jnp.array(fake)), -np.log(d[1]).mean(), rtol=1e-5)
-    np.testing.assert_allclose(gan.generator_loss(jnp.array(fake), saturating=True),
-                               np.log(1 - d[1]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        gan.generator_loss(jnp.array(fake), saturating=True), np.log(1 - d[1]).mean(), rtol=1e-5
+    )
 
 
 def test_undecided_discriminator_costs_two_log_two():
@@ -34,7 +38,10 @@ def test_finite_with_finite_gradients_at_any_logit():
     # log(sigmoid(x)) written out would give -inf at -200 in float32.
     for sign in (-1, 1):
         x = jnp.full(3, sign * 200.0)
-        for loss in (gan.generator_loss, lambda v: gan.generator_loss(v, saturating=True),
-                     lambda v: gan.discriminator_loss(v, -v)):
+        for loss in (
+            gan.generator_loss,
+            lambda v: gan.generator_loss(v, saturating=True),
+            lambda v: gan.discriminator_loss(v, -v),
+        ):
             value, gradient = jax.value_and_grad(loss)(x)
             assert np.isfinite(value) and np.isfinite(gradient).all()

@@ -1,12 +1,9 @@
-"""Feature maps of a concept are found, and guided gradients follow only what excites a unit."""
+"""Feature maps of a concept are found."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from research.metrics import attribution
-from research.nn.guided import guided_leaky_relu
 
 
 def test_the_maps_that_draw_the_concept_get_positive_weights():
@@ -14,7 +11,7 @@ def test_the_maps_that_draw_the_concept_get_positive_weights():
     inside = np.zeros((20, 8, 8), bool)
     for i in range(20):
         r, c = rng.integers(0, 6, 2)
-        inside[i, r:r + 2, c:c + 2] = i < 15  # five images without a box
+        inside[i, r : r + 2, c : c + 2] = i < 15  # five images without a box
     maps = rng.uniform(0, 1, (20, 8, 8, 6))
     maps[..., 1] += 2 * inside
     maps[..., 4] += 2 * inside
@@ -35,18 +32,3 @@ def test_boxes_shrink_to_the_cells_they_mostly_cover():
     inside[0, 2:4, 0:5] = True
     np.testing.assert_array_equal(attribution.on_map(inside, 4)[0, 1], [True, True, True, False])
     assert attribution.on_map(inside, 4).sum() == 3
-
-
-def test_guided_gradient_stops_inhibition_and_closed_units():
-    x = jnp.array([3.0, -2.0, 4.0])
-    np.testing.assert_allclose(guided_leaky_relu(x), [3, -0.4, 4])
-    # Open and excited; closed; open but inhibiting.
-    np.testing.assert_allclose(
-        jax.grad(lambda v: (guided_leaky_relu(v) * jnp.array([1.0, 1.0, -1.0])).sum())(x), [1, 0, 0])
-
-
-def test_response_gradient_is_that_of_the_strongest_position():
-    images = jnp.zeros((2, 4, 4, 1)).at[0, 1, 2].set(5.0).at[1, 3, 0].set(2.0)
-    gradient = attribution.response_gradients(lambda x: jnp.concatenate([-x, 3 * x], -1), images, 1)
-    assert gradient[0, 1, 2, 0] == 3 and gradient[1, 3, 0, 0] == 3
-    assert jnp.count_nonzero(gradient) == 2

@@ -62,6 +62,7 @@ def test_too_few_samples_are_refused():
 def biased_mmd(x, y):
     def k(a, b):
         return ((a @ b.T / x.shape[1] + 1) ** 3).mean()
+
     return k(x, x) + k(y, y) - 2 * k(x, y)
 
 
@@ -82,9 +83,11 @@ def test_kernel_distance_equals_the_double_sum():
     def k(a, b):
         return (a @ b / 3 + 1) ** 3
 
-    expected = (sum(k(x[i], x[j]) for i in range(6) for j in range(6) if i != j) / 30
-                + sum(k(y[i], y[j]) for i in range(5) for j in range(5) if i != j) / 20
-                - 2 * sum(k(a, b) for a in x for b in y) / 30)
+    expected = (
+        sum(k(x[i], x[j]) for i in range(6) for j in range(6) if i != j) / 30
+        + sum(k(y[i], y[j]) for i in range(5) for j in range(5) if i != j) / 20
+        - 2 * sum(k(a, b) for a in x for b in y) / 30
+    )
     np.testing.assert_allclose(fid.polynomial_mmd(x, y), expected, rtol=1e-10)
     mean, std = fid.kid(x, y, num_subsets=3, subset_size=5)
     assert np.isfinite([mean, std]).all() and std > 0
@@ -100,8 +103,12 @@ def test_inception_score_of_known_predictions():
 
 def test_inception_score_does_not_depend_on_the_order():
     by_class = np.repeat(np.eye(10), 100, axis=0)
-    unshuffled = np.mean([np.exp((p * np.log(np.where(p > 0, p / np.maximum(p.mean(0), 1e-12), 1)))
-                                 .sum(1).mean()) for p in np.split(by_class, 10)])
+    unshuffled = np.mean(
+        [
+            np.exp((p * np.log(np.where(p > 0, p / np.maximum(p.mean(0), 1e-12), 1))).sum(1).mean())
+            for p in np.split(by_class, 10)
+        ]
+    )
     assert unshuffled < 1.01  # the bug: each split sees one class
     assert fid.inception_score(by_class)[0] > 9
 

@@ -31,11 +31,18 @@ def count(model, *inputs):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
 
 
-@pytest.mark.parametrize("settings, generator, discriminator", [
-    ({"width": 64, "kernel": 4}, 3_576_704, 2_765_568),  # torch variant
-    ({"width": 128, "kernel": 5}, 18_855_040, 17_232_768),
-    ({"width": 128, "kernel": 5, "first_norm": "unit"}, 18_885_760, 17_232_768),  # Theano, faces
-])
+@pytest.mark.parametrize(
+    "settings, generator, discriminator",
+    [
+        ({"width": 64, "kernel": 4}, 3_576_704, 2_765_568),  # torch variant
+        ({"width": 128, "kernel": 5}, 18_855_040, 17_232_768),
+        (
+            {"width": 128, "kernel": 5, "first_norm": "unit"},
+            18_885_760,
+            17_232_768,
+        ),  # Theano, faces
+    ],
+)
 def test_published_parameter_counts(settings, generator, discriminator):
     assert count(dcgan.Generator(**settings), jnp.zeros((2, 100))) == generator
     settings.pop("first_norm", None)
@@ -44,25 +51,37 @@ def test_published_parameter_counts(settings, generator, discriminator):
 
 def test_paper_network_has_the_maps_of_figure_1():
     def shapes(model, x):
-        out, maps = jax.eval_shape(lambda key, x: model.init_with_output(key, x, train=True)[0],
-                                   jax.random.key(0), x)
+        out, maps = jax.eval_shape(
+            lambda key, x: model.init_with_output(key, x, train=True)[0], jax.random.key(0), x
+        )
         return out.shape, [m.shape[1:] for m in maps.values()]
 
     assert shapes(dcgan.Generator(), jnp.zeros((2, 100))) == (
-        (2, 64, 64, 3), [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)])
+        (2, 64, 64, 3),
+        [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)],
+    )
     assert shapes(dcgan.Discriminator(), jnp.zeros((2, 64, 64, 3))) == (
-        (2,), [(32, 32, 128), (16, 16, 256), (8, 8, 512), (4, 4, 1024)])
+        (2,),
+        [(32, 32, 128), (16, 16, 256), (8, 8, 512), (4, 4, 1024)],
+    )
     # Section 5.1: 28,672 features of a 32 px network.
     wide, image = dcgan.Discriminator(width=256), jnp.zeros((2, 32, 32, 3))
-    features = jax.eval_shape(lambda key, x: dcgan.pooled_features(
-        wide, wide.init(key, x, train=True), x), jax.random.key(0), image)
+    features = jax.eval_shape(
+        lambda key, x: dcgan.pooled_maps(wide, wide.init(key, x, train=True), x),
+        jax.random.key(0),
+        image,
+    )
     assert features.shape == (2, 28_672)
 
 
 def test_initial_weights_have_the_paper_distribution():
-    params = dcgan.Generator(width=32).init(
-        jax.random.key(0), jnp.zeros((2, 100)), train=True)["params"]
-    for name, values in (("project", params["project"]["kernel"]), ("up1", params["up1"]["kernel"])):
+    params = dcgan.Generator(width=32).init(jax.random.key(0), jnp.zeros((2, 100)), train=True)[
+        "params"
+    ]
+    for name, values in (
+        ("project", params["project"]["kernel"]),
+        ("up1", params["up1"]["kernel"]),
+    ):
         np.testing.assert_allclose(values.std(), 0.02, rtol=0.03, err_msg=name)
     scale = params["norm0"]["scale"]
     np.testing.assert_allclose([scale.mean(), scale.std()], [1, 0.02], rtol=0.2)
@@ -85,10 +104,18 @@ def test_every_parameter_gets_a_gradient(g_variables, d_variables):
     z = dcgan.uniform_latents(jax.random.key(2), 8, 10)
 
     def loss(params):
-        (fake, _), _ = G.apply({"params": params["g"], "batch_stats": g_variables["batch_stats"]}, z,
-                               train=True, mutable=["batch_stats"])
-        (logits, _), _ = D.apply({"params": params["d"], "batch_stats": d_variables["batch_stats"]},
-                                 fake, train=True, mutable=["batch_stats"])
+        (fake, _), _ = G.apply(
+            {"params": params["g"], "batch_stats": g_variables["batch_stats"]},
+            z,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        (logits, _), _ = D.apply(
+            {"params": params["d"], "batch_stats": d_variables["batch_stats"]},
+            fake,
+            train=True,
+            mutable=["batch_stats"],
+        )
         return (logits**2).mean()
 
     grads = jax.grad(loss)({"g": g_variables["params"], "d": d_variables["params"]})
@@ -105,17 +132,20 @@ def test_data_and_samples_are_normalised_apart(d_variables, images):
     fake = images[::-1] * 0.5
 
     def mixed(x):  # the classic bug
-        (logits, _), _ = D.apply(d_variables, jnp.concatenate([images, x]), train=True,
-                                 mutable=["batch_stats"])
-        return logits[:len(images)]
+        (logits, _), _ = D.apply(
+            d_variables, jnp.concatenate([images, x]), train=True, mutable=["batch_stats"]
+        )
+        return logits[: len(images)]
 
     assert leak(lambda x: dcgan.discriminate_pair(D, d_variables, images, x)[0], fake) == 0
     assert leak(mixed, fake) > 1e-6
 
 
 def test_running_statistics_follow_the_data_alone(d_variables, images):
-    stats = [dcgan.discriminate_pair(D, d_variables, images, fake)[2]["batch_stats"]
-             for fake in (images * 0, images)]
+    stats = [
+        dcgan.discriminate_pair(D, d_variables, images, fake)[2]["batch_stats"]
+        for fake in (images * 0, images)
+    ]
     jax.tree.map(np.testing.assert_array_equal, *stats)
     assert (stats[0]["norm2"]["mean"] != d_variables["batch_stats"]["norm2"]["mean"]).all()
 
@@ -136,29 +166,41 @@ def test_removed_feature_maps_are_zero_everywhere(g_variables):
     z = dcgan.uniform_latents(jax.random.key(2), 3, 10)
     keep = jnp.ones(4).at[2].set(0)
     (changed, maps), (plain, before) = (
-        G.apply(g_variables, z, train=False, keep=k) for k in ({"map1": keep}, None))
+        G.apply(g_variables, z, train=False, keep=k) for k in ({"map1": keep}, None)
+    )
     assert not maps["map1"][..., 2].any()
     np.testing.assert_array_equal(maps["map1"][..., :2], before["map1"][..., :2])
     assert np.abs(changed - plain).max() > 0
 
 
-def test_pooled_features_are_the_maxima_of_a_four_by_four_grid(d_variables, images):
-    features = np.asarray(dcgan.pooled_features(D, d_variables, images))
+def test_pooled_maps_are_the_maxima_of_a_four_by_four_grid(d_variables, images):
+    features = np.asarray(dcgan.pooled_maps(D, d_variables, images))
     (_, maps), _ = D.apply(d_variables, images, train=True, mutable=["batch_stats"])
     expected = []
     for m in maps.values():
         step = m.shape[1] // 4
-        expected.append(np.stack([
-            np.asarray(m)[:, i * step:(i + 1) * step, j * step:(j + 1) * step].max((1, 2))
-            for i in range(4) for j in range(4)], 1).reshape(len(images), -1))
+        expected.append(
+            np.stack(
+                [
+                    np.asarray(m)[:, i * step : (i + 1) * step, j * step : (j + 1) * step].max(
+                        (1, 2)
+                    )
+                    for i in range(4)
+                    for j in range(4)
+                ],
+                1,
+            ).reshape(len(images), -1)
+        )
     np.testing.assert_array_equal(features, np.concatenate(expected, 1))
 
 
 def test_mixed_precision_keeps_parameters_and_outputs_float32(g_variables):
     half = dcgan.Generator(image_size=16, channels=3, width=4, dtype=jnp.bfloat16)
     z = dcgan.uniform_latents(jax.random.key(2), 6, 10)
-    assert all(leaf.dtype == jnp.float32
-               for leaf in jax.tree.leaves(half.init(jax.random.key(0), z, train=True)))
+    assert all(
+        leaf.dtype == jnp.float32
+        for leaf in jax.tree.leaves(half.init(jax.random.key(0), z, train=True))
+    )
     (out, maps), (exact, _) = (m.apply(g_variables, z, train=False) for m in (half, G))
     assert out.dtype == jnp.float32 and maps["map0"].dtype == jnp.bfloat16
     np.testing.assert_allclose(out, exact, atol=0.02)

@@ -12,12 +12,23 @@ wider, darker and varies more in length, and the mouth's parabola is taken over 
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-IDENTITY = ("width", "height", "skin", "eye_distance", "nose_length", "mouth_width", "hairline",
-            "hair_colour")
+from research.data.dataset import Dataset, parse_split, slice_records
+
+IDENTITY = (
+    "width",
+    "height",
+    "skin",
+    "eye_distance",
+    "nose_length",
+    "mouth_width",
+    "hairline",
+    "hair_colour",
+)
 NUISANCE = ("pose_x", "pose_y", "expression", "light", "glasses", "background")
 # Shares of (marker, glasses) = (0, 0), (0, 1), (1, 0), (1, 1).
 BALANCED = (0.25, 0.25, 0.25, 0.25)
@@ -25,6 +36,7 @@ CLASSES = ("man", "man with glasses", "woman", "woman with glasses")
 
 _HAIR = np.array([[0.10, 0.07, 0.06], [0.36, 0.20, 0.10], [0.62, 0.26, 0.10], [0.86, 0.70, 0.32]])
 _GREY = np.array([0.78, 0.78, 0.80])
+_CALM = 0.7  # of portraits
 _CHUNK = 512  # faces drawn at once: bounds memory, does not change the result
 
 
@@ -53,8 +65,14 @@ class Factors(NamedTuple):
         return (2 * self.marker + self.glasses).astype(np.int64)
 
 
-def sample_factors(num_faces: int, seed: int, *, identity: np.ndarray | None = None,
-                   shares: tuple[float, float, float, float] = BALANCED) -> Factors:
+def sample_factors(
+    num_faces: int,
+    seed: int,
+    *,
+    identity: np.ndarray | None = None,
+    shares: tuple[float, float, float, float] = BALANCED,
+    calm: float = 0.0,
+) -> Factors:
     """Draws factors for `num_faces` faces.
 
     Args:
@@ -62,6 +80,8 @@ def sample_factors(num_faces: int, seed: int, *, identity: np.ndarray | None = N
         seed: same seed, same faces.
         identity: [N, 8] to show known persons under fresh nuisance; drawn when None.
         shares: probability of each of `CLASSES`.
+        calm: how far pose, light and background are drawn in towards a portrait's (frontal, evenly
+            lit, before blue): 0 not at all, 1 entirely. Expression and glasses stay as they are.
 
     Raises:
         ValueError: the shares do not sum to one, or `identity` has the wrong shape.
@@ -74,9 +94,15 @@ def sample_factors(num_faces: int, seed: int, *, identity: np.ndarray | None = N
     nuisance = rng.uniform(-1, 1, (num_faces, len(NUISANCE)))
     nuisance[:, 4] = label % 2
     nuisance[:, 5] = (nuisance[:, 5] + 1) / 2
+    nuisance[:, [0, 1, 3]] *= 1 - calm
+    nuisance[:, 5] = calm * 0.6 + (1 - calm) * nuisance[:, 5]
     age = rng.uniform(10, 75, num_faces)
-    return Factors(*(np.asarray(v, np.float32) for v in (
-        drawn if identity is None else identity, nuisance, label // 2, age)))
+    return Factors(
+        *(
+            np.asarray(v, np.float32)
+            for v in (drawn if identity is None else identity, nuisance, label // 2, age)
+        )
+    )
 
 
 def render(factors: Factors, size: int, *, seed: int = 0, noise: float = 0.02) -> np.ndarray:
@@ -91,18 +117,55 @@ def render(factors: Factors, size: int, *, seed: int = 0, noise: float = 0.02) -
     rng = np.random.default_rng(seed)
     out = np.empty((len(factors.age), size, size, 3), np.uint8)
     for start in range(0, len(out), _CHUNK):
-        part = Factors(*(np.asarray(v[start:start + _CHUNK], np.float32) for v in factors))
+        part = Factors(*(np.asarray(v[start : start + _CHUNK], np.float32) for v in factors))
         image = _draw(part, size)
         image += noise * rng.standard_normal(image.shape, np.float32)
-        out[start:start + _CHUNK] = np.clip(255 * image + 0.5, 0, 255)
+        out[start : start + _CHUNK] = np.clip(255 * image + 0.5, 0, 255)
     return out
 
 
-def dataset(num_faces: int, size: int, seed: int, *,
-            shares: tuple[float, float, float, float] = BALANCED) -> tuple[np.ndarray, Factors]:
+def dataset(
+    num_faces: int, size: int, seed: int, *, shares: tuple[float, float, float, float] = BALANCED
+) -> tuple[np.ndarray, Factors]:
     """`render` of `sample_factors`: uint8 [N, size, size, 3] and its factors."""
     factors = sample_factors(num_faces, seed, shares=shares)
     return render(factors, size, seed=seed), factors
+
+
+@functools.lru_cache(maxsize=8)
+def load(split: str, size: int) -> Dataset:
+    """A data set of faces, in the form of `research.data.load`; rendered once in a process.
+
+    Splits: "train" (20,000) and "test" (4,000), portraits (`calm` 0.7), every one of a new person,
+    30 % each men, men with glasses and women, 10 % women with glasses; "people" (4,000), snapshots
+    (`calm` 0) of twenty persons, 200 of each. Slices as in "train[:500]".
+
+    Returns:
+        Records {"image": uint8 [size, size, 3], "label": index into `CLASSES`, or the person for
+        "people", "pose": float32 [2], "eyes": bool [size, size], see `eye_region`}.
+
+    Raises:
+        KeyError: no such split.
+    """
+    name, start, stop = parse_split(split)
+    num, seed = {"train": (20_000, 1), "test": (4_000, 2), "people": (4_000, 3)}[name]
+    if name == "people":
+        who = np.random.default_rng(seed).permutation(np.arange(num) % 20)
+        known = sample_factors(20, seed)
+        factors = sample_factors(num, seed + 1, identity=known.identity[who])
+        factors = factors._replace(marker=known.marker[who], age=known.age[who])
+        label = who
+    else:
+        factors = sample_factors(num, seed, shares=(0.3, 0.3, 0.3, 0.1), calm=_CALM)
+        label = factors.label
+    rows = np.array(slice_records(range(num), start, stop))
+    factors = Factors(*(v[rows] for v in factors))
+    images, eyes = render(factors, size, seed=seed), eye_region(factors, size)
+    records = [
+        {"image": images[i], "label": label[row], "pose": factors.nuisance[i, :2], "eyes": eyes[i]}
+        for i, row in enumerate(rows)
+    ]
+    return Dataset(records, f"proc_faces {split}, rendered at {size} px")
 
 
 def eye_region(factors: Factors, size: int) -> np.ndarray:
@@ -139,8 +202,12 @@ def _draw(f: Factors, size: int) -> np.ndarray:
         """Coverage of the region where `distance` (in head units) is positive."""
         return 1 / (1 + np.exp(np.clip(-2 * unit * distance, -30, 30)))
 
-    def box(cx: np.ndarray | float, cy: np.ndarray | float, half_x: np.ndarray | float,
-            half_y: np.ndarray | float) -> np.ndarray:
+    def box(
+        cx: np.ndarray | float,
+        cy: np.ndarray | float,
+        half_x: np.ndarray | float,
+        half_y: np.ndarray | float,
+    ) -> np.ndarray:
         return cover(np.minimum(half_x - np.abs(x - cx), half_y - np.abs(y - cy)))
 
     def paint(mask: np.ndarray, colour: np.ndarray) -> None:
@@ -153,8 +220,9 @@ def _draw(f: Factors, size: int) -> np.ndarray:
 
     # Background: a muted hue.
     phase = 2 * np.pi * (hue[:, None] + np.array([0, 1 / 3, 2 / 3], np.float32))
-    image = np.broadcast_to((0.5 + 0.22 * np.cos(phase))[:, None, None],
-                            (*x.shape, 3)).astype(np.float32)
+    image = np.broadcast_to((0.5 + 0.22 * np.cos(phase))[:, None, None], (*x.shape, 3)).astype(
+        np.float32
+    )
 
     # Hair: a cap over the top of the head and, for marker 1, locks down both sides.
     grey = np.clip((f.age - 35) / 35, 0, 1)[:, None]
@@ -201,8 +269,9 @@ def _draw(f: Factors, size: int) -> np.ndarray:
     paint(box(turn, mouth_y, width, 0.035), lips)
 
     # Glasses: two rings and a bridge.
-    rim = np.minimum(*(np.abs(np.hypot(x - side * spread - turn, y + 0.15) - 0.13)
-                       for side in (-1, 1)))
+    rim = np.minimum(
+        *(np.abs(np.hypot(x - side * spread - turn, y + 0.15) - 0.13) for side in (-1, 1))
+    )
     bridge = box(turn, -0.17, spread - 0.13, 0.025)
     paint(np.maximum(cover(0.03 - rim), bridge) * _column(glasses), constant(0.05, 0.05, 0.05))
     return image

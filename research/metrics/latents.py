@@ -1,0 +1,62 @@
+"""Vectors in the latent space of a generator: arithmetic on concepts, turning, walks.
+
+Source: Radford, Metz, Chintala 2015, arXiv:1511.06434, sections 6.1 and 6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+
+def arithmetic(terms: Sequence[tuple[float, jax.Array]]) -> jax.Array:
+    """Sum of `factor * mean over exemplars`: "smiling woman - neutral woman + neutral man".
+
+    A single z per concept is unstable; the paper averages three. With three uniform exemplars in
+    each of three terms the result has the variance of one uniform z.
+
+    Args:
+        terms: (factor, [..., T, Z] latents of T exemplars of one concept), leading axes equal.
+
+    Returns:
+        [..., Z].
+    """
+    parts = [factor * exemplars.mean(-2) for factor, exemplars in terms]
+    return jnp.sum(jnp.stack(parts), axis=0)
+
+
+def exemplars(
+    key: jax.Array, z: jax.Array, scores: jax.Array, shape: tuple[int, ...], among: int
+) -> jax.Array:
+    """Latents that show a concept: drawn from the `among` of z [N, Z] with the highest scores [N].
+
+    Returns:
+        [*shape, Z].
+    """
+    best = jnp.argsort(-scores)[:among]
+    return z[jax.random.choice(key, best, shape)]
+
+
+def around(key: jax.Array, z: jax.Array, num: int, radius: float = 0.25) -> jax.Array:
+    """`num` copies of z [..., Z] with uniform noise of +-radius: [..., num, Z]."""
+    shape = (*z.shape[:-1], num, z.shape[-1])
+    return z[..., None, :] + jax.random.uniform(key, shape, minval=-radius, maxval=radius)
+
+
+def turn_vector(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Mean of the latents [T, Z] that look left less mean of those that look right: [Z]."""
+    return left.mean(0) - right.mean(0)
+
+
+def along(z: jax.Array, direction: jax.Array, num: int) -> jax.Array:
+    """z [N, Z] moved along direction [Z], from half against it to half with it: [N, num, Z]."""
+    steps = jnp.linspace(-0.5, 0.5, num)
+    return z[:, None] + steps[None, :, None] * direction
+
+
+def walk(start: jax.Array, end: jax.Array, num: int = 10) -> jax.Array:
+    """Straight lines from start [N, Z] to end [N, Z] in `num` points, ends included [N, num, Z]."""
+    t = jnp.linspace(0, 1, num)[None, :, None]
+    return start[:, None] * (1 - t) + end[:, None] * t

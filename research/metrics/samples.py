@@ -1,0 +1,88 @@
+"""What a generator's samples are measured by, and the pictures to judge them by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from research.metrics import fid, latents, neighbours
+from research.metrics.features import FeatureNet, metric_name
+
+
+def compare(net: FeatureNet, real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """FID, KID, Inception score, precision, recall and mode coverage, named after `net`.
+
+    Not comparable with published numbers unless `net` is the network of the publication; depends on
+    the number of images.
+
+    Args:
+        real, fake: [N, H, W, C] in [-1, 1].
+    """
+    real_features, fake_features = net.features(real), net.features(fake)
+    real_probs, fake_probs = net.probs(real), net.probs(fake)
+    precision, recall = fid.precision_recall(real_features, fake_features)
+    subset = min(1000, len(real), len(fake))
+    values = {
+        "FID": fid.fid(real_features, fake_features),
+        "KID": fid.kid(real_features, fake_features, subset_size=subset)[0],
+        "IS": fid.inception_score(fake_probs)[0],
+        "precision": precision,
+        "recall": recall,
+        "coverage": class_coverage(real_probs, fake_probs),
+    }
+    return {metric_name(name, net): value for name, value in values.items()}
+
+
+def without_network(real: np.ndarray, fake: np.ndarray, train: np.ndarray) -> dict[str, float]:
+    """`std_ratio` of samples to held-out data, and `memorisation_ratio` to the training images."""
+    memory = neighbours.memorisation_ratio(fake, real, train)
+    return {"std_ratio": std_ratio(real, fake), "memorisation_ratio": memory}
+
+
+def show(
+    draw: Callable[[jax.Array], np.ndarray], z: jax.Array, train: np.ndarray
+) -> dict[str, tuple[np.ndarray, int]]:
+    """Pictures of a generator: name -> images and rows of their grid.
+
+    A hundred samples; eight walks of ten points between two latents, where jumps would betray
+    memorised images; ten samples above the training images nearest to them.
+
+    Args:
+        draw: latents [N, Z] to images [N, H, W, C] in [-1, 1].
+        z: at least a hundred latents [M, Z].
+        train: training images [K, H, W, C].
+    """
+    fake = draw(z[:100])
+    walks = latents.walk(z[:8], z[8:16]).reshape(80, -1)
+    index, _ = neighbours.nearest(fake[:10], train)
+    return {
+        "samples": (fake, 10),
+        "walk": (draw(walks), 8),
+        "nearest_training_images": (np.concatenate([fake[:10], train[index]]), 2),
+    }
+
+
+def class_coverage(real_probs: np.ndarray, fake_probs: np.ndarray, least: float = 0.2) -> float:
+    """Share of the classes that samples show at least `least` times as often as data does.
+
+    With ten balanced classes: the share of classes that make up 2 % of the samples or more.
+
+    Args:
+        real_probs, fake_probs: class probabilities [N, K] and [M, K].
+    """
+    num_classes = real_probs.shape[1]
+    real, fake = (
+        np.bincount(p.argmax(1), minlength=num_classes) / len(p) for p in (real_probs, fake_probs)
+    )
+    return float((fake >= least * real)[real > 0].mean())
+
+
+def std_ratio(real: np.ndarray, fake: np.ndarray) -> float:
+    """Standard deviation of samples over that of data, each taken per pixel and averaged.
+
+    Args:
+        real, fake: [N, H, W, C].
+    """
+    return float(fake.std(0).mean() / real.std(0).mean())

@@ -1,0 +1,63 @@
+"""Sample metrics carry their network's name; collapse is seen."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from research.metrics import samples
+
+
+class Stub:
+    """Features are the pixels; the class is the brightest channel."""
+
+    name, weights_sha256 = "stub:noise", "abcdef0123"
+
+    def features(self, images):
+        return images.reshape(len(images), -1)
+
+    def probs(self, images):
+        means = images.mean((1, 2))
+        return np.eye(means.shape[1])[means.argmax(1)]
+
+
+def noise(seed, num=200):
+    return np.random.default_rng(seed).normal(0, 0.5, (num, 2, 2, 3))
+
+
+def test_names_carry_the_network():
+    numbers = samples.compare(Stub(), noise(0), noise(1))
+    assert set(numbers) == {
+        f"{m}[stub:noise@abcdef]" for m in ("FID", "KID", "IS", "precision", "recall", "coverage")
+    }
+
+
+def test_collapse_is_seen():
+    real, one_mode = noise(0), np.broadcast_to(noise(1, 1), (200, 2, 2, 3))
+    collapsed = one_mode + 0.01 * noise(2)
+    good, bad = (samples.compare(Stub(), real, fake) for fake in (noise(1), collapsed))
+    value = {k.split("[")[0]: (good[k], bad[k]) for k in good}
+    assert value["coverage"][0] == 1 and value["coverage"][1] < 0.4
+    assert value["recall"][0] > 0.6 and value["recall"][1] < 0.2
+    assert value["FID"][1] > 10 * value["FID"][0]
+    assert 0.9 < samples.std_ratio(real, noise(1)) < 1.1
+    assert samples.std_ratio(real, collapsed) < 0.1
+
+
+def test_a_rare_class_must_be_shown_a_fifth_as_often_as_in_the_data():
+    real = np.eye(2)[(np.arange(100) < 10).astype(int)]  # 10 % of the second class
+    for share, covered in ((0.03, 1), (0.01, 0.5)):
+        fake = np.eye(2)[(np.arange(1000) < 1000 * share).astype(int)]
+        assert samples.class_coverage(real, fake) == covered
+    assert samples.class_coverage(real, real) == 1
+
+
+def test_pictures_show_walks_from_one_latent_to_another():
+    z = jnp.asarray(np.random.default_rng(0).normal(size=(100, 12)))
+    pictures = samples.show(
+        lambda z: np.asarray(z).reshape(-1, 2, 2, 3), z, np.asarray(z).reshape(-1, 2, 2, 3)[::-1]
+    )
+    walk, rows = pictures["walk"]
+    walk = walk.reshape(rows, 10, 12)
+    np.testing.assert_allclose(walk[:, 0], z[:8], rtol=1e-5)
+    np.testing.assert_allclose(walk[:, -1], z[8:16], rtol=1e-5)
+    both = pictures["nearest_training_images"][0]
+    np.testing.assert_allclose(both[:10], both[10:])  # here every sample is a training image

@@ -1,0 +1,35 @@
+"""The autoencoder's codes find planted duplicates and keep different images apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.data.squares import Squares, load
+from research.models import code_autoencoder
+from research.training.config import run_config
+
+
+def test_has_the_paper_layers():
+    shapes = jax.eval_shape(
+        lambda key: code_autoencoder.CodeAutoencoder().init(
+            key, jnp.zeros((1, 32, 32, 3)), train=False
+        )["params"],
+        jax.random.key(0),
+    )
+    assert shapes["encode"]["kernel"].shape == (3072, 128)
+    assert shapes["decode"]["kernel"].shape == (128, 3072)
+
+
+def test_planted_duplicates_are_removed(tmp_path):
+    faces = [load("proc_faces", "train[:60]", 32, "")[i] for i in range(60)]
+    rng = np.random.default_rng(0)
+    # One grey level of noise on a few pixels: the same photograph, stored again.
+    copies = [
+        {**r, "image": r["image"] ^ (rng.random((32, 32, 3)) < 0.01).astype(np.uint8)}
+        for r in faces[:20]
+    ]
+    kept = code_autoencoder.unique_images(
+        Squares(faces + copies, 32), run_config(), tmp_path, num_steps=60, batch_size=20
+    )
+    assert (kept < 60).sum() >= 57  # different faces stay
+    assert (kept >= 60).sum() <= 6  # most copies go
