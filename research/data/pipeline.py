@@ -120,6 +120,7 @@ class Stream(Source):
             element = self.transform(element, np.random.default_rng(self.seed))
         self._check(self._select(element), dataset)
         self._dataset = dataset
+        self.origin = getattr(dataset, "origin", "")  # a list in a test has none
 
     def __call__(self, state: State) -> Batch:
         if self._iterator is None:

@@ -39,6 +39,7 @@ class Squares(Sequence[Record]):
     def __init__(self, records: Sequence[Record], size: int):
         self.records = records
         self.size = size
+        self.origin = getattr(records, "origin", "")
 
     def __len__(self) -> int:
         return len(self.records)

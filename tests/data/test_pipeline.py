@@ -182,4 +182,4 @@ def test_in_memory_gives_the_same_stream():
     kept = pipeline.stream(dataset.in_memory, spec, 5, seed=3)
     read = pipeline.stream(lambda: dataset, spec, 5, seed=3)
     assert_equal(take(kept, 4), take(read, 4))
-    assert kept.dataset.origin == "test"
+    assert kept.dataset.origin == kept.origin == "test"
