@@ -32,9 +32,13 @@ class Subwords:
     """Byte-level BPE that merges only within words, numbers or punctuation (GPT-2, section 2.2)."""
 
     def __init__(self, tokenizer: Tokenizer):
+        """Raises UserError where the tokenizer has no token for the end of a text."""
         self.tokenizer = tokenizer
         self.size = tokenizer.get_vocab_size()
-        self.end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+        end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+        if end_of_text is None:
+            raise UserError(f"the tokenizer has no token {END_OF_TEXT}; add it")
+        self.end_of_text = end_of_text
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int) -> Subwords:
@@ -54,16 +58,13 @@ class Subwords:
         """Reads a `tokenizer.json`, such as the published one of GPT-2.
 
         Raises:
-          UserError: no such file, or it has no end-of-text token.
+          UserError: no such file.
         """
         if not Path(path).is_file():
             raise UserError(
                 f'no tokenizer {path}; data.vocabulary is "bytes", "bpe" or a tokenizer.json'
             )
-        loaded = cls(Tokenizer.from_file(path))
-        if loaded.end_of_text is None:
-            raise UserError(f"the tokenizer {path} has no token {END_OF_TEXT}; add it")
-        return loaded
+        return cls(Tokenizer.from_file(path))
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text."""

@@ -45,13 +45,16 @@ def complete(
     """
     padded, lengths = left_padded(prompts)
 
+    def apply(params: Any, *inputs: Any, method: str) -> Any:
+        return model.apply({"params": params}, *inputs, method=method)
+
     def step(params: Any, state: DecoderState, token: jax.Array) -> tuple[DecoderState, jax.Array]:
-        return model.apply({"params": params}, state, token, method="step")
+        return apply(params, state, token, method="step")
 
     @jax.jit
     def run(params: Any, padded: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
         room = padded.shape[1] + new_tokens
-        state = model.apply({"params": params}, padded, lengths, room, method="start")
+        state = apply(params, padded, lengths, room, method="start")
         first = padded[:, -1]
         if beam:
             found = beam_search(step, params, state, first, beam=beam, eos_id=end,
