@@ -81,7 +81,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
         experiment = module.build(setting)
         loop.check(experiment, setting)
         if experiment.source is not None:
-            origin = experiment.source.origin or setting.data.to_dict().get("name", "")
+            origin = experiment.source.origin
 
     results.create()
     for (arm, seed), setting in settings.items():

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import jax
 import numpy as np
@@ -125,6 +126,9 @@ def test_set_state_ends_the_threads_that_read_ahead():
     for step in range(20):
         source(None)
         source.set_state({"next_batch": step})
+    deadline = time.monotonic() + 30  # a thread that was told to end needs a moment
+    while readers() > before + pipeline.READ_THREADS and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert readers() <= before + pipeline.READ_THREADS
 
 
