@@ -1,0 +1,198 @@
+"""Deep Residual Learning for Image Recognition (He, Zhang, Ren, Sun, 2015), arXiv:1512.03385.
+
+Claim: plain networks train worse when they are deeper (degradation), residual ones do not.
+
+Departures: batch normalization is over the whole batch (the paper's over the 32 images of a GPU);
+the multi-scale test sees square centre crops at each scale, so that one program serves all images;
+the plateaus that lower the ImageNet learning rate are of the training error.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from research import app, data, training
+from research.data.dataset import Dataset
+from research.data.photographs import Photographs
+from research.data.procedural import shapes
+from research.metrics.classification import response_deviations, top_k_error, view_probabilities
+from research.models.batch_norm import precise_statistics
+from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
+from research.paper import Claim, Paper
+from research.training import Aux, Experiment, Learner
+from research.training.error_schedule import ErrorSchedule
+from research.viz.responses import draw_responses
+
+PAPER = Paper(
+    title="Deep Residual Learning for Image Recognition",
+    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",
+    year=2015,
+    arxiv="1512.03385",
+    claim="Plain networks train worse when they are deeper; residual networks do not.",
+    parameters={
+        "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032,
+        "resnet101": 44_549_160, "resnet152": 60_192_808,
+        "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018,
+        "resnet110": 1_727_962, "resnet1202": 19_421_274,
+    },
+    curves=("loss", "error"),
+    x="images",
+)
+
+
+def make_learner(config: ConfigDict) -> Learner:
+    """SGD with momentum and an L2 penalty, on all parameters, that is part of the gradient."""
+
+    def momentum_sgd(learning_rate: Any) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.add_decayed_weights(config.optimizer.l2_penalty),
+            optax.sgd(learning_rate, config.optimizer.momentum),
+        )
+
+    model = ResNet(
+        num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model
+    )
+    return Learner(
+        model, optax.inject_hyperparams(momentum_sgd)(config.schedule.learning_rate),
+        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+    )
+
+
+def make_photographs(config: ConfigDict) -> Photographs:
+    def open_split(split: str) -> Dataset:
+        if config.data.name == "proc_shapes":
+            return shapes.load(split, config.data.image_size)
+        return data.load(config.data.name, split, config.data.dir)
+
+    return Photographs(
+        open_split, config.data.train_split, config.data.image_size, config.data.augmentation,
+        config.data.reduce, config.data.statistics_images, config.test.short_sides,
+        config.test.crops,
+    )
+
+
+def build(config: ConfigDict) -> Experiment:
+    photographs, learner = make_photographs(config), make_learner(config)
+    schedule = ErrorSchedule(**config.schedule)
+    shape = (config.data.image_size, config.data.image_size, 3)
+    epoch_steps = config.data.num_train // config.batch_size
+
+    def init(key: jax.Array) -> dict[str, Any]:
+        return {
+            "learner": learner.init(key, jnp.zeros((1, *shape)), train=True),
+            "schedule": schedule.init(),
+            "epoch": {"loss": jnp.zeros(()), "error": jnp.zeros(()), "steps": jnp.zeros(())},
+        }
+
+    def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        (logits, _), updated = learner.apply(
+            variables, batch["image"], train=True, mutable=["batch_stats"]
+        )
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+        error = 100 * jnp.mean(logits.argmax(-1) != batch["label"])
+        return loss, Aux({"error": error}, updated)
+
+    def step(state: dict, batch: Any, key: jax.Array) -> tuple[dict, dict]:
+        rate = schedule.rate(state["schedule"])
+        optimizer = state["learner"].opt_state
+        hyperparams = {**optimizer.hyperparams, "learning_rate": rate}
+        current = state["learner"].replace(opt_state=optimizer._replace(hyperparams=hyperparams))
+        current, metrics = learner.minimize(current, loss_fn, batch, key)
+
+        # Means over the epoch so far, which the claims compare at the end of the last one.
+        goes_on = state["schedule"]["step"] % epoch_steps != 0
+        new = {"loss": metrics["loss"], "error": metrics["error"], "steps": 1.0}
+        epoch = {name: goes_on * state["epoch"][name] + value for name, value in new.items()}
+        following = schedule.update(state["schedule"], metrics["error"])
+        state = {"learner": current, "schedule": following, "epoch": epoch}
+        return state, {**metrics, "learning_rate": rate}
+
+    def train(state: dict, key: jax.Array) -> dict[str, float]:
+        epoch = jax.device_get(state["epoch"])
+        return {name: epoch[name] / epoch["steps"] for name in ("loss", "error")}
+
+    def test(state: dict, key: jax.Array) -> dict[str, float]:
+        variables = precise_variables(config, learner, photographs, state["learner"])
+        predict = jax.jit(lambda v, x: learner.apply(v, x, train=False)[0])
+        test_set = photographs.open_split(config.data.test_split)
+        probabilities = view_probabilities(
+            functools.partial(predict, variables), map(photographs.views, test_set),
+            config.test.batch_size,
+        )
+        labels = np.array([record["label"] for record in test_set])
+        return {"error": top_k_error(probabilities, labels, 1),
+                "top5_error": top_k_error(probabilities, labels, 5)}
+
+    spec = {"image": jax.ShapeDtypeStruct(shape, np.float32),
+            "label": jax.ShapeDtypeStruct((), np.int32)}
+    source = data.pipeline.stream(
+        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented)
+    return Experiment(init, step, config.num_steps, source, {"train": train, "test": test},
+                      per_step={"images": config.batch_size})
+
+
+def precise_variables(
+    config: ConfigDict, learner: Learner, photographs: Photographs, state: training.LearnerState
+) -> dict[str, Any]:
+    """Variables to evaluate with, their batch statistics computed anew."""
+    variables = learner.eval_variables(state)
+
+    def update(statistics: Any, images: jax.Array) -> Any:
+        replaced = {**variables, "batch_stats": statistics}
+        _, updated = learner.apply(replaced, images, train=True, mutable=["batch_stats"])
+        return updated["batch_stats"]
+
+    statistics = precise_statistics(
+        update, variables["batch_stats"],
+        photographs.train_batches(config.precise_batches, config.test.batch_size),
+        BATCH_NORM_MOMENTUM)
+    return {**variables, "batch_stats": statistics}
+
+
+def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
+    experiment = build(config)
+    state = training.run(experiment, config, workdir)
+    numbers = training.evaluate(experiment, state, config)
+
+    photographs, learner = make_photographs(config), make_learner(config)
+    variables = precise_variables(config, learner, photographs, state["learner"])
+    respond = jax.jit(lambda v, x: learner.apply(v, x, train=False)[1]["responses"])
+    images = photographs.train_batches(config.response_batches, config.test.batch_size)
+    deviations = response_deviations(jax.device_get(respond(variables, x)) for x in images)
+    draw_responses(workdir / "responses.png", {config.model.variant: deviations})
+    return {**numbers, "responses/mean": float(np.mean(list(deviations.values())))}
+
+
+def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
+    if "plain_56" not in results:
+        return []
+
+    def compare(what: str, paper: str, worse: str, better: str, least: float) -> Claim:
+        """Training loss of the last epoch: `worse` - `better` is at least `least` on every seed."""
+        first, second = results[worse]["train/loss"], results[better]["train/loss"]
+        gaps = first - second
+        ours = f"{first.mean():.2f}, {second.mean():.2f}; least difference {gaps.min():.2f}"
+        return Claim(f"{what} ({worse} - {better} >= {least})", paper, ours, gaps.min() >= least)
+
+    return [
+        compare("deeper plain networks train worse", "plain-34 28.5 %, plain-18 27.9 %",
+                "plain_56", "plain_20", 0.2),
+        compare("shortcuts cure it", "plain-34 28.5 %, ResNet-34 25.0 %",
+                "plain_56", "residual_56", 0.3),
+        compare("deeper residual networks train", "ResNet-18 27.9 %, ResNet-34 25.0 %",
+                "residual_20", "residual_56", -0.25),
+        compare("shortcuts ease shallow nets", "ResNet-18 converges faster",
+                "plain_20", "residual_20", 0.0),
+    ]
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,130 @@
+"""From records with "image" and "label" to a classifier's inputs, in training and in testing."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from research.data import augment
+from research.data.dataset import Dataset, Record
+from research.training.errors import UserError
+
+Views = list[np.ndarray]  # each [V, S, S, 3] float32; one entry a scale
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photographs:
+    """Augments training images, cuts test images into views, subtracts the training mean.
+
+    Attributes:
+      open_split: `split -> Dataset` of records "image" (uint8 `[H, W, 3]`) and "label".
+      train_split: where the mean and the colours are computed.
+      size: side of the network's input. A set whose images are a multiple of it, all of one size
+        (`reduce`), is averaged down to it.
+      augmentation: "mirror"; "pad_crop" (4 pixels, and mirror); "scale_crop" (scale jitter, mirror
+        and colour).
+      reduce: factor by which images are averaged down first; 1 for none.
+      statistics_images: how many training images the mean and the colours come from.
+      short_sides: of the images that test views are cut from; () for images as they are.
+      crops: "one" (the centre) or "ten" of each.
+    """
+
+    open_split: Callable[[str], Dataset]
+    train_split: str
+    size: int
+    augmentation: str
+    reduce: int
+    statistics_images: int
+    short_sides: tuple[int, ...]
+    crops: str
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in ("mirror", "pad_crop", "scale_crop"):
+            raise UserError(
+                f"data.augmentation is mirror, pad_crop or scale_crop, not {self.augmentation!r}"
+            )
+        if self.crops not in ("one", "ten"):
+            raise UserError(f"test.crops is one or ten, not {self.crops!r}")
+
+    @functools.cached_property
+    def train(self) -> Dataset:
+        return self.open_split(self.train_split)
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """Per-pixel mean of (the centres of) training images, float32 `[S, S, 3]`."""
+        return augment.per_pixel_mean(self._sample())
+
+    @functools.cached_property
+    def colours(self) -> augment.ColourAxes:
+        return augment.colour_axes(self._sample())
+
+    def open_train(self) -> Dataset:
+        """The training set, its statistics computed: for `pipeline.stream`."""
+        _ = self.mean, self.augmentation == "scale_crop" and self.colours
+        return self.train
+
+    def augmented(self, record: Record, rng: np.random.Generator) -> Record:
+        """A training example: "image" float32 `[S, S, 3]` about 0, in units of 255 / 2; "label"."""
+        image = self._reduced(record)
+        if self.augmentation == "scale_crop":
+            image = augment.scale_and_crop(image, rng, self.size)
+            image = augment.jitter_colour(augment.mirror(image, rng), rng, self.colours)
+        image = self._normalized(image)
+        if self.augmentation == "pad_crop":
+            image = augment.pad_and_crop(image, rng)
+        if self.augmentation != "scale_crop":
+            image = augment.mirror(image, rng)
+        return {"image": image, "label": np.int32(record["label"])}
+
+    def plain(self, record: Record) -> np.ndarray:
+        """A training example's middle, float32 `[S, S, 3]`, not augmented."""
+        return self._normalized(self._middle(record))
+
+    def train_batches(self, num: int, size: int) -> Iterator[np.ndarray]:
+        """The first `num` full batches of `plain` training images, `[size, S, S, 3]`."""
+        for first in range(0, min(num, len(self.train) // size) * size, size):
+            yield np.stack([self.plain(self.train[i]) for i in range(first, first + size)])
+
+    def views(self, record: Record) -> Views:
+        """What a test image is judged by, one array for each scale."""
+        if not self.short_sides:
+            return [self.plain(record)[None]]
+        image, views = self._reduced(record), []
+        for short_side in self.short_sides:
+            resized = augment.resize_short_side(image, short_side)
+            if self.crops == "ten":
+                views.append(self._normalized(augment.ten_crops(resized, self.size)))
+                continue
+            side = self.size if len(self.short_sides) == 1 else short_side
+            crop = augment.centre_crop(resized, side)
+            # Several scales are the fully convolutional test, which sees mirrors too.
+            pair = [crop] if len(self.short_sides) == 1 else [crop, crop[:, ::-1]]
+            views.append(self._normalized(np.stack(pair)))
+        return views
+
+    def _sample(self) -> Iterator[np.ndarray]:
+        step = max(1, len(self.train) // self.statistics_images)
+        return (self._middle(self.train[i]) for i in range(0, len(self.train), step))
+
+    def _middle(self, record: Record) -> np.ndarray:
+        image = self._reduced(record)
+        if image.shape[:2] == (self.size, self.size):
+            return image
+        return augment.centre_crop(
+            augment.resize_short_side(image, max(256, self.size)), self.size
+        )
+
+    def _reduced(self, record: Record) -> np.ndarray:
+        image = record["image"]
+        return image if self.reduce == 1 else augment.average_pool(image, self.reduce)
+
+    def _normalized(self, image: np.ndarray) -> np.ndarray:
+        mean = self.mean
+        if image.shape[-3:] != mean.shape:  # another size than in training: the mean colour
+            mean = mean.mean((0, 1))
+        return (image.astype(np.float32) - mean) / np.float32(127.5)
+

@@ -1,0 +1,172 @@
+"""Residual networks and their plain counterparts (He, Zhang, Ren, Sun, 2015, arXiv:1512.03385).
+
+Two families: ImageNet's (section 3.3, table 1) and CIFAR's (section 4.2). A plain network is the
+same without shortcuts. Departure: batch normalization is over the whole batch; the paper's is over
+the 32 images of each GPU.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+
+from research.nn.conv import Conv
+
+# Section 3.4 and its reference [13], equation 10: deviation sqrt(2 / n), n weights to an output.
+he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+# Blocks of the stages conv2_x to conv5_x (table 1), and whether they are bottlenecks.
+IMAGENET = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
+# As `momentum` of `flax.linen.BatchNorm`: the weight of the old value in the running averages.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Sizes of a network.
+
+    Attributes:
+      blocks: number of blocks in each stage.
+      widths: channels of each stage's 3x3 layers.
+      bottleneck: blocks of 1x1, 3x3, 1x1 (four times as wide) instead of two 3x3.
+      imagenet_stem: 7x7/2 of 64 and 3x3/2 max pooling, or else (CIFAR) one 3x3 of the first width.
+    """
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    bottleneck: bool
+    imagenet_stem: bool
+
+
+def architecture(variant: str, width: int = 0) -> Architecture:
+    """The paper's network called `variant`.
+
+    Args:
+      variant: "imagenet18", 34, 50, 101 or 152; "cifar20", or any other depth 6n + 2.
+      width: channels of the first stage; 0 for the paper's 64 (ImageNet) or 16 (CIFAR).
+
+    Raises:
+      ValueError: there is no such network.
+    """
+    match = re.fullmatch(r"(imagenet|cifar)(\d+)", variant)
+    if not match:
+        raise ValueError(f"variant is 'imagenet50', 'cifar20' and so on, not {variant!r}")
+    depth = int(match[2])
+    if match[1] == "imagenet":
+        if depth not in IMAGENET:
+            raise ValueError(f"ImageNet networks have {', '.join(map(str, IMAGENET))} layers, "
+                             f"not {depth}")
+        blocks, bottleneck = IMAGENET[depth]
+        return Architecture(blocks, tuple((width or 64) << i for i in range(4)), bottleneck, True)
+    n, rest = divmod(depth - 2, 6)
+    if n < 1 or rest:
+        raise ValueError(f"CIFAR networks have 6n + 2 layers (20, 32, 44, ...), not {depth}")
+    return Architecture((n,) * 3, tuple((width or 16) << i for i in range(3)), False, False)
+
+
+class ResNet(nn.Module):
+    """A plain or residual network for images.
+
+    Attributes:
+      variant: see `architecture`.
+      num_classes: size of the output.
+      residual: False for the plain network.
+      shortcut: where a block changes the shape, "A" subsamples and pads channels with zeros (no
+        parameters), "B" projects with a 1x1 convolution; "C" projects in every block.
+      stride_in: layer of a bottleneck that has the stride, "1x1" (the first; the paper) or "3x3"
+        (the Torch variant).
+      width: channels of the first stage; 0 for the paper's.
+      dtype: of the computation; batch statistics are always float32.
+    """
+
+    variant: str
+    num_classes: int
+    residual: bool = True
+    shortcut: str = "B"
+    stride_in: str = "1x1"
+    width: int = 0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, Any]]:
+        """Classifies images of any size.
+
+        Args:
+          x: `[B, H, W, 3]`.
+          train: normalize by the batch's statistics and update the running averages.
+
+        Returns:
+          Logits `[B, num_classes]` float32. The last layer is linear, so on an image larger than
+          those of training they are the average of the fully convolutional network's score map.
+          "responses": `{layer: [B, h, w, c]}`, output of every k x k layer (k > 1) after batch
+          normalization, before ReLU or addition; "features": `[B, C]`, pooled.
+
+        Raises:
+          ValueError: unknown variant, shortcut or place of the stride.
+        """
+        if self.shortcut not in "ABC" or len(self.shortcut) != 1:
+            raise ValueError(f"shortcut is 'A', 'B' or 'C', not {self.shortcut!r}")
+        if self.stride_in not in ("1x1", "3x3"):
+            raise ValueError(f"stride_in is '1x1' or '3x3', not {self.stride_in!r}")
+        arch = architecture(self.variant, self.width)
+        responses: dict[str, jax.Array] = {}
+
+        def conv_norm(x: jax.Array, name: str, features: int, size: int, strides: int) -> jax.Array:
+            x = Conv(features, size, strides, padding=size // 2, use_bias=False, dtype=self.dtype,
+                     kernel_init=he_normal, name=f"{name}_conv")(x)
+            x = nn.BatchNorm(use_running_average=not train, momentum=BATCH_NORM_MOMENTUM,
+                             dtype=self.dtype, name=f"{name}_norm")(x)
+            if size > 1:
+                responses[name] = x
+            return x
+
+        x = x.astype(self.dtype)
+        if arch.imagenet_stem:
+            x = nn.relu(conv_norm(x, "stem", arch.widths[0], 7, 2))
+            # nn.max_pool pads with -inf: padding never wins.
+            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        else:
+            x = nn.relu(conv_norm(x, "stem", arch.widths[0], 3, 1))
+
+        for stage, (blocks, width) in enumerate(zip(arch.blocks, arch.widths, strict=True)):
+            for block in range(blocks):
+                name = f"stage{stage + 1}_block{block + 1}"
+                stride = 2 if block == 0 and stage > 0 else 1
+                features = 4 * width if arch.bottleneck else width
+                if arch.bottleneck:
+                    first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
+                    y = nn.relu(conv_norm(x, f"{name}_1", width, 1, first))
+                    y = nn.relu(conv_norm(y, f"{name}_2", width, 3, second))
+                    y = conv_norm(y, f"{name}_3", features, 1, 1)
+                else:
+                    y = nn.relu(conv_norm(x, f"{name}_1", width, 3, stride))
+                    y = conv_norm(y, f"{name}_2", width, 3, 1)
+                if self.residual:
+                    changes = x.shape[-1] != features or stride > 1
+                    if self.shortcut == "C" or (self.shortcut == "B" and changes):
+                        x = conv_norm(x, f"{name}_shortcut", features, 1, stride)
+                    else:
+                        x = subsample_and_pad(x, stride, features)
+                    y = y + x
+                x = nn.relu(y)
+
+        pooled = x.astype(jnp.float32).mean((1, 2))
+        logits = nn.Dense(self.num_classes, kernel_init=he_normal, name="classifier")(pooled)
+        return logits, {"responses": responses, "features": pooled}
+
+
+def subsample_and_pad(x: jax.Array, stride: int, features: int) -> jax.Array:
+    """Option A: every `stride`-th pixel, new channels zero: `[B, H, W, C] -> [B, H', W', F]`."""
+    return jnp.pad(x[:, ::stride, ::stride], ((0, 0),) * 3 + ((0, features - x.shape[-1]),))

@@ -1,0 +1,80 @@
+"""Learning rates that follow the training error: warm-up until it falls, a drop where it stalls."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+ScheduleState = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorSchedule:
+    """A learning rate divided by ten, at given steps or on a plateau, after a warm-up.
+
+    Its state rides in the training state; use `rate`, then `update` with the step's training error.
+
+    Attributes:
+      learning_rate: after the warm-up, before the first drop.
+      warmup_learning_rate: during the warm-up, or where its ramp begins.
+      warmup_steps: length of a linear ramp; 0 for none.
+      warmup_until_error: the warm-up's rate stays until the training error, in percent, averaged
+        over about `horizon_steps` steps, is below this (He et al., 2015, section 4.2, n = 18: 80);
+        0 for no such rule.
+      lower_at_steps: steps at which the rate is divided by ten.
+      plateau_steps: the rate is divided by ten whenever the training error, averaged over a window
+        of so many steps, is less than `plateau_percent` below the best window's; 0 for never.
+      plateau_percent: see `plateau_steps`.
+      horizon_steps: of the warm-up rule's moving average.
+    """
+
+    learning_rate: float
+    warmup_learning_rate: float
+    warmup_steps: int
+    warmup_until_error: float
+    lower_at_steps: tuple[int, ...]
+    plateau_steps: int
+    plateau_percent: float = 0.1
+    horizon_steps: int = 50
+
+    def init(self) -> ScheduleState:
+        return {
+            "step": jnp.zeros((), jnp.int32),
+            "error": jnp.full((), 100.0),
+            "warm": jnp.full((), not self.warmup_until_error),
+            "plateaus": jnp.zeros((), jnp.int32),
+            "window": jnp.zeros(()),
+            "best": jnp.full((), 200.0),
+        }
+
+    def rate(self, state: ScheduleState) -> jax.Array:
+        """Learning rate of the coming step."""
+        step = state["step"]
+        ramp = jnp.clip(step / max(self.warmup_steps, 1), 0, 1) if self.warmup_steps else 1.0
+        ramp = jnp.where(state["warm"], ramp, 0.0)
+        rate = self.warmup_learning_rate + ramp * (self.learning_rate - self.warmup_learning_rate)
+        drops = state["plateaus"] + sum((step >= s).astype(jnp.int32) for s in self.lower_at_steps)
+        return rate * 0.1**drops
+
+    def update(self, state: ScheduleState, error: jax.Array) -> ScheduleState:
+        """State after a step whose training error was `error` percent."""
+        step = state["step"] + 1
+        average = state["error"] + (error - state["error"]) / self.horizon_steps
+        window, best, plateaus = state["window"] + error, state["best"], state["plateaus"]
+        if self.plateau_steps:
+            ended = step % self.plateau_steps == 0
+            mean = window / self.plateau_steps
+            stalled = ended & (mean > best - self.plateau_percent)
+            best = jnp.where(ended, jnp.minimum(best, mean), best)
+            window = jnp.where(ended, 0.0, window)
+            plateaus = plateaus + stalled
+        return {
+            "step": step,
+            "error": average,
+            "warm": state["warm"] | (average < self.warmup_until_error),
+            "plateaus": plateaus,
+            "window": window,
+            "best": best,
+        }

@@ -1,0 +1,179 @@
+"""Published counts, what the shortcuts do, and batch statistics recomputed."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from research.models.batch_norm import precise_statistics
+from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet, subsample_and_pad
+
+
+def count(variant, num_classes, **options):
+    model = ResNet(variant, num_classes, **options)
+    variables = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(
+    "depth, published",
+    [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160), (152, 60_192_808)],
+)
+def test_imagenet_counts(depth, published):
+    assert count(f"imagenet{depth}", 1000) == published
+    assert count(f"imagenet{depth}", 1000, stride_in="3x3") == published
+
+
+@pytest.mark.parametrize(
+    "depth, published",
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962),
+     pytest.param(1202, 19_421_274, marks=pytest.mark.slow)],
+)
+def test_cifar_counts(depth, published):
+    assert count(f"cifar{depth}", 10, shortcut="A") == published
+    assert count(f"cifar{depth}", 10, shortcut="A", residual=False) == published
+    if depth == 20:
+        assert count("cifar20", 10, shortcut="B") == published + 2_752
+
+
+def test_projections_everywhere_add_the_square_ones():
+    extra = count("imagenet34", 1000, shortcut="C") - count("imagenet34", 1000, shortcut="B")
+    blocks = [(64, 3), (128, 3), (256, 5), (512, 2)]  # where the shape does not change
+    assert extra == sum(n * (width * width + 2 * width) for width, n in blocks)
+    padded = count("imagenet34", 1000, shortcut="A")
+    assert count("imagenet34", 1000, shortcut="B") - padded == sum(
+        a * b + 2 * b for a, b in [(64, 128), (128, 256), (256, 512)]
+    )
+
+
+def initialized(variant="cifar8", size=8, **options):
+    model = ResNet(variant, 10, **{"shortcut": "A", "width": 4, **options})
+    x = jax.random.normal(jax.random.key(1), (4, size, size, 3))
+    return model, model.init(jax.random.key(0), x, train=True), x
+
+
+def scaled(variables, pattern, value):
+    """Batch-norm scales of the layers whose name ends in `pattern`, set to `value`."""
+    params = flatten_dict(variables["params"])
+    found = [path for path in params if path[0].endswith(pattern) and path[1] == "scale"]
+    assert found
+    params.update({path: jnp.full_like(params[path], value) for path in found})
+    return {**variables, "params": unflatten_dict(params)}
+
+
+def test_without_residual_branches_stages_subsample_and_pad():
+    model, variables, x = initialized("cifar14")
+    variables = scaled(variables, "_2_norm", 0.0)
+    _, intermediates = model.apply(variables, x, train=False)
+    stem = nn.relu(intermediates["responses"]["stem"])
+    expected = subsample_and_pad(subsample_and_pad(stem, 2, 8), 2, 16)
+    np.testing.assert_array_equal(expected[..., :4], stem[:, ::4, ::4])
+    np.testing.assert_array_equal(expected[..., 4:], 0)
+    np.testing.assert_allclose(intermediates["features"], expected.mean((1, 2)), atol=1e-6)
+
+
+def test_without_residual_branches_a_plain_network_says_nothing():
+    model, variables, x = initialized("cifar14", residual=False)
+    _, intermediates = model.apply(scaled(variables, "_2_norm", 0.0), x, train=False)
+    np.testing.assert_array_equal(intermediates["features"], 0)
+
+
+def test_relu_comes_after_the_addition():
+    """A residual branch may take away: with its bias at -100, a block's output is zero."""
+    model, variables, x = initialized()
+    params = flatten_dict(variables["params"])
+    params["stage3_block1_2_norm", "bias"] -= 100
+    lowered = {**variables, "params": unflatten_dict(params)}
+    _, intermediates = model.apply(lowered, x, train=False)
+    np.testing.assert_array_equal(intermediates["features"], 0)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"residual": False}, {"shortcut": "B"}, {"shortcut": "C"},
+    {"variant": "imagenet18", "size": 32, "shortcut": "B"},
+    {"variant": "imagenet50", "size": 32, "shortcut": "B", "stride_in": "3x3"},
+])
+def test_every_parameter_gets_a_gradient(options):
+    model, variables, x = initialized(**options)
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            (logits, _), _ = model.apply(
+                {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
+            )
+            return (logits * jnp.arange(10.0)).sum()
+
+        return jax.grad(loss)(params)
+
+    still = [path for path, g in flatten_dict(gradient(variables["params"])).items()
+             if not np.any(g)]
+    assert not still
+
+
+def test_where_the_bottleneck_has_its_stride():
+    shapes = {}
+    for place in ("1x1", "3x3"):
+        model = ResNet("imagenet50", 10, stride_in=place)
+        outputs = jax.eval_shape(
+            lambda m=model: m.init_with_output(
+                jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False
+            )
+        )
+        responses = outputs[0][1]["responses"]
+        assert list(responses)[:2] == ["stem", "stage1_block1_2"]
+        assert len(responses) == 1 + 16
+        shapes[place] = responses["stage2_block1_2"].shape
+    assert shapes["1x1"] == shapes["3x3"] == (1, 8, 8, 128)
+
+    def flops(place):
+        model = ResNet("imagenet50", 1000, stride_in=place)
+        x = jax.ShapeDtypeStruct((1, 224, 224, 3), "float32")
+        variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), x)
+        run = jax.jit(lambda v, x: model.apply(v, x, train=False)[0])
+        return run.trace(variables, x).lower(lowering_platforms=("tpu",)).cost_analysis()["flops"]
+
+    # Section (2): 3.8 G multiply-adds; the Torch variant has 4.1.
+    assert 3.6e9 < flops("1x1") / 2 < 4.0e9 < flops("3x3") / 2 < 4.3e9
+
+
+def test_half_precision_keeps_parameters_and_logits_in_float32():
+    model, variables, x = initialized(dtype=jnp.bfloat16)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+    logits, intermediates = model.apply(variables, x, train=False)
+    assert logits.dtype == jnp.float32
+    assert intermediates["responses"]["stem"].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("options", [
+    {"variant": "cifar21"}, {"variant": "imagenet20"}, {"variant": "resnet50"},
+    {"shortcut": "D"}, {"stride_in": "7x7"},
+])
+def test_unknown_networks_are_errors(options):
+    with pytest.raises(ValueError, match="not"):
+        count(**{"variant": "cifar8", "num_classes": 10, **options})
+
+
+def test_precise_statistics_are_those_of_all_images_together():
+    model, variables, _ = initialized()
+    images = 3 + 2 * jax.random.normal(jax.random.key(2), (6, 4, 8, 8, 3))
+    images *= jnp.arange(1, 7)[:, None, None, None, None]  # batches that differ
+
+    def update(statistics, x):
+        changed = {**variables, "batch_stats": statistics}
+        return model.apply(changed, x, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    found = precise_statistics(update, variables["batch_stats"], images, BATCH_NORM_MOMENTUM)
+    first = nn.Conv(4, (3, 3), use_bias=False).apply(
+        {"params": variables["params"]["stem_conv"]}, images.reshape(-1, 8, 8, 3)
+    )
+    np.testing.assert_allclose(found["stem_norm"]["mean"], first.mean((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(found["stem_norm"]["var"], first.var((0, 1, 2)), rtol=1e-3)
+    moved = update(variables["batch_stats"], images[0])  # the moving average is far from it
+    assert np.all(moved["stem_norm"]["var"] < 0.5 * found["stem_norm"]["var"])
+    with pytest.raises(ValueError, match="one batch"):
+        precise_statistics(update, variables["batch_stats"], [], BATCH_NORM_MOMENTUM)
