@@ -1,4 +1,17 @@
-"""Attention Is All You Need: `python experiments/transformer.py --config configs/transformer.py`"""
+"""Attention Is All You Need: attention alone translates, once it is told the positions.
+
+    python experiments/transformer.py --config configs/transformer.py
+
+Default: an encoder and a decoder of two layers (width 128) on a procedural grammar, 1,200 steps of
+1,024 + 1,024 tokens, three arms: MINUTES on two CPU cores. Expect BLEU XX (without positions YY).
+
+    python experiments/transformer.py --config configs/transformer.py:multi30k --config.data.dir=DIR
+
+DIR holds multi30k_en_de/ with the files of github.com/multi30k/dataset, data/task1/raw: 3 + 3 layers
+(width 192), joint BPE of 6,000, 1,500 steps of 4,096 + 4,096 tokens; about 40 CPU minutes an arm.
+
+`:paper` (base) and `:big` are the paper's own: 12 hours and 3.5 days on its 8 P100.
+"""
 
 from ml_collections import ConfigDict
 

@@ -32,13 +32,15 @@ def parallel_text(
       procedural_test: its test pairs, and as many for validation.
     """
 
-    def read(split: str) -> Sequence[Pair]:
+    def read(split: str) -> tuple[Sequence[Pair], str]:
         if name != "procedural":
-            return [(pair[source], pair[target]) for pair in load(name, split, data_dir)]
+            records = load(name, split, data_dir)
+            return [(record[source], record[target]) for record in records], records.origin
         # One stream of different sentences: none of the test is ever trained on.
         sentences = translation.generate(2 * procedural_test + procedural_train)
         start = ("test", "validation", "train").index(split) * procedural_test
         count = procedural_train if split == "train" else procedural_test
-        return [(s.source, s.target) for s in sentences[start : start + count]]
+        pairs = [(s.source, s.target) for s in sentences[start : start + count]]
+        return pairs, "procedural translation"
 
     return ParallelText(read, vocab_size)

@@ -47,11 +47,20 @@ class ParallelText:
       vocab_size: most tokens of the vocabulary.
     """
 
-    def __init__(self, read: Callable[[str], Sequence[Pair]], vocab_size: int):
-        """`read(split)` gives the (source, target) pairs of "train", "validation" or "test"."""
-        self.pairs = functools.cache(read)
+    def __init__(self, read: Callable[[str], tuple[Sequence[Pair], str]], vocab_size: int):
+        """`read(split)`, of "train", "validation" or "test", gives its pairs and their origin."""
+        self._read = functools.cache(read)
         self.vocab_size = vocab_size
         self.encoded = functools.cache(self._encoded)
+
+    @property
+    def origin(self) -> str:
+        """Which data the training pairs are."""
+        return self._read("train")[1]
+
+    def pairs(self, split: str) -> Sequence[Pair]:
+        """The pairs (source, target) of a split, as text."""
+        return self._read(split)[0]
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -129,6 +138,7 @@ class PairBatches(Source):
         self._plan: tuple[int, list[tuple[int, np.ndarray]]] | None = None
 
     def open(self) -> None:
+        self.origin = self.text.origin
         self._batches(self.epoch)
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:

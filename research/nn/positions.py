@@ -26,7 +26,7 @@ class Positions(nn.Module):
 
     Attributes:
       kind: "sinusoid", "learned" (a table of `max_length` rows, as in table 3 row E), or "none".
-      max_length: length of the learned table; positions beyond it are an error of the caller.
+      max_length: length of the learned table.
     """
 
     kind: str = "sinusoid"
@@ -43,7 +43,7 @@ class Positions(nn.Module):
           length: number of positions of the whole sequence; 0 for T.
 
         Raises:
-          ValueError: unknown kind.
+          ValueError: unknown kind, or more positions than a learned table has rows.
         """
         steps, dim = x.shape[1:]
         if self.kind == "none":
@@ -51,6 +51,8 @@ class Positions(nn.Module):
         if self.kind == "sinusoid":
             table = jnp.asarray(sinusoids(length or steps, dim))
         elif self.kind == "learned":
+            if max(length, steps) > self.max_length:
+                raise ValueError(f"{max(length, steps)} positions, a table of {self.max_length}")
             init = nn.initializers.normal(dim**-0.5)
             table = self.param("table", init, (self.max_length, dim), jnp.float32)
         else:

@@ -48,7 +48,8 @@ def test_bpe_is_deterministic():
 
 def test_tokenizer_sees_the_training_split_alone():
     splits = {"train": [("aaaa bbbb", "aaaa")] * 9, "test": [("qqqq qqqq", "qqqq")] * 99}
-    text = ParallelText(splits.__getitem__, 300)
+    text = ParallelText(lambda split: (splits[split], f"made up, {split}"), 300)
+    assert text.origin == "made up, train"
     assert len(text.tokenizer.encode("aaaa").ids) == 1
     assert len(text.tokenizer.encode("qqqq").ids) == 5
     source, target = text.encoded("test")[0]

@@ -24,7 +24,7 @@ def test_is_deterministic_extends_and_repeats_nothing(sentences):
 
 def test_a_few_hundred_words_and_moderate_lengths(sentences):
     vocabulary = {word for s in sentences for word in words(s)[0]}
-    assert 200 < len(vocabulary) < 400
+    assert 150 < len(vocabulary) < 400
     assert max(len(words(s)[0]) for s in sentences) <= 24
 
 

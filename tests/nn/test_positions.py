@@ -39,3 +39,5 @@ def test_none_adds_nothing_and_unknown_kinds_are_refused():
     assert np.array_equal(Positions("none").apply({}, x), x)
     with pytest.raises(ValueError, match="rotary"):
         Positions("rotary").apply({}, x)
+    with pytest.raises(ValueError, match="3 positions, a table of 2"):
+        Positions("learned", max_length=2).init(jax.random.key(0), x)
