@@ -1,10 +1,12 @@
-"""DQN on MinAtar and Atari games.
+"""DQN on MinAtar and Atari games. All lengths are in frames of the game: agent steps times action
+repeat.
 
-    python experiments/dqn_atari.py --config configs/dqn_atari.py          # claim check: Breakout-MinAtar
-    python experiments/dqn_atari.py --config configs/dqn_atari.py:pong     # fast recipe, any Atari game
-    python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=breakout
+    python experiments/dqn_atari.py --config configs/dqn_atari.py
+    python experiments/dqn_atari.py --config configs/dqn_atari.py:pong
+    python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=qbert
 
-All lengths are in frames of the game: agent steps times action repeat.
+The first checks the claim on Breakout-MinAtar (TIMES). The second is a fast recipe for any Atari
+game by name, on CPU. The papers count frames as the agent sees them: their «1M frames» are 4M here.
 """
 
 from ml_collections import ConfigDict
@@ -46,8 +48,8 @@ def get_config(variant: str = "") -> ConfigDict:
         "importance_exponent_start": 0.4,  # grows to 1 at the run's end
     })
     config.agent = ConfigDict({
-        "batch_size": 128,
-        "agent_steps_per_update": 64,
+        "batch_size": 32,
+        "agent_steps_per_update": 16,
         "target_period_updates": 100,  # 1: no target network
         "gamma": 0.99,
         "n_steps": 1,
@@ -63,12 +65,12 @@ def get_config(variant: str = "") -> ConfigDict:
         "min_squared_gradient": 0.01,  # of the gradient summed over the batch
         "adam_epsilon": 1e-5,
     })
-    config.total_frames = 800_000
+    config.total_frames = 1_000_000
     config.eval = ConfigDict({
-        "episodes": 64, "epsilon": 0.05, "max_episode_frames": 18_000, "max_noops": 0,
+        "episodes": 256, "epsilon": 0.05, "max_episode_frames": 18_000, "max_noops": 0,
     })
-    config.steps_per_call = 100
-    config.log_every_steps = 500
+    config.steps_per_call = 125
+    config.log_every_steps = 625
     config.best_metric, config.best_mode = "eval/return", "max"
     config.arms = ConfigDict({
         "full": {},
@@ -81,18 +83,43 @@ def get_config(variant: str = "") -> ConfigDict:
         config.total_frames = 6_400
         config.replay.capacity = 2_000
         config.replay.learning_starts_frames = 1_000
-        config.eval.episodes = 4
+        config.eval.episodes = 8
         config.steps_per_call = 10
         config.log_every_steps = 20
         config.check_claims = False
     elif variant in ATARI_57:
         _atari(config, variant)
+        config.model.variant = "2013"
         config.env.num_envs = 16
-        config.agent.update(batch_size=32, agent_steps_per_update=4, n_steps=3, double=True)
-        config.optimizer.update(name="adam", learning_rate=2.5e-4)
-        config.total_frames = 4_000_000
+        config.replay.update(capacity=100_000, learning_starts_frames=40_000)
+        config.agent.update(
+            batch_size=32, agent_steps_per_update=4, target_period_updates=500, n_steps=3,
+            double=True, epsilon_end=0.02, epsilon_decay_frames=400_000,
+        )
+        config.optimizer.update(name="adam", learning_rate=2.5e-4, adam_epsilon=1.5e-4)
+        config.total_frames = 2_000_000
+        config.eval.episodes = 10
+        config.log_every_steps = 250
+        config.checkpoint_every_steps = 5_000
     elif variant in ("paper", "paper_2013"):
         _atari(config, "breakout")
+        config.env.update(num_envs=1, actor="host")
+        config.replay.update(capacity=1_000_000, learning_starts_frames=200_000)
+        config.agent.update(
+            batch_size=32, agent_steps_per_update=4, target_period_updates=10_000,
+            epsilon_decay_frames=4_000_000,
+        )
+        config.optimizer.learning_rate = 2.5e-4
+        config.total_frames = 200_000_000
+        config.log_every_steps = 10_000
+        config.eval_every_steps = config.checkpoint_every_steps = 250_000
+        config.keep_checkpoints = 1  # each holds the replay, 7 GB
+        config.published_as = "2015"
+        if variant == "paper_2013":
+            config.model.variant = config.published_as = "2013"
+            config.env.life_loss_ends = False
+            config.agent.update(agent_steps_per_update=1, target_period_updates=1)
+            config.total_frames = 40_000_000
     elif variant:
         raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
     return config

@@ -1,12 +1,13 @@
 """Atari 2600 games through `ale_py`'s vectorised emulators, exactly resumable.
 
-`Atari` runs inside `jit`: its reset of single emulators and its step are the XLA calls that `ale_py`
-registers for the CPU platform. `HostAtari` is the same environment called from Python, for machines
-whose accelerator has no such calls. From the same keys both give the same games, bit for bit.
+`Atari` runs inside `jit`: its reset of single emulators and its step are the XLA calls that
+`ale_py` registers for the CPU platform. `HostAtari` is the same environment called from Python,
+for machines whose accelerator has no such calls. From the same keys both give the same games, bit
+for bit.
 
-Preprocessing happens in C++ (Mnih et al. 2015, Methods, «Preprocessing»): maximum of two consecutive
-frames, luminance, 84x84; action repeat; up to `max_noops` no-ops at an episode's start. Frames are
-single here (`environments.StackFrames` stacks them), rewards are the game's own.
+Preprocessing happens in C++ (Mnih et al. 2015, Methods, «Preprocessing»): maximum of two
+consecutive frames, luminance, 84x84; action repeat; up to `max_noops` no-ops at an episode's
+start. Frames are single here (`environments.StackFrames` stacks them), rewards are the game's own.
 
 Exact resume. An emulator's memory lies in C++ and cannot be an array of the state, but it is a
 function of the seed of its last reset and of the actions since (sticky actions draw from that seed
@@ -19,6 +20,7 @@ in the running process, so `EmulatorSource` hands the step a fresh one with ever
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -129,11 +131,13 @@ class Emulators:
             from ale_py import roms, vector_env
         except ImportError:
             raise UserError(
-                "Atari games need ale-py, which holds emulator and ROMs; pip install landmarks[atari]"
+                "Atari games need ale-py, which holds emulator and ROMs: "
+                "pip install landmarks[atari]"
             ) from None
         spec = self.spec
         if spec.game not in roms.get_all_rom_ids():
-            raise UserError(f"no Atari game {spec.game!r}; names are like {', '.join(ATARI_57[:5])}")
+            like = ", ".join(ATARI_57[:5])
+            raise UserError(f"no Atari game {spec.game!r}; names are like {like}")
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         return vector_env.AtariVectorEnv(
             spec.game,
@@ -236,7 +240,7 @@ class Atari(_AtariBase):
         return frames, AtariState(handle, lives, EpisodeLog.start(seed, self.spec.max_steps))
 
     def receive(self, env_state: AtariState, batch: jax.Array) -> AtariState:
-        return env_state.replace(handle=batch[0])
+        return AtariState(batch[0], env_state.lives, env_state.log)
 
     def step(self, key: jax.Array, env_state: AtariState, action: jax.Array) -> Step:
         n = self.num_envs
@@ -248,8 +252,8 @@ class Atari(_AtariBase):
         seed = episode_seeds(key, n)
         final = frames
 
-        # An emulator that is done is reset in the same step. The call takes as many emulators as its
-        # argument is long, so they go one by one; in most steps there is none.
+        # An emulator that is done is reset in the same step. The call takes as many emulators as
+        # its argument is long, so they go one by one; in most steps there is none.
         def reset_one(loop: tuple[Array, ...]) -> tuple[Array, ...]:
             handle, _, _, left = loop
             i = jnp.argmax(left)
@@ -307,6 +311,7 @@ class EmulatorSource(Source):
     def __init__(self, env: Atari, log: Callable[[Any], EpisodeLog]):
         self.env, self.log = env, log
         self.spec = jax.ShapeDtypeStruct((1, 8), jnp.uint8)
+        self._in_step = False  # whether the emulators are where the state says
 
     def open(self) -> None:
         _ = self.env.emulators.vector
@@ -326,10 +331,10 @@ class EmulatorSource(Source):
 
 
 def _register() -> None:
-    from ale_py import _ale_py
-
-    jax.ffi.register_ffi_target("landmarks_ale_reset", _ale_py.VectorXLAReset(), platform="cpu")
-    jax.ffi.register_ffi_target("landmarks_ale_step", _ale_py.VectorXLAStep(), platform="cpu")
+    # `AtariVectorEnv.xla()` registers the same, but resets all emulators or none inside `jit`.
+    native = importlib.import_module("ale_py._ale_py")
+    jax.ffi.register_ffi_target("landmarks_ale_reset", native.VectorXLAReset(), platform="cpu")
+    jax.ffi.register_ffi_target("landmarks_ale_step", native.VectorXLAStep(), platform="cpu")
 
 
 def _xla_step(handle: Array, action: Array, n: int) -> tuple[Array, ...]:

@@ -7,16 +7,17 @@ An environment here is a batch of `num_envs` independent copies that are stepped
         -> (observation, env_state, reward, terminated, truncated, info)
 
 - `observation` `[N, H, W, C]` uint8, `reward` `[N]` float32 as the game gives it, unclipped;
-- `terminated` `[N]`: the task ended, nothing of value follows; `truncated` `[N]`: the episode was cut
-  from outside, and a value estimate goes on from its last observation. Never both;
+- `terminated` `[N]`: the task ended, nothing of value follows; `truncated` `[N]`: the episode was
+  cut from outside, and a value estimate goes on from its last observation. Never both;
 - where either is true the copy has already been reset: `observation` is the first of the next
   episode, and the last one of the ended episode is `info["final_observation"]` `[N, H, W, C]`
   (everywhere else that equals `observation`);
 - `info["life_lost"]` `[N]`: a life was lost in this step and the episode goes on.
 
 `env_state` holds arrays alone. `receive(env_state, batch)` puts into it what a `training.Source`
-brought for this step, where the environment has one. An environment with `on_host` false is pure and runs inside `jit`;
-one with `on_host` true has the same two methods on NumPy arrays, called from Python.
+brought for this step, where the environment has one. An environment with `on_host` false is pure
+and runs inside `jit`; one with `on_host` true has the same two methods on NumPy arrays, called
+from Python.
 """
 
 from __future__ import annotations
@@ -45,13 +46,20 @@ class Environment(Protocol):
       on_host: whether the methods are called from Python instead of being traced.
     """
 
-    num_envs: int
-    num_actions: int
-    frames_per_step: int
-    on_host: bool
+    @property
+    def num_envs(self) -> int: ...
+
+    @property
+    def num_actions(self) -> int: ...
 
     @property
     def observation_space(self) -> jax.ShapeDtypeStruct: ...
+
+    @property
+    def frames_per_step(self) -> int: ...
+
+    @property
+    def on_host(self) -> bool: ...
 
     def reset(self, key: jax.Array) -> tuple[Array, EnvState]: ...
 
@@ -63,8 +71,11 @@ class Environment(Protocol):
 class SingleEnvironment(Protocol):
     """One copy: the protocol above with no leading axis, for environments written in JAX."""
 
-    num_actions: int
-    observation_space: jax.ShapeDtypeStruct
+    @property
+    def num_actions(self) -> int: ...
+
+    @property
+    def observation_space(self) -> jax.ShapeDtypeStruct: ...
 
     def reset(self, key: jax.Array) -> tuple[Array, EnvState]: ...
 
@@ -144,7 +155,7 @@ class StackFrames:
         return stack, StackState(env_state, stack)
 
     def receive(self, env_state: StackState, batch: Any) -> StackState:
-        return env_state.replace(env=self.env.receive(env_state.env, batch))
+        return StackState(self.env.receive(env_state.env, batch), env_state.stack)
 
     def step(self, key: jax.Array, env_state: StackState, action: Array) -> Step:
         frame, inner, reward, terminated, truncated, info = self.env.step(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from research.rl.environments import Environment
@@ -32,7 +31,12 @@ class Evaluation:
         self._step = self._host_step if env.on_host else jax.jit(self._device_step)
 
     def __call__(self, variables: Any, key: jax.Array) -> dict[str, float]:
-        """`return`, its `return_std` over episodes, and `length`, the mean number of steps."""
+        """`return`, its `return_std` over episodes, and `length`, the mean number of steps.
+
+        `variables` are the policy's, replicated where there are several devices: every process
+        plays the same episodes on one of its own.
+        """
+        variables = jax.device_get(variables)
         reset_key, key = jax.random.split(key)
         observation, env_state = self._reset(reset_key)
         total = np.zeros(self.env.num_envs)
@@ -64,11 +68,3 @@ class Evaluation:
             env_key, env_state, action
         )
         return observation, env_state, reward, terminated | truncated
-
-
-def epsilon_greedy(key: jax.Array, q: jax.Array, epsilon: jax.Array | float) -> jax.Array:
-    """Actions `[N]` from values `[N, A]`: the best, or with probability epsilon any."""
-    explore_key, action_key = jax.random.split(key)
-    explore = jax.random.uniform(explore_key, q.shape[:1]) < epsilon
-    random = jax.random.randint(action_key, q.shape[:1], 0, q.shape[1])
-    return jnp.where(explore, random, q.argmax(axis=1))

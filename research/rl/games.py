@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from research.rl import gymnax_env, probes
-from research.rl.ale import Atari, AtariSpec, HostAtari
+from research.rl.ale import Atari, AtariSpec, EmulatorSource, HostAtari
 from research.rl.environments import StackFrames, Vectorized
-from research.rl.host_actor import ReportedAtari
+from research.rl.host_actor import HostActor, ReportedAtari
 from research.training.errors import UserError
+from research.training.experiment import Source
 
 
 def is_atari(name: str) -> bool:
@@ -50,8 +54,25 @@ def training_games(env: ConfigDict) -> StackFrames:
     return StackFrames(_jax_games(env, env.num_envs), env.stack)
 
 
+def source(
+    env: StackFrames, act: Callable[[Any, jax.Array], jax.Array], seed: int
+) -> Source | None:
+    """What `training_games` need from the host, for a state that holds their own as `state.env`.
+
+    Args:
+      env: from `training_games`.
+      act: `(state, key) -> action [N]`, for an actor on the host.
+      seed: of that actor.
+    """
+    if isinstance(env.env, ReportedAtari):
+        return HostActor(env.env.spec, act, lambda state: state.env.env, seed)
+    if isinstance(env.env, Atari):
+        return EmulatorSource(env.env, lambda state: state.env.env.log)
+    return None
+
+
 def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
-    """`config.eval.episodes` copies of the game of `config.env`, to be played apart from training."""
+    """`config.eval.episodes` copies of the game of `config.env`, played apart from training."""
     if is_atari(env.name):
         spec = dataclasses.replace(
             atari_spec(env, evaluation.episodes),

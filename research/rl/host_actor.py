@@ -81,14 +81,14 @@ class ReportedAtari:
         return frames, ReportedState(EpisodeLog.start(seed, self.spec.max_steps), report)
 
     def receive(self, env_state: ReportedState, batch: Report) -> ReportedState:
-        return env_state.replace(report=batch)
+        return ReportedState(env_state.log, batch)
 
     def step(self, key: jax.Array, env_state: ReportedState, action: jax.Array) -> Step:
         report = env_state.report
         terminated, truncated = report["terminated"], report["truncated"]
         log = env_state.log.record(action, terminated | truncated, report["next_seed"])
         info = {"final_observation": report["final_frame"], "life_lost": report["life_lost"]}
-        env_state = env_state.replace(log=log)
+        env_state = ReportedState(log, report)
         return report["frame"], env_state, report["reward"], terminated, truncated, info
 
 

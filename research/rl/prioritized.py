@@ -6,15 +6,16 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from research.rl.replay import Batch, Replay, ReplayState
+from research.rl.replay import Batch, Newest, Replay, ReplayState, Uniform
+from research.training.errors import UserError
 
 _EPSILON = 1e-6  # so that no transition is lost for good (section 3.3)
 
 
 @flax.struct.dataclass
 class Priorities:
-    """Attributes: tree `[2 * leaves]`, a binary heap of sums: node i has the children 2i and 2i + 1, and
-    the leaves are the upper half; largest, a scalar, the largest priority given so far."""
+    """Attributes: tree `[2 * leaves]`, a binary heap of sums: node i has the children 2i and 2i +
+    1, and the leaves are the upper half; largest, a scalar, the largest priority given so far."""
 
     tree: jax.Array
     largest: jax.Array
@@ -69,7 +70,7 @@ class Prioritized:
         leaf = jnp.concatenate([self._leaf(env, head), self._leaf(env, after)])
         value = jnp.full(head.shape, priorities.largest)
         value = jnp.concatenate([value, jnp.zeros_like(value)])
-        return priorities.replace(tree=set_leaves(priorities.tree, leaf, value))
+        return Priorities(set_leaves(priorities.tree, leaf, value), priorities.largest)
 
     def sample(
         self,
@@ -99,3 +100,19 @@ class Prioritized:
 
     def _leaf(self, env: jax.Array, row: jax.Array) -> jax.Array:
         return env * self.replay.rows + row
+
+
+def make_sampler(sampling: str, replay: Replay, alpha: float) -> Uniform | Prioritized:
+    """Sampler by name: "uniform", "newest" (no replay) or "prioritized".
+
+    Raises:
+      UserError: another name.
+    """
+    match sampling:
+        case "uniform":
+            return Uniform(replay)
+        case "newest":
+            return Newest(replay)
+        case "prioritized":
+            return Prioritized(replay, alpha)
+    raise UserError(f"replay.sampling is uniform, newest or prioritized, not {sampling!r}")

@@ -50,7 +50,7 @@ class Probe:
         return jnp.full(_SIZE, jnp.array(self.levels, jnp.uint8)[state])
 
     def values(self, gamma: float) -> np.ndarray:
-        """Optimal action values `[S, A]`. A time limit does not change them: it is not the task's."""
+        """Optimal action values `[S, A]`; a time limit does not change them."""
         reward, following = np.array(self.reward), np.array(self.following)
         q = np.zeros_like(reward)
         for _ in range(200):
@@ -93,10 +93,11 @@ PROBES = {
     "probe_action": Probe((255,), (0,), ((-1, -1),), ((-1, 1),)),
     # On both.
     "probe_both": Probe((0, 255), (0, 1), ((-1, -1),) * 2, ((1, -1), (-1, 1))),
-    # A reward at each step but an episode's first, for ever, seen in pieces of four steps. Who takes
-    # truncation for termination, or goes on from the next episode's first observation, is wrong.
+    # A reward at each step but an episode's first, for ever, seen in pieces of four steps. Who
+    # takes truncation for termination, or goes on from the next episode's first observation, is
+    # wrong.
     "probe_truncation": Probe((0, 255), (0,), ((1, 1), (1, 1)), ((0, 0), (1, 1)), time_limit=4),
-    # What was seen a step ago must be recalled: solved with two stacked frames, and not with one.
+    # What was seen a step ago must be recalled: solved with two frames, and not with one.
     "probe_recall": Probe(
         (0, 255, 128, 128), (0, 1), ((2, 2), (3, 3), (-1, -1), (-1, -1)),
         ((0, 0), (0, 0), (1, -1), (-1, 1)),

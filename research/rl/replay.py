@@ -4,8 +4,8 @@ A row of a ring is one step: the newest frame of the observation, action, reward
 step terminated. Observations of several frames are put together from neighbouring rows when
 sampled, with zeros before an episode's first frame. The row after the newest step always holds the
 frame that step led to. Where an episode is truncated that row is kept, so that its value can
-still be bootstrapped from; it holds no transition, and such rows (one for each truncation) have weight
-zero when sampled.
+still be bootstrapped from; it holds no transition, and such rows (one for each truncation) have
+weight zero when sampled.
 
 Nothing is sampled across a ring's write head. Rings are written in place when the state is donated;
 do not carry them through `lax.cond` or a `select`, which copy them.
@@ -35,7 +35,8 @@ class ReplayState:
       first: `[N, C]` bool, the row's frame begins an episode.
       transition: `[N, C]` bool, a step was taken from this row.
       head: `[N]` int32, the row that the next step is written to.
-      filled: `[N]` int32, rows that hold something, at most C - 1 (one is the row after the newest).
+      filled: `[N]` int32, rows that hold something, at most C - 1 (one is the row after the
+        newest).
       begins: `[N]` bool, the next step begins an episode.
     """
 

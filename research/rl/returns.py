@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 
 class NStep(NamedTuple):
-    """Attributes: reward `[B]`, sum of discounted rewards; discount `[B]` of the value that follows;
-    length `[B]` int32, how many steps on that value's observation lies."""
+    """Attributes: reward `[B]`, sum of discounted rewards; discount `[B]` of the value that
+    follows; length `[B]` int32, how many steps on that value's observation lies."""
 
     reward: jax.Array
     discount: jax.Array
@@ -20,13 +20,14 @@ class NStep(NamedTuple):
 def n_step(
     reward: jax.Array, terminated: jax.Array, transition: jax.Array, gamma: float
 ) -> NStep:
-    """n-step returns (Sutton and Barto, 2nd ed., eq. 7.1) of windows that may hold an episode's end.
+    """n-step returns (Sutton and Barto, 2nd ed., eq. 7.1) of windows that may hold an episode's
+    end.
 
     Args:
       reward: `[B, n]`.
       terminated: `[B, n]` bool: nothing of value follows that step.
-      transition: `[B, n]` bool, False where the episode was truncated before that step. The sum then
-        ends there, and the value of the observation reached is still counted.
+      transition: `[B, n]` bool, False where the episode was truncated before that step. The sum
+        then ends there, and the value of the observation reached is still counted.
       gamma: discount of one step.
 
     Returns:

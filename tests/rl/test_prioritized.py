@@ -8,7 +8,7 @@ import pytest
 from research.rl.prioritized import Prioritized, find_leaves, set_leaves, sum_tree
 from research.rl.replay import Replay
 
-from .test_replay import FRAME, N, STACK, filled, mismatch, random_steps
+from .test_replay import FRAME, STACK, N, filled, mismatch, random_steps
 
 
 @pytest.mark.parametrize("leaves", [2, 5, 8, 33])

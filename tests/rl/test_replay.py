@@ -83,8 +83,8 @@ def filled(replay, steps, seed=0):
 def all_slots(replay, state):
     """Every slot of every age that may be sampled, oldest first."""
     low, high = (np.asarray(x) for x in replay.limits(state))
-    env = np.concatenate([np.full(max(h - lo, 0), i) for i, (lo, h) in enumerate(zip(low, high, strict=True))])
-    age = np.concatenate([np.arange(lo, max(h, lo)) for lo, h in zip(low, high, strict=True)])
+    ages = [np.arange(lo, max(h, lo)) for lo, h in zip(low, high, strict=True)]
+    env, age = np.repeat(np.arange(N), [len(a) for a in ages]), np.concatenate(ages)
     return replay.at_age(state, env.astype(np.int32), age.astype(np.int32))
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from research.rl.rmsprop import centered_rmsprop
+from research.rl.optimizers import centered_rmsprop
 
 
 def test_equals_numpy_over_many_steps():
