@@ -51,6 +51,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "attention_dropout": 0.0,
             "pre_norm": True,  # False: GPT-1
             "scale_residual": True,
+            "init_std": 0.02,
             "position_std": 0.01,
             "window": 0,  # of every second layer (GPT-3); 0: all layers dense
             "remat": "",  # or "dots", "block": what is worked out again in the backward pass

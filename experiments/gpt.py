@@ -22,8 +22,8 @@ from research.data.corpus import Corpus
 from research.data.packing import TokenBatches
 from research.data.procedural.key_labels import KeyLabels
 from research.decoding.complete import complete
-from research.losses.cross_entropy import tied_cross_entropy
 from research.losses.label_smoothing import smoothed_cross_entropy
+from research.losses.next_token import next_token_loss
 from research.metrics import in_context, perplexity
 from research.models import gpt, ngram
 from research.paper import Claim, Paper
@@ -71,14 +71,7 @@ def build(config: ConfigDict) -> training.Experiment:
     def init(key: jax.Array) -> dict:
         return {"learner": learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
 
-    def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple:
-        inputs, targets = batch["tokens"][:, :-1], batch["tokens"][:, 1:]
-        hidden, _ = learner.apply(
-            variables, inputs, train=True, rngs={"dropout": key}, method="encode"
-        )
-        table, weights = variables["params"]["embedding"], jnp.ones(targets.shape)
-        loss = tied_cross_entropy(hidden, table, targets, weights, config.loss_chunks)
-        return loss, training.Aux()
+    loss_fn = next_token_loss(learner, config.loss_chunks)
 
     def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
         learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)

@@ -5,8 +5,8 @@ and the last output, and starts the projections into the residual stream smaller
 their number; GPT-3 makes every second layer a locally banded one.
 
 The GPT-3 paper's table 2.1 contradicts itself in two rows, where heads times head size is not the
-width: XL (24 x 128, width 2048) and 13B (40 x 128, width 5140). Here XL has 16 heads, 13B a width of
-5120; `head_dim` may be set apart from the width for whoever reads the rows otherwise.
+width: XL (24 x 128, width 2048) and 13B (40 x 128, width 5140). Here XL has 16 heads and 13B is
+5120 wide; `head_dim` may be set apart from the width for whoever reads the rows otherwise.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class Block(nn.Module):
       dropout, attention_dropout: of what is added to the residual stream, of attention weights.
       pre_norm: x + f(LN(x)) rather than LN(x + f(x)).
       window: positions that attention sees; 0 for all.
-      residual_std: standard deviation of the projections into the residual stream at the start.
+      init_std, residual_std: standard deviation of kernels at the start, and of those that project
+        into the residual stream.
       dtype: compute dtype.
     """
 
@@ -125,11 +126,12 @@ class Block(nn.Module):
     attention_dropout: float
     pre_norm: bool
     window: int
+    init_std: float
     residual_std: float
     dtype: jnp.dtype | None
 
     def setup(self) -> None:
-        start, shrunk = nn.initializers.normal(0.02), nn.initializers.normal(self.residual_std)
+        start, shrunk = map(nn.initializers.normal, (self.init_std, self.residual_std))
         self.qkv = nn.DenseGeneral(
             (3, self.num_heads, self.head_dim), dtype=self.dtype, kernel_init=start
         )
@@ -245,7 +247,9 @@ class GPT(nn.Module):
       pre_norm: GPT-2's order of norms, with one at the end.
       scale_residual: start the 2 * layers projections into the residual stream smaller by the root
         of their number (GPT-2, section 2.3).
-      position_std: standard deviation of the position table at the start.
+      init_std, position_std: standard deviation of kernels and of the position table at the start.
+        The papers' 0.02 goes with widths near 768; a narrow network that starts with it needs long
+        until its attention looks anywhere in particular.
       window: positions seen by every second layer; 0 for dense layers alone.
       remat: "" keeps all activations for the backward pass, "dots" the matrix products, "block"
         the input of each block.
@@ -263,6 +267,7 @@ class GPT(nn.Module):
     attention_dropout: float = 0.0
     pre_norm: bool = True
     scale_residual: bool = True
+    init_std: float = 0.02
     position_std: float = 0.01
     window: int = 0
     remat: str = ""
@@ -273,7 +278,7 @@ class GPT(nn.Module):
         if self.layers % len(windows):
             raise ValueError(f"{self.layers} layers cannot alternate dense and banded")
         self.table = self.param(
-            "embedding", nn.initializers.normal(0.02), (self.vocab_size, self.dim)
+            "embedding", nn.initializers.normal(self.init_std), (self.vocab_size, self.dim)
         )
         self.positions = self.param(
             "position_embedding",
@@ -285,7 +290,8 @@ class GPT(nn.Module):
         block = dict(
             dim=self.dim, num_heads=self.num_heads, head_dim=self.head_dim, hidden=self.hidden,
             dropout=self.dropout, attention_dropout=self.attention_dropout,
-            pre_norm=self.pre_norm, residual_std=0.02 * shrink, dtype=self.dtype,
+            pre_norm=self.pre_norm, init_std=self.init_std,
+            residual_std=self.init_std * shrink, dtype=self.dtype,
         )  # fmt: skip
         self.groups = nn.scan(
             _Group,
