@@ -29,7 +29,7 @@ from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
 from research.paper import Claim, Paper
 from research.training import Aux, Experiment, Learner
 from research.training.error_schedule import ErrorSchedule
-from research.viz.responses import draw_responses
+from research.viz.responses import save_responses
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -167,7 +167,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     respond = jax.jit(lambda v, x: learner.apply(v, x, train=False)[1]["responses"])
     images = photographs.train_batches(config.response_batches, config.test.batch_size)
     deviations = response_deviations(jax.device_get(respond(variables, x)) for x in images)
-    draw_responses(workdir / "responses.png", {config.model.variant: deviations})
+    save_responses(workdir, deviations)
     return {**numbers, "responses/mean": float(np.mean(list(deviations.values())))}
 
 
