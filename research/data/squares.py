@@ -72,7 +72,9 @@ class Squares(Sequence[Record]):
 
 
 def load(name: str, split: str, size: int, data_dir: str) -> Squares:
-    """A data set by name, as `research.data.load` finds it, or "proc_faces", at `size` px."""
-    if name == "proc_faces":
-        return Squares(faces.load(split, size), size)
+    """A data set at `size` px: "proc_faces/street" or "/studio", or what `data.load` finds."""
+    if name == "proc_faces/street":
+        return Squares(faces.load("street", split, size), size)
+    if name == "proc_faces/studio":
+        return Squares(faces.load("studio", split, size), size)
     return Squares(load_records(name, split, data_dir), size)

@@ -162,8 +162,7 @@ def turn(
 
 def removal(
     draw: Draw,
-    maps: Callable[[jax.Array], np.ndarray],
-    layer: str,
+    where: tuple[Callable[[jax.Array], np.ndarray], str],
     net: FeatureNet,
     train: Sequence[Record],
     z: jax.Array,
@@ -175,8 +174,8 @@ def removal(
 
     Args:
         draw: the generator.
-        maps: activations [N, h, w, C] of its layer `layer` for latents [N, Z].
-        layer: name of the layer.
+        where: a function from latents [N, Z] to activations [N, h, w, C] of a layer, and the name
+            of that layer.
         net: classifier of `faces.CLASSES`.
         train: records of `faces.load`; those most similar to samples with glasses give the boxes.
         z: random latents [M, Z]; the first 150 find the maps, the rest show the effect.
@@ -188,6 +187,7 @@ def removal(
         marker is still the one it was; "dropped": share of the layer's maps. Pictures: samples
         with glasses above the same without.
     """
+    maps, layer = where
     examined, rest = z[:_EXAMINED], z[_EXAMINED:]
 
     def glasses(images: np.ndarray) -> np.ndarray:
@@ -222,8 +222,7 @@ def removal(
 
 def study(
     draw: Draw,
-    maps: Callable[[jax.Array], np.ndarray],
-    layer: str,
+    where: tuple[Callable[[jax.Array], np.ndarray], str],
     net: FeatureNet,
     train: Sequence[Record],
     z: jax.Array,
@@ -235,7 +234,7 @@ def study(
     studies = {
         "arithmetic": arithmetic(draw, net, target, z, key, num_trials=len(z) // 8),
         "turn": turn(draw, train, z[: len(z) // 8]),
-        "removal": removal(draw, maps, layer, net, train, z[: len(z) // 2], seed),
+        "removal": removal(draw, where, net, train, z[: len(z) // 2], seed),
     }
     pictures: Pictures = {}
     for _, shown in studies.values():

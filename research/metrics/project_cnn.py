@@ -80,7 +80,6 @@ _trained: dict[tuple, ProjectCNN] = {}
 
 
 def train(
-    name: str,
     data: Squares,
     config: ConfigDict,
     workdir: Path | str,
@@ -94,12 +93,12 @@ def train(
     The same arguments give the same network, so every arm and seed of a run is measured by one.
 
     Args:
-        name: of the data set.
-        data: its training split, with labels 0 to K - 1.
+        data: training split of `config.data.name`, with labels 0 to K - 1.
         config: of the run that asks; its mesh is used.
         workdir: for the checkpoints of this phase.
         width: w of `ClassifierNet`.
     """
+    name = config.data.name
     known = (name, repr(data), width, num_steps, batch_size)
     if known in _trained:
         return _trained[known]

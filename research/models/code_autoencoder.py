@@ -20,7 +20,7 @@ from research.data.deduplicate import first_of_each, threshold
 from research.data.squares import Squares
 from research.training import Aux, Learner, LearnerState
 
-_SIZE = 32
+_SIZE, _BATCH = 32, 128
 _MEAN_OF = 2000  # images that the mean image is taken over
 
 
@@ -45,19 +45,20 @@ class CodeAutoencoder(nn.Module):
         return nn.Dense(size, name="decode")(code).reshape(images.shape), {"code": code}
 
 
-def unique_images(
-    data: Squares, config: ConfigDict, workdir: Path | str, *, num_steps: int, batch_size: int = 128
-) -> np.ndarray:
-    """Indices of the images that are left when near-duplicates are removed.
+def unique_images(data: Squares, config: ConfigDict, workdir: Path | str) -> np.ndarray | None:
+    """Indices of the images that are left when near-duplicates are removed; None for all.
 
     Trains the autoencoder (mean squared error, Adam 1e-3) on the images at 32x32 and keeps the
     first image of each code.
 
     Args:
         data: the images, at any size.
-        config: of the run that asks; its mesh is used.
+        config: of the run that asks; `deduplicate_steps` is the length of the training, 0 to
+            remove nothing.
         workdir: for the checkpoints of this phase.
     """
+    if not config.deduplicate_steps:
+        return None
     learner = Learner(CodeAutoencoder(), optax.adam(1e-3))
     data = Squares(data.records, _SIZE)
     shape = data[0]["image"].shape
@@ -82,11 +83,13 @@ def unique_images(
     phase = config.copy_and_resolve_references()
     phase.update(eval_every_steps=0, checkpoint_every_steps=0, best_metric="", accumulate_steps=1)
     spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
-    source = pipeline.stream(lambda: data, spec, batch_size, config.seed)
-    experiment = training.Experiment(init, step, num_steps, source, per_step={"images": batch_size})
+    source = pipeline.stream(lambda: data, spec, _BATCH, config.seed)
+    experiment = training.Experiment(
+        init, step, config.deduplicate_steps, source, per_step={"images": _BATCH}
+    )
     state = jax.device_get(training.run(experiment, phase, workdir))
     codes = []
-    for start in range(0, len(data), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(data)))
+    for start in range(0, len(data), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(data)))
         codes.append(threshold(np.asarray(code(state, data.choose(rows).images()))))
     return first_of_each(np.concatenate(codes))

@@ -303,20 +303,20 @@ def features(
 
 def second_highest(
     generator: Generator, variables: Variables
-) -> tuple[str, Callable[[jax.Array], np.ndarray]]:
+) -> tuple[Callable[[jax.Array], np.ndarray], str]:
     """G's second highest hidden layer, in which the paper looks for windows.
 
     That is 256@16 of the 64 px network, which the paper's count of 200 removed maps agrees with.
 
     Returns:
-        The layer's name, and a function from latents [N, Z] to its activations [N, h, h, C].
+        A function from latents [N, Z] to the layer's activations [N, h, h, C], and its name.
     """
     layer = f"map{num_levels(generator.image_size) - 2}"
 
     def maps(z: jax.Array) -> np.ndarray:
         return np.asarray(_sample(generator, variables, None, "running", z)[1][layer])
 
-    return layer, maps
+    return maps, layer
 
 
 def guided_responses(

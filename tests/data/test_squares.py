@@ -41,5 +41,5 @@ def test_view_over_records_keeps_the_rest_and_chooses():
 
 
 def test_faces_by_name():
-    data = squares.load("proc_faces", "test[:3]", 16, "")
+    data = squares.load("proc_faces/street", "test[:3]", 16, "")
     assert len(data) == 3 and data[0]["image"].shape == (16, 16, 3)

@@ -91,7 +91,7 @@ def test_turn_moves_the_pose(z, train):
 
 
 def test_removal_finds_the_map_of_the_glasses_and_no_other(z, train):
-    numbers, _ = face_concepts.removal(draw, toy_maps, "map1", Oracle(), train, z[:600], seed=0)
+    numbers, _ = face_concepts.removal(draw, (toy_maps, "map1"), Oracle(), train, z[:600], seed=0)
     assert numbers["before"] > 0.3 and numbers["after"] == 0
     assert numbers["same_marker"] == 1
     assert numbers["control"] > 0.1  # some of the drawn maps are the right one

@@ -13,7 +13,7 @@ wider, darker and varies more in length, and the mouth's parabola is taken over 
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,6 @@ CLASSES = ("man", "man with glasses", "woman", "woman with glasses")
 
 _HAIR = np.array([[0.10, 0.07, 0.06], [0.36, 0.20, 0.10], [0.62, 0.26, 0.10], [0.86, 0.70, 0.32]])
 _GREY = np.array([0.78, 0.78, 0.80])
-_CALM = 0.7  # of portraits
 _CHUNK = 512  # faces drawn at once: bounds memory, does not change the result
 
 
@@ -133,30 +132,34 @@ def dataset(
 
 
 @functools.lru_cache(maxsize=8)
-def load(split: str, size: int) -> Dataset:
+def load(scene: Literal["street", "studio"], split: str, size: int) -> Dataset:
     """A data set of faces, in the form of `research.data.load`; rendered once in a process.
 
-    Splits: "train" (20,000) and "test" (4,000), portraits (`calm` 0.7), every one of a new person,
-    30 % each men, men with glasses and women, 10 % women with glasses; "people" (4,000), snapshots
-    (`calm` 0) of twenty persons, 200 of each. Slices as in "train[:500]".
+    Splits: "train" (20,000) and "test" (4,000), every face a new person, 30 % each men, men with
+    glasses and women, 10 % women with glasses; "people" (4,000), twenty persons photographed 200
+    times, whose pose, expression, light, glasses and background change. Slices as in "train[:500]".
+
+    Args:
+        scene: "street", where everything varies, or "studio", with `calm` 0.7.
 
     Returns:
         Records {"image": uint8 [size, size, 3], "label": index into `CLASSES`, or the person for
         "people", "pose": float32 [2], "eyes": bool [size, size], see `eye_region`}.
 
     Raises:
-        KeyError: no such split.
+        KeyError: no such scene or split.
     """
+    calm = {"street": 0.0, "studio": 0.7}[scene]
     name, start, stop = parse_split(split)
     num, seed = {"train": (20_000, 1), "test": (4_000, 2), "people": (4_000, 3)}[name]
     if name == "people":
         who = np.random.default_rng(seed).permutation(np.arange(num) % 20)
         known = sample_factors(20, seed)
-        factors = sample_factors(num, seed + 1, identity=known.identity[who])
+        factors = sample_factors(num, seed + 1, identity=known.identity[who], calm=calm)
         factors = factors._replace(marker=known.marker[who], age=known.age[who])
         label = who
     else:
-        factors = sample_factors(num, seed, shares=(0.3, 0.3, 0.3, 0.1), calm=_CALM)
+        factors = sample_factors(num, seed, shares=(0.3, 0.3, 0.3, 0.1), calm=calm)
         label = factors.label
     rows = np.array(slice_records(range(num), start, stop))
     factors = Factors(*(v[rows] for v in factors))
@@ -165,7 +168,7 @@ def load(split: str, size: int) -> Dataset:
         {"image": images[i], "label": label[row], "pose": factors.nuisance[i, :2], "eyes": eyes[i]}
         for i, row in enumerate(rows)
     ]
-    return Dataset(records, f"proc_faces {split}, rendered at {size} px")
+    return Dataset(records, f"proc_faces/{scene} {split}, rendered at {size} px")
 
 
 def eye_region(factors: Factors, size: int) -> np.ndarray:
