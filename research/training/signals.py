@@ -17,7 +17,7 @@ class StopSignal:
     _signals = (signal.SIGTERM, signal.SIGINT)
 
     def __enter__(self) -> StopSignal:
-        self._asked = False
+        self._asked = self._interrupted = False
         self._before: dict[int, Any] = {}
         if jax.process_count() == 1:
             for number in self._signals:
@@ -41,6 +41,7 @@ class StopSignal:
         return multihost_utils.reached_preemption_sync_point(step)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked and number == signal.SIGINT:
-            raise KeyboardInterrupt  # asked twice
+        if self._interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt  # asked twice by hand
         self._asked = True
+        self._interrupted = number == signal.SIGINT

@@ -24,8 +24,9 @@ def test_asking_twice_by_keyboard_ends_at_once():
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_asking_twice_to_terminate_does_not_cut_the_saving_short():
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_asking_again_after_sigterm_does_not_cut_the_saving_short(second):
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), second)
         assert stop.requested(1)
