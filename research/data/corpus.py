@@ -48,6 +48,11 @@ class Corpus:
             read.append((without_overlap(texts, self.test_texts, self.overlap_words), data.origin))
         return read
 
+    @property
+    def train_texts(self) -> list[str]:
+        """Documents to train on."""
+        return [text for texts, _ in self._train for text in texts]
+
     @functools.cached_property
     def test_texts(self) -> list[str]:
         """Documents to test on."""
@@ -55,8 +60,7 @@ class Corpus:
 
     @functools.cached_property
     def vocabulary(self) -> vocabulary.Vocabulary:
-        texts = (text for texts, _ in self._train for text in texts)
-        return vocabulary.make(self.kind, self.vocab_size, texts)
+        return vocabulary.make(self.kind, self.vocab_size, self.train_texts)
 
     def encode(self, texts: Sequence[str], origin: str = "") -> Documents:
         encoded = (self.vocabulary.encode(text) for text in texts)
