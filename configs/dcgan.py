@@ -3,7 +3,11 @@
     python experiments/dcgan.py
     python experiments/dcgan.py --config configs/dcgan.py:mnist --config.data.dir=DIR
 
-The default trains on procedural faces of 32 px, with nothing downloaded.
+The default trains on procedural faces of 32 px, with nothing downloaded: on a street for features
+(1,000 steps of 64) and in a studio for latent arithmetic (1,400), two seeds; about 7 minutes on two
+otherwise idle cores. Expect, with 100 labels for twenty people, about 60 % from D's features against
+52 % from an untrained D and 47 % from pixels; and about 70 % of the answers right where random
+samples are 10 %.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +32,11 @@ def get_config(variant: str = "") -> ConfigDict:
     # As in the paper, features and latents are judged on different data: features need images that
     # vary, latents a generator that has learnt its data within a minute.
     config.arms.street = {"concepts": False}
-    config.arms.studio = {"data.name": "proc_faces/studio", "probe.num_labels": ()}
+    config.arms.studio = {
+        "data.name": "proc_faces/studio",
+        "probe.num_labels": (),
+        "total_images": 64 * 1400,
+    }
     config.concepts = True  # arithmetic, turning and removal; needs data with known factors
     config.data.name = "proc_faces/street"
     config.data.train_split = "train"
@@ -40,7 +48,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict({"width": 16, "kernel": 5, "latent_size": 100})
     config.model.first_norm = "channel"  # "unit": a scale for each unit of the first map
     config.batch_size = 64
-    config.total_images = 64 * 1200
+    config.total_images = 64 * 1000
     # The paper's 2e-4 suits a width of 128; Adam's steps have to grow as the fan-in shrinks.
     config.learning_rate = 1e-3
     config.adam_b1 = 0.5
@@ -57,6 +65,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "smoke":
         config.seeds = (0,)
         config.check_claims = False
+        config.arms.studio = {**config.arms.studio, "total_images": 16 * 30}
         config.data.train_split = "train[:600]"
         config.data.test_split = "test[:300]"
         config.data.image_size = 16
