@@ -239,7 +239,9 @@ def sample(
         keep: see `Generator`.
     """
     return in_batches(
-        lambda part: _sample(generator, variables, keep, statistics, part)[0], z, batch_size
+        lambda part: _sample(generator, variables, keep, statistics, part)[0],
+        z,
+        min(batch_size, len(z)) if statistics == "batch" else batch_size,
     )
 
 
@@ -298,7 +300,8 @@ def features(
     batch_size: int = 500,
 ) -> np.ndarray:
     """`pooled_maps` of images [N, H, H, C], in batches, on the host: float32 [N, F]."""
-    return in_batches(lambda part: _pooled_maps(discriminator, variables, part), images, batch_size)
+    size = min(batch_size, len(images))
+    return in_batches(lambda part: _pooled_maps(discriminator, variables, part), images, size)
 
 
 def second_highest(
@@ -343,7 +346,7 @@ def guided_responses(
         _, activations = guided.apply(variables, x, train=False)
         return list(activations.values())[-1]
 
-    peaks = np.asarray(maps(images)).max((1, 2))
+    peaks = in_batches(maps, images, min(250, len(images))).max((1, 2))
     rows = []
     for channel in range(num_features):
         strongest = images[np.argsort(-peaks[:, channel])[:num_images]]

@@ -204,3 +204,28 @@ def test_mixed_precision_keeps_parameters_and_outputs_float32(g_variables):
     (out, maps), (exact, _) = (m.apply(g_variables, z, train=False) for m in (half, G))
     assert out.dtype == jnp.float32 and maps["map0"].dtype == jnp.bfloat16
     np.testing.assert_allclose(out, exact, atol=0.02)
+
+
+def test_host_functions_equal_one_call_in_batches(g_variables, d_variables, images):
+    z = dcgan.uniform_latents(jax.random.key(2), 5, 10)
+    whole, _ = G.apply(g_variables, z, train=False)
+    np.testing.assert_allclose(dcgan.sample(G, g_variables, z, batch_size=2), whole, atol=1e-6)
+    (own, _), _ = G.apply(g_variables, z, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(
+        dcgan.sample(G, g_variables, z, statistics="batch"), own, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        dcgan.features(D, d_variables, np.asarray(images)),
+        dcgan.pooled_maps(D, d_variables, images),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_guided_responses_lie_where_the_strongest_image_is(d_variables, images):
+    rows = dcgan.guided_responses(D, d_variables, np.asarray(images), num_features=2, num_images=3)
+    assert rows.shape == (2, 6, 16, 16, 3)
+    _, maps = D.apply(d_variables, images, train=False)
+    strongest = int(maps["map2"][..., 1].max((1, 2)).argmax())
+    np.testing.assert_array_equal(rows[1, 0], images[strongest])
+    assert np.abs(rows[:, 1::2]).max() <= 1
