@@ -22,8 +22,7 @@ class Photographs:
     Attributes:
       open_split: `split -> Dataset` of records "image" (uint8 `[H, W, 3]`) and "label".
       train_split: where the mean and the colours are computed.
-      size: side of the network's input. A set whose images are a multiple of it, all of one size
-        (`reduce`), is averaged down to it.
+      size: side of the network's input.
       augmentation: "mirror"; "pad_crop" (4 pixels, and mirror); "scale_crop" (scale jitter, mirror
         and colour).
       reduce: factor by which images are averaged down first; 1 for none.
@@ -63,8 +62,10 @@ class Photographs:
         return augment.colour_axes(self._sample())
 
     def open_train(self) -> Dataset:
-        """The training set, its statistics computed: for `pipeline.stream`."""
-        _ = self.mean, self.augmentation == "scale_crop" and self.colours
+        """The training set, for `pipeline.stream`; its statistics are computed here, once."""
+        self.mean  # noqa: B018
+        if self.augmentation == "scale_crop":
+            self.colours  # noqa: B018
         return self.train
 
     def augmented(self, record: Record, rng: np.random.Generator) -> Record:

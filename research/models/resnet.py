@@ -110,8 +110,8 @@ class ResNet(nn.Module):
         Returns:
           Logits `[B, num_classes]` float32. The last layer is linear, so on an image larger than
           those of training they are the average of the fully convolutional network's score map.
-          "responses": `{layer: [B, h, w, c]}`, output of every k x k layer (k > 1) after batch
-          normalization, before ReLU or addition; "features": `[B, C]`, pooled.
+          "responses": `{"0001_stem": [B, h, w, c], ...}`, output of every k x k layer (k > 1) after
+          batch normalization, before ReLU or addition; "features": `[B, C]`, pooled.
 
         Raises:
           ValueError: unknown variant, shortcut or place of the stride.
@@ -129,7 +129,8 @@ class ResNet(nn.Module):
             x = nn.BatchNorm(use_running_average=not train, momentum=BATCH_NORM_MOMENTUM,
                              dtype=self.dtype, name=f"{name}_norm")(x)
             if size > 1:
-                responses[name] = x
+                # Numbered, because transformations sort the keys of dictionaries.
+                responses[f"{len(responses) + 1:04d}_{name}"] = x
             return x
 
         x = x.astype(self.dtype)

@@ -53,7 +53,12 @@ def test_projections_everywhere_add_the_square_ones():
 def initialized(variant="cifar8", size=8, **options):
     model = ResNet(variant, 10, **{"shortcut": "A", "width": 4, **options})
     x = jax.random.normal(jax.random.key(1), (4, size, size, 3))
-    return model, model.init(jax.random.key(0), x, train=True), x
+    variables = jax.jit(lambda key: model.init(key, x, train=True))(jax.random.key(0))
+    return model, variables, x
+
+
+def apply(model, variables, x):
+    return jax.jit(lambda variables: model.apply(variables, x, train=False))(variables)
 
 
 def scaled(variables, pattern, value):
@@ -68,8 +73,8 @@ def scaled(variables, pattern, value):
 def test_without_residual_branches_stages_subsample_and_pad():
     model, variables, x = initialized("cifar14")
     variables = scaled(variables, "_2_norm", 0.0)
-    _, intermediates = model.apply(variables, x, train=False)
-    stem = nn.relu(intermediates["responses"]["stem"])
+    _, intermediates = apply(model, variables, x)
+    stem = nn.relu(intermediates["responses"]["0001_stem"])
     expected = subsample_and_pad(subsample_and_pad(stem, 2, 8), 2, 16)
     np.testing.assert_array_equal(expected[..., :4], stem[:, ::4, ::4])
     np.testing.assert_array_equal(expected[..., 4:], 0)
@@ -78,7 +83,7 @@ def test_without_residual_branches_stages_subsample_and_pad():
 
 def test_without_residual_branches_a_plain_network_says_nothing():
     model, variables, x = initialized("cifar14", residual=False)
-    _, intermediates = model.apply(scaled(variables, "_2_norm", 0.0), x, train=False)
+    _, intermediates = apply(model, scaled(variables, "_2_norm", 0.0), x)
     np.testing.assert_array_equal(intermediates["features"], 0)
 
 
@@ -88,14 +93,15 @@ def test_relu_comes_after_the_addition():
     params = flatten_dict(variables["params"])
     params["stage3_block1_2_norm", "bias"] -= 100
     lowered = {**variables, "params": unflatten_dict(params)}
-    _, intermediates = model.apply(lowered, x, train=False)
+    _, intermediates = apply(model, lowered, x)
     np.testing.assert_array_equal(intermediates["features"], 0)
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"residual": False}, {"shortcut": "B"}, {"shortcut": "C"},
-    {"variant": "imagenet18", "size": 32, "shortcut": "B"},
-    {"variant": "imagenet50", "size": 32, "shortcut": "B", "stride_in": "3x3"},
+    {"residual": False}, {"shortcut": "C"},
+    pytest.param({"variant": "imagenet18", "size": 32, "shortcut": "B"}, marks=pytest.mark.slow),
+    pytest.param({"variant": "imagenet50", "size": 32, "shortcut": "B", "stride_in": "3x3"},
+                 marks=pytest.mark.slow),
 ])
 def test_every_parameter_gets_a_gradient(options):
     model, variables, x = initialized(**options)
@@ -125,28 +131,31 @@ def test_where_the_bottleneck_has_its_stride():
             )
         )
         responses = outputs[0][1]["responses"]
-        assert list(responses)[:2] == ["stem", "stage1_block1_2"]
+        assert list(responses)[:2] == ["0001_stem", "0002_stage1_block1_2"]
         assert len(responses) == 1 + 16
-        shapes[place] = responses["stage2_block1_2"].shape
+        shapes[place] = responses["0005_stage2_block1_2"].shape
     assert shapes["1x1"] == shapes["3x3"] == (1, 8, 8, 128)
 
+
+def test_multiply_adds_of_resnet50():
     def flops(place):
         model = ResNet("imagenet50", 1000, stride_in=place)
         x = jax.ShapeDtypeStruct((1, 224, 224, 3), "float32")
         variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), x)
         run = jax.jit(lambda v, x: model.apply(v, x, train=False)[0])
-        return run.trace(variables, x).lower(lowering_platforms=("tpu",)).cost_analysis()["flops"]
+        lowered = run.trace(variables, x).lower(lowering_platforms=("tpu",))
+        return lowered.cost_analysis()["flops"]
 
-    # Section (2): 3.8 G multiply-adds; the Torch variant has 4.1.
+    # Table 1 has 3.8e9 for the paper's network; with the stride in the 3x3 it is 4.1e9.
     assert 3.6e9 < flops("1x1") / 2 < 4.0e9 < flops("3x3") / 2 < 4.3e9
 
 
 def test_half_precision_keeps_parameters_and_logits_in_float32():
     model, variables, x = initialized(dtype=jnp.bfloat16)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
-    logits, intermediates = model.apply(variables, x, train=False)
+    logits, intermediates = apply(model, variables, x)
     assert logits.dtype == jnp.float32
-    assert intermediates["responses"]["stem"].dtype == jnp.bfloat16
+    assert intermediates["responses"]["0001_stem"].dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("options", [
@@ -167,6 +176,7 @@ def test_precise_statistics_are_those_of_all_images_together():
         changed = {**variables, "batch_stats": statistics}
         return model.apply(changed, x, train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
+    update = jax.jit(update)
     found = precise_statistics(update, variables["batch_stats"], images, BATCH_NORM_MOMENTUM)
     first = nn.Conv(4, (3, 3), use_bias=False).apply(
         {"params": variables["params"]["stem_conv"]}, images.reshape(-1, 8, 8, 3)

@@ -11,19 +11,13 @@ from research.nn.conv import Conv, ConvTranspose, conv2d, conv2d_transpose, expl
 
 CASES = [  # height, width, channels, kernel, strides, padding, features, groups
     (7, 6, 3, (3, 3), (1, 1), "SAME", 5, 1),
-    (7, 6, 3, (3, 3), (2, 2), "SAME", 5, 1),
     (8, 8, 4, (3, 3), (2, 2), "VALID", 4, 1),
-    (9, 9, 2, (4, 4), (2, 2), "VALID", 3, 1),  # stride divides kernel: space to depth
     (12, 13, 2, (8, 8), (4, 4), "SAME", 3, 1),
-    (8, 8, 3, (5, 5), (2, 2), "SAME", 4, 1),
     (7, 7, 2, (1, 1), (2, 2), "SAME", 3, 1),
     (7, 7, 2, (2, 3), (3, 1), ((1, 0), (2, 2)), 3, 1),
     (8, 7, 4, (3, 2), (1, 2), 1, 6, 2),
-    (8, 8, 4, (3, 3), (2, 2), "SAME", 8, 4),
-    (8, 8, 3, (3, 3), (1, 1), (0, 2), 4, 1),
     (6, 6, 16, (3, 3), (1, 1), "SAME", 4, 1),  # too deep for patches: ordered convolutions
     (9, 8, 9, (5, 5), (2, 2), "SAME", 4, 1),
-    (9, 9, 16, (3, 3), (2, 2), "VALID", 4, 1),
     (5, 6, 20, (3, 3), (2, 1), ((0, 2), (1, 0)), 3, 1),
 ]
 
@@ -93,8 +87,8 @@ def test_equals_the_definition_and_lax_with_gradients(case):
 @pytest.mark.parametrize(
     "size, kernel, strides, padding",
     [
-        (4, 5, 2, "SAME"), (5, 5, 2, "VALID"), (4, 4, 2, "SAME"), (4, 4, 2, 2), (5, 3, 2, "SAME"),
-        (5, 3, 1, "SAME"), (4, 2, 3, "SAME"), (5, 3, 3, "VALID"), (4, 5, 3, 2), (4, 2, 2, "VALID"),
+        (4, 5, 2, "SAME"), (5, 5, 2, "VALID"), (4, 4, 2, 2), (5, 3, 1, "SAME"), (4, 2, 3, "SAME"),
+        (4, 5, 3, 2),
     ],
 )
 def test_transpose_equals_lax(size, kernel, strides, padding):
