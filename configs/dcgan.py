@@ -4,7 +4,7 @@
     python experiments/dcgan.py --config configs/dcgan.py:mnist --config.data.dir=DIR
 
 The default trains on procedural faces of 32 px, with nothing downloaded: on a street for features
-(1,000 steps of 64) and in a studio for latent arithmetic (1,400), each with two seeds.
+(800 steps of 64) and in a studio for latent arithmetic (1,400), each with two seeds.
 """
 
 from ml_collections import ConfigDict
@@ -45,7 +45,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict({"width": 16, "kernel": 5, "latent_size": 100})
     config.model.first_norm = "channel"  # "unit": a scale for each unit of the first map
     config.batch_size = 64
-    config.total_images = 64 * 1000
+    config.total_images = 64 * 800
     # The paper's 2e-4 suits a width of 128; Adam's steps have to grow as the fan-in shrinks.
     config.learning_rate = 1e-3
     config.adam_b1 = 0.5
