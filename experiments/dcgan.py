@@ -182,7 +182,7 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         table.append(row(better, claim, paper, D=d, pixels=x, untrained=d0))
     if len(find("arithmetic/success")):
         y, base = find("arithmetic/success"), find("arithmetic/base")
-        # [to calibrate] Studio, seed 1, after 800, 1,200, 1,600 steps: 0.80, 0.49, 0.76 (base 0.10).
+        # [to calibrate] Studio, seed 1, at 800, 1,200, 1,600 steps: 0.80, 0.49, 0.76 (base 0.10).
         claim = "man with glasses - man + woman is a woman with glasses, 60 % of the time"
         table.append(row((y >= 0.6) & (base <= 0.3), claim, "by eye", ours=y, random_z=base))
         after, control = find("removal/after"), find("removal/control")
