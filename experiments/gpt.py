@@ -125,7 +125,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     s, end = config.sampling, data.vocabulary.end_of_text
     prompts = [np.append(end, data.vocabulary.encode(text)) for text in s.prompts]
     found = complete(
-        model, params, prompts, jax.random.key(config.seed), new_tokens=s.new_tokens, end=end,
+        model, params, prompts, config.seed, new_tokens=s.new_tokens, end=end,
         temperature=s.temperature, top_k=s.top_k, top_p=s.top_p,
     )  # fmt: skip
     samples = [data.vocabulary.decode([*p, *f]) for p, f in zip(prompts, found, strict=True)]

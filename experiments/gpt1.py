@@ -64,7 +64,9 @@ def build_pretraining(config: ConfigDict) -> training.Experiment:
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
     ramp = BatchRamp(((p.rows, p.num_steps),), length)
     rate = warmup_cosine(p.learning_rate, p.warmup_steps, p.num_steps)
-    learner = training.Learner(model, optimizer(rate, p), config.accumulate_steps)
+    learner = training.Learner(
+        model, optimizer(lambda count: rate(count + 1), p), config.accumulate_steps
+    )
     loss_fn = next_token_loss(learner, config.loss_chunks)
 
     def init(key: jax.Array) -> dict:

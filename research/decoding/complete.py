@@ -7,8 +7,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from research.decoding.beam import beam_search
 from research.decoding.sampling import sample
@@ -25,7 +25,7 @@ def left_padded(prompts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def complete(
-    model: nn.Module, params: Any, prompts: Sequence[np.ndarray], key: jax.Array,
+    model: nn.Module, params: Any, prompts: Sequence[np.ndarray], seed: int,
     *, new_tokens: int, end: int, beam: int = 0, alpha: float = 0.6, temperature: float = 1.0,
     top_k: int = 0, top_p: float = 1.0,
 ) -> list[np.ndarray]:  # fmt: skip
@@ -36,7 +36,7 @@ def complete(
         all but each prompt's last token, and `step(state, token [R]) -> (state, logits [R, V])`.
       params: its parameters.
       prompts: token ids, one or more each.
-      key: for sampling.
+      seed: of the samples.
       new_tokens: most tokens of a continuation.
       end: token that ends one.
       beam: 0 samples; otherwise the number of hypotheses of a beam search (GPT-3 answers free-form
@@ -60,9 +60,10 @@ def complete(
             found = beam_search(step, params, state, first, beam=beam, eos_id=end,
                                 max_length=new_tokens, alpha=alpha)  # fmt: skip
             return found.tokens[:, 0], found.lengths[:, 0]
-        drawn = sample(step, params, state, first, key, eos_id=end, max_length=new_tokens,
-                       temperature=temperature, top_k=top_k, top_p=top_p)  # fmt: skip
+        drawn = sample(step, params, state, first, jax.random.key(seed), eos_id=end,
+                       max_length=new_tokens, temperature=temperature, top_k=top_k,
+                       top_p=top_p)  # fmt: skip
         return drawn.tokens, drawn.lengths
 
-    tokens, counts = run(params, jnp.asarray(padded), jnp.asarray(lengths))
-    return [np.asarray(row)[:count] for row, count in zip(tokens, counts.tolist(), strict=True)]
+    found = multihost_utils.process_allgather(run(params, padded, lengths), tiled=True)
+    return [np.asarray(row)[:count] for row, count in zip(*found, strict=True)]

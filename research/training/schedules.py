@@ -43,14 +43,15 @@ def warmup_cosine(
 
 
 def warmup_linear(peak: float, warmup_steps: float, num_steps: int) -> optax.Schedule:
-    """Linear from 0 to `peak` over `warmup_steps`, then linear to 0 at `num_steps`.
+    """Linear to `peak` over `warmup_steps`, then linear to 0 at `num_steps`.
 
     Source: Radford et al. 2018, section 4.1, for fine-tuning.
     """
 
     def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
-        step = jnp.asarray(count, jnp.float32) + 1.0
-        falling = (num_steps - step) / max(num_steps - warmup_steps, 1e-9)
-        return peak * jnp.clip(jnp.minimum(step / max(warmup_steps, 1e-9), falling), 0.0, 1.0)
+        step = jnp.asarray(count, jnp.float32)
+        rising = (step + 1.0) / max(warmup_steps, 1.0)
+        falling = (num_steps - step) / max(num_steps - warmup_steps, 1.0)
+        return peak * jnp.clip(jnp.minimum(rising, falling), 0.0, 1.0)
 
     return schedule

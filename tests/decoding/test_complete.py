@@ -35,7 +35,7 @@ def greedy_alone(model, params, prompt, count):
 
 @pytest.mark.parametrize("how", [dict(top_k=1), dict(beam=1)], ids=str)
 def test_equals_each_prompt_alone(model, how):
-    found = complete(*model, PROMPTS, jax.random.key(0), new_tokens=6, end=-1, **how)
+    found = complete(*model, PROMPTS, 0, new_tokens=6, end=-1, **how)
     for prompt, tokens in zip(PROMPTS, found, strict=True):
         assert tokens.tolist() == greedy_alone(*model, prompt, 6)
 
@@ -43,13 +43,12 @@ def test_equals_each_prompt_alone(model, how):
 def test_stops_after_the_end(model):
     ahead = greedy_alone(*model, PROMPTS[1], 6)
     end = ahead[2]
-    found = complete(*model, PROMPTS, jax.random.key(0), new_tokens=6, end=end, top_k=1)
+    found = complete(*model, PROMPTS, 0, new_tokens=6, end=end, top_k=1)
     assert found[1].tolist() == ahead[: ahead.index(end) + 1]
 
 
 def test_samples_follow_the_key(model):
     draws = [
-        [t.tolist() for t in complete(*model, PROMPTS, jax.random.key(k), new_tokens=8, end=-1)]
-        for k in (0, 0, 1)
+        [t.tolist() for t in complete(*model, PROMPTS, k, new_tokens=8, end=-1)] for k in (0, 0, 1)
     ]
     assert draws[0] == draws[1] != draws[2]

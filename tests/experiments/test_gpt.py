@@ -1,4 +1,4 @@
-"""The GPT script: its loss and optimizer, on any mesh; its published sizes, counted and compiled."""
+"""The GPT script: its loss and optimizer on any mesh; its published sizes, counted, compiled."""
 
 import functools
 import importlib.util
