@@ -56,12 +56,13 @@ def beam_search(
 ) -> Hypotheses:
     """Searches for the sequences of highest length-normalised log probability.
 
-    At every step the 2K best continuations of a sentence's K hypotheses are looked at: those among
-    the first K that end are finished hypotheses, the K best that do not end live on. A sentence is
-    done once K hypotheses have finished (so a beam of one is greedy decoding), or once its n-th
-    best finished one beats whatever the best living one could still reach. Sentences of a batch do
-    not influence each other. A sentence without any finished hypothesis after `max_length` tokens
-    gets its living ones.
+    Of the K best continuations at every step, those that end are finished hypotheses, the others
+    live on, and are fewer than K until the next step. (To stop at K finished ones instead ends too
+    early where the model is sure of itself: what comes second to fourth then is noise.) A sentence
+    is done once nothing lives, so that a beam of one is greedy decoding, or once its n-th best
+    finished hypothesis beats whatever the best living one could still reach. Sentences of a batch
+    do not influence each other. A sentence without any finished hypothesis after `max_length`
+    tokens gets its living ones.
 
     Args:
       step: `(params, state, token [R]) -> (state, logits [R, V])`.
@@ -101,33 +102,30 @@ def beam_search(
         vocab = logits.shape[-1]
         log_probs = jax.nn.log_softmax(logits.astype(jnp.float32)).reshape(batch, beam, vocab)
         log_probs = log_probs + s.alive_log_probs[:, :, None]
-        # 2K always hold K that do not end: one token ends each of K hypotheses. Two stages, because
-        # K short rankings are cheaper than one over K * V.
-        width = min(2 * beam, vocab)
+        # In two stages: K short rankings are cheaper than one over K * V.
+        width = min(beam, vocab)
         best, tokens = jax.lax.top_k(log_probs, width)
-        best, flat = jax.lax.top_k(_flatten(best), 2 * beam)
+        best, flat = jax.lax.top_k(_flatten(best), beam)
         parents, tokens = flat // width, jnp.take_along_axis(_flatten(tokens), flat, axis=1)
         sequences = _pick(s.alive, parents).at[:, :, s.t].set(tokens)
         ends = (tokens == eos_id) & (best > NEVER / 2)
 
-        rank = jnp.arange(best.shape[1])
-        ended_score = jnp.where(ends & (rank < beam), best / length_penalty(s.t + 1, alpha), NEVER)
+        ended_score = jnp.where(ends, best / length_penalty(s.t + 1, alpha), NEVER)
         candidates = Hypotheses(sequences, ended_score, jnp.full_like(parents, s.t + 1))
         finished = _best_of(s.finished, candidates, beam)
         finished = jax.tree.map(
             lambda new, old: jnp.where(_expand(s.done, new), old, new), finished, s.finished
         )
 
-        living, chosen = jax.lax.top_k(jnp.where(tokens == eos_id, NEVER, best), beam)
-        parents = jnp.take_along_axis(parents, chosen, axis=1)
+        living = jnp.where(tokens == eos_id, NEVER, best)
         rows = (jnp.arange(batch)[:, None] * beam + parents).reshape(-1)
         carry = jax.tree.map(lambda x: x[rows] if x.ndim else x, carry)
 
-        count = jnp.sum(finished.scores > NEVER / 2, axis=1)
         # Log probabilities only fall and the penalty only grows: no living one can end above this.
-        reachable = living[:, 0] / final_penalty
-        done = s.done | (count == beam) | (finished.scores[:, n_best - 1] > reachable)
-        return _Search(s.t + 1, carry, _pick(sequences, chosen), living, finished, done)
+        reachable = jnp.max(living, axis=1) / final_penalty
+        done = s.done | jnp.all(living <= NEVER / 2, axis=1)
+        done |= finished.scores[:, n_best - 1] > reachable
+        return _Search(s.t + 1, carry, sequences, living, finished, done)
 
     s = jax.lax.while_loop(unfinished, body, search)
     living = Hypotheses(
