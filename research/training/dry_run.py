@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import tempfile
 import time
 import warnings
@@ -54,6 +55,7 @@ def dry_run(
     for row in _parameters(program.shapes.state, published):
         _row(*row)
 
+    print("compiling; a large network may take minutes", file=sys.stderr)
     start = time.monotonic()
     traced = program.trace()
     operations = flops(traced.jaxpr.jaxpr)
