@@ -3,9 +3,11 @@
     python experiments/resnet.py
     python experiments/resnet.py --config configs/resnet.py:cifar10 --config.data.dir=DIR
 
-The default trains plain and residual networks of 20 and 56 layers on procedural shapes of 16x16,
-with nothing downloaded. Paper: CIFAR-10 test error 8.75 (20 layers), 6.97 (56), 6.43 (110), ImageNet
-10-crop top-1 error 24.52 (34), 22.85 (50), 21.75 (101), 21.43 (152).
+The default trains plain and residual networks of 20 and 56 layers on procedural shapes of 16x16
+pixels, with nothing downloaded: four runs of 400 steps, about 220 CPU seconds and the compilation.
+
+Paper: CIFAR-10 test error 8.75 (20 layers), 6.97 (56), 6.43 (110); ImageNet 10-crop top-1 error
+24.52 (34), 22.85 (50), 21.75 (101), 21.43 (152).
 """
 
 from ml_collections import ConfigDict
