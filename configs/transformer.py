@@ -34,10 +34,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0,)
     config.num_steps = 1200
     config.warmup_steps = 300
-    config.learning_rate_factor = 1.0
+    # The paper's schedule times a half: at width 128 its peak of 0.0051 keeps the loss noisy.
+    config.learning_rate_factor = 0.5
     config.label_smoothing = 0.1
     # The last checkpoints are averaged in the run itself: training/averaging.py.
-    config.average = ConfigDict({"checkpoints": 5, "every_steps": 40})
+    config.average = ConfigDict({"checkpoints": 5, "every_steps": 60})
     config.eval_every_steps = 200
 
     config.model = ConfigDict(
@@ -96,6 +97,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.beam.update({"beam": 2, "extra_length": 4, "tokens_per_batch": 512})
     elif variant == "multi30k":
         config.num_steps, config.warmup_steps = 1500, 400
+        config.learning_rate_factor = 1.0
         config.average.every_steps = 50
         config.eval_every_steps = 250
         config.model.update(MODELS["small"])
@@ -117,7 +119,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.check_claims = False
         config.published_as = "base" if variant == "paper" else "big"
         config.num_steps = 100_000 if variant == "paper" else 300_000
-        config.warmup_steps = 4000
+        config.warmup_steps, config.learning_rate_factor = 4000, 1.0
         # The paper's ten minutes between checkpoints, at its 0.4 and 1.0 seconds a step.
         config.average.update(
             {"checkpoints": 5, "every_steps": 1500}
@@ -125,7 +127,6 @@ def get_config(variant: str = "") -> ConfigDict:
             else {"checkpoints": 20, "every_steps": 600}
         )
         config.eval_every_steps = config.checkpoint_every_steps = 5000
-        config.log_every_steps = 100
         config.model.update(MODELS["base" if variant == "paper" else "big"])
         config.data.update(
             {
