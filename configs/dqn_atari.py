@@ -5,8 +5,9 @@ repeat.
     python experiments/dqn_atari.py --config configs/dqn_atari.py:pong
     python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=qbert
 
-The first checks the claim on Breakout-MinAtar (TIMES). The second is a fast recipe for any Atari
-game by name, on CPU. The papers count frames as the agent sees them: their «1M frames» are 4M here.
+The first checks the claim on Breakout-MinAtar: about 4 minutes on two cores, 45 CPU seconds an
+arm; expect a return near 10 and every claim to hold. The second is a fast recipe for any Atari game
+by name, on CPU. The papers count frames as the agent sees them: their «1M frames» are 4M here.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +30,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict({"variant": "minatar", "dueling": False})
     config.env = ConfigDict({
         "name": "Breakout-MinAtar",
-        "num_envs": 64,
+        "num_envs": 8,
         "actor": "step",  # "host": emulators are driven from Python, for accelerators
         "stack": 1,  # frames in an observation
         "action_repeat": 1,
@@ -49,13 +50,13 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.agent = ConfigDict({
         "batch_size": 32,
-        "agent_steps_per_update": 16,
-        "target_period_updates": 100,  # 1: no target network
+        "agent_steps_per_update": 4,
+        "target_period_updates": 200,  # 1: no target network
         "gamma": 0.99,
         "n_steps": 1,
         "double": False,
         "epsilon_end": 0.1,
-        "epsilon_decay_frames": 100_000,  # counted from the start of learning
+        "epsilon_decay_frames": 50_000,  # counted from the start of learning
     })
     config.optimizer = ConfigDict({
         "name": "rmsprop",  # or "adam"
@@ -65,12 +66,13 @@ def get_config(variant: str = "") -> ConfigDict:
         "min_squared_gradient": 0.01,  # of the gradient summed over the batch
         "adam_epsilon": 1e-5,
     })
-    config.total_frames = 1_000_000
+    config.total_frames = 250_000
     config.eval = ConfigDict({
-        "episodes": 256, "epsilon": 0.05, "max_episode_frames": 18_000, "max_noops": 0,
+        "episodes": 128, "epsilon": 0.05, "max_episode_frames": 18_000, "max_noops": 0,
     })
-    config.steps_per_call = 125
-    config.log_every_steps = 625
+    config.steps_per_call = 250
+    config.log_every_steps = 1_250
+    config.checkpoint_every_steps = 10_000
     config.best_metric, config.best_mode = "eval/return", "max"
     config.arms = ConfigDict({
         "full": {},
@@ -80,12 +82,13 @@ def get_config(variant: str = "") -> ConfigDict:
     }, convert_dict=False)
 
     if variant == "smoke":
-        config.total_frames = 6_400
+        config.total_frames = 1_600
         config.replay.capacity = 2_000
-        config.replay.learning_starts_frames = 1_000
+        config.replay.learning_starts_frames = 320
         config.eval.episodes = 8
         config.steps_per_call = 10
         config.log_every_steps = 20
+        config.checkpoint_every_steps = 50
         config.check_claims = False
     elif variant in ATARI_57:
         _atari(config, variant)

@@ -61,7 +61,7 @@ class DQN(nn.Module):
                 bias_init=_bias_init(kernel * kernel * x.shape[-1]),
             )(x)
             x = nn.relu(x)
-        features = x = x.reshape(x.shape[0], -1)
+        flat = x = x.reshape(x.shape[0], -1)
         if self.dueling:
             # Two streams send gradients into the trunk; scaled together by 1/sqrt(2) (section 4.2).
             scale = 2**-0.5
@@ -73,7 +73,7 @@ class DQN(nn.Module):
         else:
             x = nn.relu(self._dense(x, hidden, "hidden"))
             q = self._dense(x, self.num_actions, "q")
-        return q.astype(jnp.float32), {"features": features}
+        return q.astype(jnp.float32), {"features": flat}
 
     def _dense(self, x: jax.Array, units: int, name: str) -> jax.Array:
         return nn.Dense(

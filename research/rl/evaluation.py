@@ -51,7 +51,8 @@ class Evaluation:
             length += running
             running &= ~np.asarray(done)
             step += 1
-        return {"return": total.mean(), "return_std": total.std(), "length": length.mean()}
+        numbers = {"return": total.mean(), "return_std": total.std(), "length": length.mean()}
+        return {name: float(value) for name, value in numbers.items()}
 
     def _device_step(self, variables: Any, env_state: Any, observation: Any, key: Any) -> Any:
         act_key, env_key = jax.random.split(key)

@@ -45,7 +45,7 @@ def on_probe(name, **overrides):
         "env.name": name, "env.num_envs": 8, "replay.capacity": 800,
         "replay.learning_starts_frames": 200, "agent.gamma": GAMMA, "agent.batch_size": 32,
         "agent.agent_steps_per_update": 8, "agent.target_period_updates": 10,
-        "agent.epsilon_end": 0.3, "agent.epsilon_decay_frames": 1, "total_frames": 8 * 600,
+        "agent.epsilon_end": 0.3, "agent.epsilon_decay_frames": 1, "total_frames": 8 * 500,
         "optimizer.learning_rate": 3e-3, **overrides,
     }
     return configured(**{k.replace(".", "__"): v for k, v in settings.items()})
@@ -75,14 +75,13 @@ def test_learns_the_values_of_every_probe(name):
 
 
 @pytest.mark.parametrize("overrides", [
-    {"agent.double": True}, {"model.dueling": True}, {"replay.sampling": "prioritized"},
-    {"agent.n_steps": 3}, {"optimizer.name": "adam"}, {"replay.sampling": "newest"},
+    {"agent.double": True, "optimizer.name": "adam"},
+    {"model.dueling": True, "replay.sampling": "prioritized"},
+    {"agent.n_steps": 3}, {"replay.sampling": "newest"},
 ], ids=str)
 def test_extensions_learn_values_too(overrides):
-    # One step's return is unbiased whatever is done; three steps' only along the best actions,
-    # and in these probes all actions are equal where it matters.
-    for name in ("probe_truncation", "probe_both"):
-        assert value_error(on_probe(name, **overrides)) < 0.2
+    # Three steps' returns are those of the actions taken; in this probe all are equally good.
+    assert value_error(on_probe("probe_truncation", **overrides)) < 0.2
 
 
 def recalled(stack):
@@ -157,7 +156,7 @@ def atari(actor="step", **overrides):
         "env__num_envs": 2, "env__actor": actor, "replay__capacity": 400,
         "replay__learning_starts_frames": 80, "agent__agent_steps_per_update": 4,
         "agent__batch_size": 4, "eval__episodes": 1, "eval__max_episode_frames": 120,
-        "log_every_steps": 10, "checkpoint_every_steps": 0, "total_frames": 8 * 60, **overrides,
+        "log_every_steps": 10, "checkpoint_every_steps": 0, "total_frames": 8 * 40, **overrides,
     })
 
 
@@ -174,7 +173,7 @@ def run(config, workdir, steps=None):
 def test_atari_resumes_bit_identically_with_fresh_emulators(actor, tmp_path):
     config = atari(actor)
     unbroken, numbers = run(config, tmp_path / "unbroken")
-    run(config, tmp_path / "broken", steps=37)
+    run(config, tmp_path / "broken", steps=27)
     resumed, resumed_numbers = run(config, tmp_path / "broken")
     unbroken.pop("env/env/handle", None)
     for name, leaf in unbroken.items():
