@@ -122,12 +122,14 @@ def _finish(
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
+    from research.training import topology
     from research.training.dry_run import dry_run
 
+    assert flags.dry_run is not None
+    topology.load(flags.dry_run)  # before `build` starts JAX, and before it takes its time
     arms = configs.arms_of(flags.config)
     setting = configs.with_overrides(flags.config, arms[flags.arm] if flags.arm else {})
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
-    assert flags.dry_run is not None
     return 0 if dry_run(module.build(setting), setting, flags.dry_run, published) else 1
 
 
