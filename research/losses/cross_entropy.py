@@ -44,7 +44,8 @@ def _forward(
     weights = weights.astype(jnp.float32)
     scaled = weights / jnp.maximum(jnp.sum(weights), 1e-9)
     padded = jnp.pad(table.astype(hidden.dtype), ((0, padding), (0, 0)))
-    padded = constrain(padded, "model", None)
+    # From width to vocabulary in two moves, each of which is one cheap collective.
+    padded = constrain(constrain(padded, None, "model"), "model", None)
     column = jnp.arange(vocabulary + padding)
 
     def split(x: jax.Array) -> jax.Array:

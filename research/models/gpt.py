@@ -80,7 +80,7 @@ PARAMETERS = {
 # Layout of the parameters. The first axis of what lies in a block counts the layers. Vocabularies
 # are no round numbers, so it is the width of the tables that is split.
 RULES = (
-    (r"embedding$", P(None, ("fsdp", "model"))),
+    (r"embedding$", P(None, ("model", "fsdp"))),
     (r"qkv/kernel$", P(None, "fsdp", None, "model", None)),
     (r"qkv/bias$", P(None, None, "model", None)),
     (r"out/kernel$", P(None, "model", None, "fsdp")),
@@ -185,6 +185,8 @@ class Block(nn.Module):
         y = self.attention_norm(x) if self.pre_norm else x
         qkv = constrain(self.qkv(y), BATCH, None, None, "model", None)
         mixed, kept = attend(qkv[:, :, 0], KeysValues(qkv[:, :, 1], qkv[:, :, 2]))
+        # Heads stay where they are, backwards too, or whole score matrices change places there.
+        mixed = constrain(mixed, BATCH, None, "model", None)
         x = self._add(x, self.out(mixed), self.attention_norm, train)
         y = self.mlp_norm(x) if self.pre_norm else x
         y = constrain(self.expand(y), BATCH, None, "model")
@@ -368,8 +370,14 @@ class GPT(nn.Module):
         return DecoderState((cache, index + 1), start), self._logits(hidden)[:, 0]
 
     def _embed(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
-        x = jnp.take(self.table, tokens, axis=0) + jnp.take(self.positions, positions, axis=0)
-        return x if self.dtype is None else x.astype(self.dtype)
+        tables = self.table, self.positions
+        if self.dtype is not None:
+            tables = tuple(table.astype(self.dtype) for table in tables)
+        # Rows are picked from a table that is split as they will be, or all of them end up on each
+        # device on the way.
+        words, places = (constrain(table, None, "model") for table in tables)
+        x = jnp.take(words, tokens, axis=0) + jnp.take(places, positions, axis=0)
+        return constrain(x, BATCH, None, "model")
 
     def _logits(self, hidden: jax.Array) -> jax.Array:
         table = self.table.astype(hidden.dtype)

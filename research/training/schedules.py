@@ -33,11 +33,13 @@ def warmup_cosine(
 
     def schedule(progress: jax.Array | float) -> jax.Array:
         progress = jnp.asarray(progress, jnp.float32)
-        rising = peak * progress / max(warmup, 1e-9)
-        done = jnp.clip((progress - warmup) / max(total - warmup, 1e-9), 0.0, 1.0)
+        # As floats: counts of tokens do not fit 32 bits.
+        rising = peak * progress / max(float(warmup), 1e-9)
+        done = (progress - float(warmup)) / max(float(total - warmup), 1e-9)
+        done = jnp.clip(done, 0.0, 1.0)
         cosine = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
         falling = peak * (end_factor + (1.0 - end_factor) * cosine)
-        return jnp.where(progress < warmup, rising, falling)
+        return jnp.where(progress < float(warmup), rising, falling)
 
     return schedule
 

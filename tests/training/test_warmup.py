@@ -18,7 +18,7 @@ def test_gpt1_falls_to_zero_and_needs_no_warmup():
 
 
 def test_large_counts_of_tokens():
-    rate = warmup_cosine(0.6e-4, 375e6, 260e9, 0.1)
+    rate = warmup_cosine(0.6e-4, 375_000_000, 260_000_000_000, 0.1)
     assert float(rate(375e6)) == pytest.approx(0.6e-4, rel=1e-5)
     assert float(rate(300e9)) == pytest.approx(0.6e-5, rel=1e-5)
 
