@@ -45,7 +45,7 @@ def on_probe(name, **overrides):
         "env.name": name, "env.num_envs": 8, "replay.capacity": 800,
         "replay.learning_starts_frames": 200, "agent.gamma": GAMMA, "agent.batch_size": 32,
         "agent.agent_steps_per_update": 8, "agent.target_period_updates": 10,
-        "agent.epsilon_end": 0.3, "agent.epsilon_decay_frames": 1, "total_frames": 8 * 500,
+        "agent.epsilon_end": 0.3, "agent.epsilon_decay_frames": 1, "total_frames": 8 * 800,
         "optimizer.learning_rate": 3e-3, **overrides,
     }
     return configured(**{k.replace(".", "__"): v for k, v in settings.items()})
