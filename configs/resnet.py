@@ -63,8 +63,8 @@ def get_config(variant: str = "") -> ConfigDict:
         "learning_rate": 0.1,
         "warmup_learning_rate": 0.01,
         "warmup_steps": 0,  # of a linear ramp
-        # Percent; 0: no such rule. The paper's for 110 layers: on these images 56 need it too, at 0.1
-        # from the start the residual network stays at chance for hundreds of steps.
+        # Percent; 0: no such rule. The paper's for 110 layers. On these images 56 need it too: at
+        # 0.1 from the start the residual network stays at chance for hundreds of steps.
         "warmup_until_error": 80.0,
         "lower_at_steps": (300,),
         "plateau_steps": 0,  # 0: not on a plateau
