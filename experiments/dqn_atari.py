@@ -187,10 +187,10 @@ def claims(results: Any) -> list[Claim]:
         ("replay", "Breakout 316.8, 10.2 without", 1.25, "no_replay"),
         ("replay and target network", "Breakout 316.8, 3.2 without", 1.25, "neither"),
         ("a target network", "Breakout 316.8, 240.7 without", 0.7, "no_target"),
-        ("learning", "Breakout 401.2, random policy 1.7", 5.0, "random"),
+        ("a trained agent", "Breakout 401.2, random policy 1.7", 5.0, "random"),
     ]
     return [
-        Claim(f"return with {what} >= {factor} x without", paper, f"{shown['full']}, {shown[arm]}",
+        Claim(f"{what}: return >= {factor} x that without", paper, f"{shown['full']}, {shown[arm]}",
               bool(score["full"].mean() >= factor * score[arm].mean()))
         for what, paper, factor, arm in rows
     ]
