@@ -3,14 +3,26 @@
     python experiments/transformer.py --config configs/transformer.py
 
 Default: an encoder and a decoder of two layers (width 128) on a procedural grammar, 1,200 steps of
-1,024 + 1,024 tokens, three arms: MINUTES on two CPU cores. Expect BLEU XX (without positions YY).
+1,024 + 1,024 tokens, three arms of 2.5 CPU minutes each. Expect BLEU 98, 27 without positions.
 
     python experiments/transformer.py --config configs/transformer.py:multi30k --config.data.dir=DIR
 
-DIR holds multi30k_en_de/ with the files of github.com/multi30k/dataset, data/task1/raw: 3 + 3 layers
-(width 192), joint BPE of 6,000, 1,500 steps of 4,096 + 4,096 tokens; about 40 CPU minutes an arm.
+DIR holds multi30k_en_de/ with the files of github.com/multi30k/dataset, data/task1/raw. 3 + 3
+layers (width 192), joint BPE of 6,000, 1,500 steps of 4,096 + 4,096 tokens: about 40 CPU minutes an arm.
 
-`:paper` (base) and `:big` are the paper's own: 12 hours and 3.5 days on its 8 P100.
+`:paper` (base) and `:big` are the paper's own: 12 hours and 3.5 days on its 8 P100. Expect 27.3 and
+28.4 (tokenised BLEU; sacreBLEU's is about 0.5 to 1 lower).
+
+Measured on two shared CPU cores, default variant, seeds 0, 1, 2:
+
+    BLEU with smoothing 98.5, 97.7, 98.6; without 97.7, 97.8, 97.6: 0.9, -0.2, 0.9 gained
+    perplexity with smoothing 1.058, 1.055, 1.060; without 1.021, 1.023, 1.023
+    validation loss of the average 0.057, 0.054, 0.058; of the last step 0.091, 0.076, 0.093
+    BLEU without positions 26.6 (seed 0); at factor 1, below, 29.1, 27.9, 29.5
+    BLEU word by word 0.9
+
+The floor of 90 lies where a model that drops words ends up: with the full rate of the schedule
+(factor 1) BLEU is 93.7, 92.0, 94.8, and seeds differ too much for a bound of 0.5 to mean anything.
 """
 
 from ml_collections import ConfigDict
@@ -74,7 +86,7 @@ def get_config(variant: str = "") -> ConfigDict:
         {"beam": 4, "alpha": 0.6, "extra_length": 50, "tokens_per_batch": 2048}
     )
     config.dictionary_pairs = 20_000  # training pairs the word-by-word baseline is counted from
-    config.required_bleu = 80.0
+    config.required_bleu = 90.0
 
     if variant == "smoke":
         del config.arms.no_positions, config.arms.no_smoothing
