@@ -37,10 +37,11 @@ class Claim:
       claim: what is compared, in words.
       paper: what the paper reports.
       ours: what was measured, with its spread over seeds.
-      holds: whether the measured numbers meet the margin stated in the script.
+      holds: whether the measured numbers meet the margin stated in the script; None where the run
+        does not suffice to tell, such as one of too few seeds.
     """
 
     claim: str
     paper: str
     ours: str
-    holds: bool
+    holds: bool | None

@@ -111,7 +111,6 @@ class Results:
     def write(
         self,
         claims: list[Claim],
-        checked: bool,
         origin: str,
         device: str,
         versions: Mapping[str, str],
@@ -135,7 +134,7 @@ class Results:
                         "claim": c.claim,
                         "paper": c.paper,
                         "ours": c.ours,
-                        "holds": bool(c.holds) if checked else None,
+                        "holds": c.holds,
                     }
                     for c in claims
                 ],
@@ -167,7 +166,7 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
     return curves
 
 
-def print_claims(paper: Paper, claims: list[Claim], checked: bool) -> None:
+def print_claims(paper: Paper, claims: list[Claim]) -> None:
     """The table «claim, paper, ours, holds?» on the terminal."""
     if not claims:
         return
@@ -175,7 +174,7 @@ def print_claims(paper: Paper, claims: list[Claim], checked: bool) -> None:
     for column in ("claim", "paper", "ours", "holds?"):
         table.add_column(column)
     for claim in claims:
-        holds = ("yes" if claim.holds else "NO") if checked else "not checked"
+        holds = {True: "yes", False: "NO", None: "not checked"}[claim.holds]
         table.add_row(claim.claim, claim.paper, claim.ours, holds)
     Console().print(table)
 

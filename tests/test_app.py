@@ -52,6 +52,13 @@ def test_claims_are_not_checked_where_the_config_says_so(line, tmp_path):
     assert result(tmp_path / "run")["claims"][0]["holds"] is None
 
 
+def test_a_claim_that_this_run_cannot_tell_is_not_checked(line, tmp_path, capsys):
+    line.claims = lambda results: [app.Claim("unsure", "", "", None)]
+    assert run(line, tmp_path / "run") == 0
+    assert result(tmp_path / "run")["claims"][0]["holds"] is None
+    assert "not checked" in capsys.readouterr().out
+
+
 def test_arms_run_apart_are_compared_by_the_last(line, tmp_path, capsys):
     assert run(line, tmp_path / "run", "--arm=slow") == 0
     assert result(tmp_path / "run")["claims"] == []

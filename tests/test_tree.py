@@ -26,10 +26,6 @@ def test_ruff():
     check("ruff", "check", ".")
 
 
-def test_formatted():
-    check("ruff", "format", "--check", ".")
-
-
 def test_types():
     check("mypy")
 
