@@ -27,7 +27,7 @@ def precise_statistics(
     Args:
       update: `(batch_stats, batch) -> batch_stats` of one training-mode pass, as flax's mutable
         collection returns it: momentum * old + (1 - momentum) * the batch's.
-      statistics: a collection of the right shapes, leaves "mean" and "var"; the values are not used.
+      statistics: a collection of the right shapes, leaves "mean" and "var"; values are not used.
       batches: equally large batches of training data; each batch is normalized by itself, as it was
         in training.
       momentum: of the layers.

@@ -370,9 +370,9 @@ class GPT(nn.Module):
         return DecoderState((cache, index + 1), start), self._logits(hidden)[:, 0]
 
     def _embed(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
-        tables = self.table, self.positions
+        tables = [self.table, self.positions]
         if self.dtype is not None:
-            tables = tuple(table.astype(self.dtype) for table in tables)
+            tables = [table.astype(self.dtype) for table in tables]
         # Rows are picked from a table that is split as they will be, or all of them end up on each
         # device on the way.
         words, places = (constrain(table, None, "model") for table in tables)

@@ -115,7 +115,10 @@ def test_cached_steps_give_the_logits_of_the_full_forward(kind, prompt):
     expected = forward(model, variables, tokens())
     lengths = jnp.array([prompt, max(prompt - 2, 1)])
     padded = jnp.stack(
-        [jnp.pad(row[:n], (prompt - n, 0)) for row, n in zip(tokens(), lengths.tolist(), strict=True)]
+        [
+            jnp.pad(row[:n], (prompt - n, 0))
+            for row, n in zip(tokens(), lengths.tolist(), strict=True)
+        ]
     )
     state = model.apply(variables, padded, lengths, T, method="start")
     step = jax.jit(functools.partial(model.apply, method="step"))
