@@ -1,4 +1,15 @@
-"""GPT-1, GPT-2, GPT-3: `python experiments/gpt.py --config configs/gpt.py`"""
+"""GPT-1, GPT-2, GPT-3: `python experiments/gpt.py --config configs/gpt.py`
+
+The claims have been measured on seed 0 alone, and do not all hold there yet. Documents of keys and
+labels, two layers, 1,000 steps (51 CPU seconds): accuracy 0.257, 0.555, 0.632, 0.703 after 0, 1, 2, 3
+earlier shots, and multiple choice 0.266 after no example against 0.549 after 23. With four heads and
+600 steps one layer was ahead of two (0.545, 0.618, 0.689 against 0.474, 0.557, 0.634 after 1, 2 and 3
+shots), presumably because heads can look up the latest labels by their place alone. The language
+reference, 800 steps (130 CPU seconds): 1.611 nats a byte, where counts of 4-grams have 1.436.
+
+The size 175B is laid out for 1,024 chips; to compile it for them:
+`python experiments/gpt.py --config configs/gpt.py:gpt3_175b --dry_run v5p:8x8x16`.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +54,16 @@ def get_config(variant: str = "") -> ConfigDict:
             "vocab_size": 13,
             "layers": 2,
             "dim": 64,
-            "num_heads": 4,
-            "head_dim": 16,
+            "num_heads": 2,
+            "head_dim": 32,
             "hidden": 256,
             "max_length": 64,
             "dropout": 0.0,
             "attention_dropout": 0.0,
             "pre_norm": True,  # False: GPT-1
             "scale_residual": True,
-            "init_std": 0.02,
-            "position_std": 0.01,
+            "init_std": 0.08,  # the papers' 0.02 and 0.01 are for wider networks
+            "position_std": 0.08,
             "window": 0,  # of every second layer (GPT-3); 0: all layers dense
             "remat": "",  # or "dots", "block": what is worked out again in the backward pass
         }
@@ -64,14 +75,14 @@ def get_config(variant: str = "") -> ConfigDict:
             "ramp_tokens": 0,  # over which the batch grows from first_rows to rows
             "levels": 1,  # sizes it takes on the way, each compiled once
             "multiple": 1,  # of rows: what the devices and accumulate_steps must divide
-            "total_tokens": 600 * 64 * 48,
+            "total_tokens": 1000 * 64 * 48,
         }
     )
     config.optimizer = ConfigDict(
         {
             "learning_rate": 3e-3,
             "warmup_tokens": 50 * 64 * 48,
-            "decay_tokens": 600 * 64 * 48,
+            "decay_tokens": 1000 * 64 * 48,
             "end_factor": 0.1,
             "b1": 0.9,
             "b2": 0.95,
@@ -158,6 +169,7 @@ def _text(names: tuple[str, ...], rows: int, length: int, steps: int) -> dict[st
         "data.names": names, "data.length": length, "eval.stride_tokens": length // 2,
         "model.vocab_size": 257, "model.layers": 4, "model.dim": 128, "model.num_heads": 4,
         "model.head_dim": 32, "model.hidden": 512, "model.max_length": length,
+        "model.init_std": 0.02, "model.position_std": 0.01,
         "batch.rows": rows, "batch.first_rows": rows, "batch.total_tokens": tokens,
         "optimizer.learning_rate": 2e-3, "optimizer.warmup_tokens": tokens // 10,
         "optimizer.decay_tokens": tokens,
@@ -188,6 +200,7 @@ def _published(config: ConfigDict, name: str, length: int, rows: int, total_toke
     config.check_claims = False
     config.published_as = name
     config.compute_dtype = "bfloat16"
+    config.model.update(init_std=0.02, position_std=0.01)
     config.model.update(MODELS[name])
     config.data.update(names=("wiki40b/en",), length=length, vocabulary="bpe")
     config.batch.update(rows=rows, first_rows=rows, total_tokens=total_tokens)

@@ -1,4 +1,7 @@
-"""GPT-1, pre-training and fine-tuning: `python experiments/gpt1.py --config configs/gpt1.py`"""
+"""GPT-1, pre-training and fine-tuning: `python experiments/gpt1.py --config configs/gpt1.py`
+
+The claim has not been measured yet; its margin is a plan.
+"""
 
 from __future__ import annotations
 
