@@ -1,11 +1,11 @@
 """GPT-1, GPT-2, GPT-3: `python experiments/gpt.py --config configs/gpt.py`
 
 The claims have been measured on seed 0 alone, and do not all hold there yet. Documents of keys and
-labels, two layers, 1,000 steps (51 CPU seconds): accuracy 0.257, 0.555, 0.632, 0.703 after 0, 1, 2, 3
-earlier shots, and multiple choice 0.266 after no example against 0.549 after 23. With four heads and
-600 steps one layer was ahead of two (0.545, 0.618, 0.689 against 0.474, 0.557, 0.634 after 1, 2 and 3
-shots), presumably because heads can look up the latest labels by their place alone. The language
-reference, 800 steps (130 CPU seconds): 1.611 nats a byte, where counts of 4-grams have 1.436.
+labels, two layers, 1,000 steps (51 CPU seconds): accuracy 0.257, 0.555, 0.632, 0.703 after 0, 1, 2
+and 3 earlier shots, and multiple choice 0.266 after no example against 0.549 after 23. With four
+heads and 600 steps one layer was ahead of two (0.545, 0.618, 0.689 against 0.474, 0.557, 0.634
+after 1, 2, 3 shots), presumably because heads can look up recent labels by their place. The
+language reference, 800 steps (130 CPU seconds): 1.611 nats a byte; counts of 4-grams have 1.436.
 
 The size 175B is laid out for 1,024 chips; to compile it for them:
 `python experiments/gpt.py --config configs/gpt.py:gpt3_175b --dry_run v5p:8x8x16`.
