@@ -146,8 +146,9 @@ def test_multiply_adds_of_resnet50():
         lowered = run.trace(variables, x).lower(lowering_platforms=("tpu",))
         return lowered.cost_analysis()["flops"]
 
-    # Table 1 has 3.8e9 for the paper's network; with the stride in the 3x3 it is 4.1e9.
-    assert 3.6e9 < flops("1x1") / 2 < 4.0e9 < flops("3x3") / 2 < 4.3e9
+    # Table 1 has 3.8e9 for the paper's network; with the stride in the 3x3 it is 4.1e9. XLA counts
+    # a little less, for it leaves out products with the zeros of the padding.
+    assert 3.6e9 < flops("1x1") / 2 < 3.8e9 < flops("3x3") / 2 < 4.1e9
 
 
 def test_half_precision_keeps_parameters_and_logits_in_float32():
