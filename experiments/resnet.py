@@ -33,9 +33,7 @@ from research.viz.responses import save_responses
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
-    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",
-    year=2015,
-    arxiv="1512.03385",
+    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun", year=2015, arxiv="1512.03385",
     claim="Plain networks train worse when they are deeper; residual networks do not.",
     parameters={
         "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032,
@@ -172,6 +170,9 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
+    # Measured, training loss of the last epoch on shapes: 600 steps, seeds 0 and 2: plain_20 1.43,
+    # 0.69; residual_20 0.07, 0.09; residual_56 0.13, 0.13. 400 steps, seeds 0, 1, 2: plain_20 1.81,
+    # 1.51, 1.63; plain_56 2.29, 2.24, 2.28, which no longer budge; residual_20 0.26, 0.35, 0.40.
     if "plain_56" not in results:
         return []
 
