@@ -181,7 +181,7 @@ class _Run:
             check_parameters(step, carry.state)
         except NonFiniteLoss as error:
             raise self._with_last_good(error) from None
-        extra = {"source": self.feed.position if self.feed else None, "sums": self.meter.sums}
+        extra = {"source": self.feed.position if self.feed else None, "sums": dict(self.meter.sums)}
         self.checkpoints.save(step, carry, extra, numbers)
         self.saved = step
 

@@ -86,14 +86,15 @@ class Program:
         Returns:
           The new carry, and metrics with leaves `[n or more]`, of which the first `n` count.
         """
-        with jax.set_mesh(self.mesh), jax.transfer_guard("disallow"):
-            if self.steps_per_call == 1:
-                return self.jit_advance(carry, batches)
+        arguments: tuple[Any, ...] = (carry, batches)
+        if self.steps_per_call > 1:
             if n not in self._counts:
                 self._counts[n] = jax.make_array_from_process_local_data(
                     self._replicated, np.int32(n)
                 )
-            return self.jit_advance(carry, batches, self._counts[n])
+            arguments += (self._counts[n],)
+        with jax.set_mesh(self.mesh), jax.transfer_guard("disallow"):
+            return self.jit_advance(*arguments)
 
     def trace(self) -> Any:
         """`advance` traced from shapes alone; call `.lower().compile()` on it for its devices."""
