@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,10 +16,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 from ml_collections import ConfigDict
 
-from research import app, config, training
+from research import app, config
 from research.training import sharding
 from research.training.learner import Learner
 from research.training.program import Program
@@ -100,10 +101,6 @@ def smoke_runs(tmp_path_factory):
                 }
                 jax.debug.callback(note, largest)
                 return tx.update(updates, opt_state, params)
-
-            import dataclasses
-
-            import optax
 
             spy = dataclasses.replace(self, tx=optax.GradientTransformation(tx.init, update))
             return plain(spy, state, loss_fn, batch, key)
@@ -238,20 +235,12 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
             process.kill()
 
 
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 @each_script
-def test_two_processes_give_the_numbers_of_one(name, smoke_runs, tmp_path):
+def test_processes_give_the_numbers_of_one(name, count, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
-    processes(name, tmp_path / "run", 2, f"--arm={arm}")
-    same_losses(one, tmp_path / "run", arm)
-
-
-@pytest.mark.slow
-@each_script
-def test_four_processes_give_the_numbers_of_one(name, smoke_runs, tmp_path):
-    _, one, _ = smoke_runs(name)
-    arm = first_arm(name)
-    processes(name, tmp_path / "run", 4, f"--arm={arm}")
+    processes(name, tmp_path / "run", count, f"--arm={arm}")
     same_losses(one, tmp_path / "run", arm)
 
 
@@ -323,4 +312,3 @@ def test_scripts_do_not_import_each_other():
         assert "from experiments" not in text and "import experiments" not in text
         assert len(text.splitlines()) <= 200
         assert isinstance(config.load_module(script(name)).PAPER.claim, str)
-        assert shutil.which("python") and training
