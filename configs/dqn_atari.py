@@ -5,7 +5,7 @@ repeat.
     python experiments/dqn_atari.py --config configs/dqn_atari.py:pong
     python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=qbert
 
-The first checks the claim on Breakout-MinAtar: about 4 minutes on two cores, 45 CPU seconds an
+The first checks the claim on Breakout-MinAtar: under 2 minutes on two cores, 45 CPU seconds an
 arm; expect a return of 8 to 13 with replay, near 7 without. The second is a fast recipe for any
 Atari game by name, on CPU. The papers count frames as the agent sees them: their «1M frames» are
 4M here.
