@@ -205,6 +205,7 @@ class AtariState:
 
 class _AtariBase:
     on_host: bool
+    action_size = 0
 
     def __init__(self, spec: AtariSpec):
         self.spec = spec

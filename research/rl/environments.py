@@ -6,12 +6,15 @@ An environment here is a batch of `num_envs` independent copies that are stepped
     step(key, env_state, action)
         -> (observation, env_state, reward, terminated, truncated, info)
 
-- `observation` `[N, H, W, C]` uint8, `reward` `[N]` float32 as the game gives it, unclipped;
+- `observation` `[N, H, W, C]` uint8 images or `[N, D]` float32 vectors; `reward` `[N]` float32 as
+  the game gives it, unclipped;
+- `action` `[N]` int, one of `num_actions`; or `[N, action_size]` float32 in [-1, 1], which the
+  environment scales to its own bounds. Exactly one of the two numbers is not 0;
 - `terminated` `[N]`: the task ended, nothing of value follows; `truncated` `[N]`: the episode was
   cut from outside, and a value estimate goes on from its last observation. Never both;
 - where either is true the copy has already been reset: `observation` is the first of the next
-  episode, and the last one of the ended episode is `info["final_observation"]` `[N, H, W, C]`
-  (everywhere else that equals `observation`);
+  episode, and the last one of the ended episode is `info["final_observation"]` (everywhere else
+  that equals `observation`);
 - `info["life_lost"]` `[N]`: a life was lost in this step and the episode goes on.
 
 `env_state` holds arrays alone. `receive(env_state, batch)` puts into it what a `training.Source`
@@ -40,7 +43,8 @@ class Environment(Protocol):
 
     Attributes:
       num_envs: number of copies, N.
-      num_actions: size of the discrete action set.
+      num_actions: size of the discrete action set; 0 where actions are continuous.
+      action_size: dimensions of a continuous action; 0 where actions are discrete.
       observation_space: shape and dtype of one copy's observation.
       frames_per_step: frames of the underlying game that one step takes (its action repeat).
       on_host: whether the methods are called from Python instead of being traced.
@@ -51,6 +55,9 @@ class Environment(Protocol):
 
     @property
     def num_actions(self) -> int: ...
+
+    @property
+    def action_size(self) -> int: ...
 
     @property
     def observation_space(self) -> jax.ShapeDtypeStruct: ...
@@ -75,6 +82,9 @@ class SingleEnvironment(Protocol):
     def num_actions(self) -> int: ...
 
     @property
+    def action_size(self) -> int: ...
+
+    @property
     def observation_space(self) -> jax.ShapeDtypeStruct: ...
 
     def reset(self, key: jax.Array) -> tuple[Array, EnvState]: ...
@@ -96,6 +106,10 @@ class Vectorized:
         return self.env.num_actions
 
     @property
+    def action_size(self) -> int:
+        return self.env.action_size
+
+    @property
     def observation_space(self) -> jax.ShapeDtypeStruct:
         return self.env.observation_space
 
@@ -111,7 +125,7 @@ class Vectorized:
 
 @flax.struct.dataclass
 class StackState:
-    """State of the inner environment and the stack `[N, H, W, depth * C]`, newest frame last."""
+    """State of the inner environment, and the stack `[N, ..., depth * C]`, newest frame last."""
 
     env: EnvState
     stack: Array
@@ -119,7 +133,8 @@ class StackState:
 
 @dataclasses.dataclass(frozen=True)
 class StackFrames:
-    """Observations of the last `depth` frames, newest last; zeros before an episode's start.
+    """Observations of the last `depth` frames (images or vectors), newest last; zeros before an
+    episode's start.
 
     Never a frame of the episode before: the stack of a copy that was reset starts from zeros.
     """
@@ -134,6 +149,10 @@ class StackFrames:
     @property
     def num_actions(self) -> int:
         return self.env.num_actions
+
+    @property
+    def action_size(self) -> int:
+        return self.env.action_size
 
     @property
     def frames_per_step(self) -> int:
@@ -163,7 +182,7 @@ class StackFrames:
         )
         xp: Any = np if self.on_host else jnp
         final = self._push(env_state.stack, info["final_observation"])
-        done = (terminated | truncated)[:, None, None, None]
+        done = (terminated | truncated).reshape(-1, *[1] * (frame.ndim - 1))
         stack = xp.where(done, self._push(self._zeros(frame), frame), final)
         info = {**info, "final_observation": final}
         return stack, StackState(inner, stack), reward, terminated, truncated, info

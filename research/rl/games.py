@@ -1,4 +1,4 @@
-"""Games by name: MinAtar's and the probes in JAX, Atari 2600 by emulator."""
+"""Environments by name: MinAtar, classic control and probes in JAX, Atari 2600 by emulator."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from research.rl.host_actor import HostActor, ReportedAtari
 from research.training.errors import UserError
 from research.training.experiment import Source
 
+_IN_JAX = (
+    *gymnax_env.MINATAR, *gymnax_env.CLASSIC_CONTROL, *probes.PROBES, *probes.CONTINUOUS_PROBES
+)
+
 
 def is_atari(name: str) -> bool:
     """Whether it is a game for the emulator."""
-    return name not in gymnax_env.MINATAR and name not in probes.PROBES
+    return name not in _IN_JAX
 
 
 def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
@@ -36,10 +40,22 @@ def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
 
 
 def training_games(env: ConfigDict) -> StackFrames:
+    """`training_environment` for agents that take images and choose among actions.
+
+    Raises:
+      UserError: as there; or observations are vectors, or actions continuous.
+    """
+    games = training_environment(env)
+    if games.action_size or len(games.observation_space.shape) != 3:
+        raise UserError(f"env.name is a game of images and discrete actions, not {env.name!r}")
+    return games
+
+
+def training_environment(env: ConfigDict) -> StackFrames:
     """The environment inside a step, as `config.env` describes it.
 
     Raises:
-      UserError: an unknown game or actor, or a setting that MinAtar's games do not have.
+      UserError: an unknown name or actor, or a setting that environments in JAX do not have.
     """
     if env.actor not in ("step", "host"):
         raise UserError(f"env.actor is 'step' or 'host', not {env.actor!r}")
@@ -51,16 +67,16 @@ def training_games(env: ConfigDict) -> StackFrames:
             f"{env.name} has no action repeat, no-ops, sticky actions or host actor; "
             "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
         )
-    return StackFrames(_jax_games(env, env.num_envs), env.stack)
+    return StackFrames(_in_jax(env, env.num_envs), env.stack)
 
 
 def source(
     env: StackFrames, act: Callable[[Any, jax.Array], jax.Array], seed: int
 ) -> Source | None:
-    """What `training_games` need from the host, for a state that holds their own as `state.env`.
+    """What `training_environment` needs from the host, for a state that holds its own as `env`.
 
     Args:
-      env: from `training_games`.
+      env: from `training_environment`.
       act: `(state, key) -> action [N]`, for an actor on the host.
       seed: of that actor.
     """
@@ -72,7 +88,7 @@ def source(
 
 
 def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
-    """`config.eval.episodes` copies of the game of `config.env`, played apart from training."""
+    """`config.eval.episodes` copies of the environment of `config.env`, apart from training."""
     if is_atari(env.name):
         spec = dataclasses.replace(
             atari_spec(env, evaluation.episodes),
@@ -80,10 +96,10 @@ def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
             max_episode_frames=evaluation.max_episode_frames,
         )
         return StackFrames(HostAtari(spec), env.stack)
-    return StackFrames(_jax_games(env, evaluation.episodes), env.stack)
+    return StackFrames(_in_jax(env, evaluation.episodes), env.stack)
 
 
-def _jax_games(env: ConfigDict, num_envs: int) -> Vectorized:
-    if env.name in probes.PROBES:
+def _in_jax(env: ConfigDict, num_envs: int) -> Vectorized:
+    if env.name in probes.PROBES or env.name in probes.CONTINUOUS_PROBES:
         return probes.make(env.name, num_envs)
     return gymnax_env.make(env.name, num_envs, full_action_space=env.full_action_space)

@@ -55,6 +55,7 @@ class ReportedAtari:
     """
 
     on_host = False
+    action_size = 0
 
     def __init__(self, spec: AtariSpec):
         self.spec = spec

@@ -1,7 +1,8 @@
 """Tiny decision problems with known values: each fails for one kind of mistake in an agent.
 
-Each is a table; the agent sees the state as an image of one grey level. `Probe.values` solves the
-table exactly, so that what an agent learned can be compared with the truth.
+Each is a table; the agent sees the state as an image of one grey level, or where actions are
+continuous as a number. `values` solves the table exactly, so that what an agent learned can be
+compared with the truth.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Probe:
     time_limit: int = 0
     noisy: bool = False
 
+    action_size = 0
+
     @property
     def num_actions(self) -> int:
         return len(self.reward[0])
@@ -59,27 +62,90 @@ class Probe:
         return q
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        state = jax.random.choice(key, jnp.array(self.starts))
-        return self.observe(state), {"state": state, "time": jnp.zeros((), jnp.int32)}
+        return _begin(self, key)
 
     def step(self, key: jax.Array, env_state: dict[str, jax.Array], action: jax.Array) -> Step:
         reset_key, noise_key = jax.random.split(key)
-        state, time = env_state["state"], env_state["time"] + 1
+        state = env_state["state"]
         reward = jnp.array(self.reward, jnp.float32)[state, action]
         if self.noisy:
             reward = jnp.where(jax.random.bernoulli(noise_key, (1 + reward) / 2), 1.0, -1.0)
         following = jnp.array(self.following)[state, action]
-        terminated = following < 0
-        truncated = (time == self.time_limit) & ~terminated
-        final = self.observe(jnp.maximum(following, 0))
-        first, fresh = self.reset(reset_key)
-        done = terminated | truncated
-        env_state = {
-            "state": jnp.where(done, fresh["state"], following),
-            "time": jnp.where(done, 0, time),
-        }
-        info = {"final_observation": final, "life_lost": jnp.zeros((), bool)}
-        return jnp.where(done, first, final), env_state, reward, terminated, truncated, info
+        return _go_on(self, reset_key, env_state, following, reward)
+
+
+@dataclasses.dataclass(frozen=True)
+class ContinuousProbe:
+    """S states and one continuous action: reward `bonus - (action - best)^2`.
+
+    Attributes:
+      levels: `[S]` number that a state is seen as, an observation `[1]`.
+      starts: states that an episode begins in, equally likely.
+      following: `[S]` next state; -1 where the episode terminates.
+      best: `[S]` the best action, in [-1, 1].
+      bonus: `[S]` its reward.
+      time_limit: episodes are truncated after so many steps; 0 for never.
+    """
+
+    levels: tuple[float, ...]
+    starts: tuple[int, ...]
+    following: tuple[int, ...]
+    best: tuple[float, ...]
+    bonus: tuple[float, ...]
+    time_limit: int = 0
+
+    num_actions, action_size = 0, 1
+
+    @property
+    def observation_space(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((1,), jnp.float32)
+
+    def observe(self, state: jax.Array) -> jax.Array:
+        """Vector `[1]` of a state."""
+        return jnp.array(self.levels, jnp.float32)[state][None]
+
+    def values(self, gamma: float) -> np.ndarray:
+        """Values `[S]` of the best actions; a time limit does not change them."""
+        bonus, following = np.array(self.bonus), np.array(self.following)
+        values = np.zeros_like(bonus)
+        for _ in range(200):
+            values = bonus + gamma * np.where(following < 0, 0.0, values[following])
+        return values
+
+    def reset(self, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        return _begin(self, key)
+
+    def step(self, key: jax.Array, env_state: dict[str, jax.Array], action: jax.Array) -> Step:
+        state = env_state["state"]
+        miss = jnp.clip(action[0], -1, 1) - jnp.array(self.best, jnp.float32)[state]
+        reward = jnp.array(self.bonus, jnp.float32)[state] - miss**2
+        return _go_on(self, key, env_state, jnp.array(self.following)[state], reward)
+
+
+def _begin(
+    probe: Probe | ContinuousProbe, key: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    state = jax.random.choice(key, jnp.array(probe.starts))
+    return probe.observe(state), {"state": state, "time": jnp.zeros((), jnp.int32)}
+
+
+def _go_on(
+    probe: Probe | ContinuousProbe, key: jax.Array, env_state: dict[str, jax.Array],
+    following: jax.Array, reward: jax.Array,
+) -> Step:
+    """The step to state `following`, or to a new episode where that is -1 or the time is over."""
+    time = env_state["time"] + 1
+    terminated = following < 0
+    truncated = (time == probe.time_limit) & ~terminated
+    final = probe.observe(jnp.maximum(following, 0))
+    first, fresh = probe.reset(key)
+    done = terminated | truncated
+    env_state = {
+        "state": jnp.where(done, fresh["state"], following),
+        "time": jnp.where(done, 0, time),
+    }
+    info = {"final_observation": final, "life_lost": jnp.zeros((), bool)}
+    return jnp.where(done, first, final), env_state, reward, terminated, truncated, info
 
 
 PROBES = {
@@ -107,6 +173,18 @@ PROBES = {
 }
 
 
+CONTINUOUS_PROBES = {
+    # The reward depends on the action alone.
+    "probe_continuous_action": ContinuousProbe((0,), (0,), (-1,), (0.5,), (0,)),
+    # On what is seen too: does the action follow it?
+    "probe_continuous_both": ContinuousProbe((-1, 1), (0, 1), (-1, -1), (0.5, -0.5), (0, 0)),
+    # As `probe_truncation`, and there is something to do meanwhile.
+    "probe_continuous_truncation": ContinuousProbe(
+        (-1, 1), (0,), (1, 1), (0.5, -0.5), (0, 1), time_limit=4
+    ),
+}
+
+
 def make(name: str, num_envs: int) -> Vectorized:
     """`num_envs` copies of a probe."""
-    return Vectorized(PROBES[name], num_envs)
+    return Vectorized({**PROBES, **CONTINUOUS_PROBES}[name], num_envs)
