@@ -80,18 +80,32 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     for arm in chosen:
         setting = settings[arm, flags.config.seeds[0]]
         experiment = module.build(setting)
+        if flags.config.vmap_seeds:
+            training.together(experiment, flags.config.seeds)
         loop.check(experiment, setting)
         if experiment.source is not None:
             origin = experiment.source.origin
 
     results.create()
+    shared = 0.0  # seconds of one seed's share in what its arm did for all seeds
     for (arm, seed), setting in settings.items():
+        if flags.config.vmap_seeds and seed == flags.config.seeds[0]:
+            shared = _train_together(module, setting, results, arm) / len(flags.config.seeds)
         if results.has(arm, seed):
             continue
         started = time.monotonic()
         numbers = module.main(setting, results.folder(arm, seed))
-        results.add(arm, seed, numbers, time.monotonic() - started)
+        results.add(arm, seed, numbers, shared + time.monotonic() - started)
     return _finish(module, flags.config, results, arms, origin)
+
+
+def _train_together(module: ModuleType, setting: ConfigDict, results: Results, arm: str) -> float:
+    """Trains an arm's seeds in one program, unless all of them have ended; returns the seconds."""
+    started = time.monotonic()
+    if not all(results.has(arm, seed) for seed in setting.seeds):
+        folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
+        training.run_together(module.build(setting), setting, folders)
+    return time.monotonic() - started
 
 
 def _finish(

@@ -1,11 +1,12 @@
 """The entry point, on a toy script: arms, seeds, results, exit codes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from research import app, config
+from research import app, config, training
 from research.training.writers import read_metrics
 
 TOYS = Path(__file__).resolve().parent / "toys"
@@ -119,3 +120,26 @@ def test_huge_pages_where_linux_leaves_the_choice(mode, restarts, monkeypatch):
     app._use_huge_pages()  # the new process does not start another
     assert len(started) == restarts
     assert "GLIBC_TUNABLES" not in app.os.environ or restarts
+
+
+def test_seeds_trained_together_end_as_each_would_alone(line, tmp_path):
+    flags = ("--config.seeds=3,5", "--config.log_every_steps=5", "--config.eval_every_steps=5")
+    assert run(line, tmp_path / "alone", *flags) == 0
+    assert run(line, tmp_path / "together", *flags, "--config.vmap_seeds=true") == 0
+    alone, together = result(tmp_path / "alone")["arms"], result(tmp_path / "together")["arms"]
+    for arm, seeds in alone.items():
+        for seed, numbers in seeds.items():
+            assert together[arm][seed] == pytest.approx(numbers, rel=1e-4)
+            curves = [read_metrics(tmp_path / way / arm / seed) for way in ("alone", "together")]
+            assert len(curves[0]) == len(curves[1]) > 4
+            for first, second in zip(*curves, strict=True):
+                del first["seconds"], second["seconds"]
+                assert second == pytest.approx(first, rel=1e-3)
+    assert together["fast"]["3"] != together["fast"]["5"]
+
+
+def test_seeds_of_a_run_with_a_source_are_not_trained_together(line, tmp_path, capsys):
+    build = line.build
+    line.build = lambda config: dataclasses.replace(build(config), source=training.Source())
+    assert run(line, tmp_path / "run", "--config.vmap_seeds=true") == 2
+    assert "vmap_seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()

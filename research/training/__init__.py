@@ -6,6 +6,7 @@ from research.training.evaluation import evaluate
 from research.training.experiment import Experiment, Source
 from research.training.learner import Aux, Learner, LearnerState
 from research.training.loop import run
+from research.training.seeds import run_together, together
 
 __all__ = [
     "Aux",
@@ -17,4 +18,6 @@ __all__ = [
     "evaluate",
     "run",
     "run_config",
+    "run_together",
+    "together",
 ]

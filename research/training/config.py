@@ -8,6 +8,7 @@ def run_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of one run; set from `seeds`
     config.seeds = (0,)  # repeats of every arm
+    config.vmap_seeds = False  # train them together, if the data is made inside the step
     # Arm -> overrides, such as `config.arms.plain = {"model.residual": False}`.
     config.arms = ConfigDict(convert_dict=False)
     config.check_claims = True  # False where a run is too short, or too long, to judge them

@@ -16,6 +16,16 @@ from research.training.experiment import Batch, Experiment, State
 _INIT, _STEP, _EVAL = range(3)  # streams of keys
 
 
+def init_key(seed: jax.Array | int) -> jax.Array:
+    """Key of the initial state."""
+    return jax.random.fold_in(jax.random.key(seed), _INIT)
+
+
+def step_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """Key of a step, a function of (seed, step) alone."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _STEP), step)
+
+
 def eval_key(seed: int, step: int) -> jax.Array:
     """Key of the evaluation at a step, a function of (seed, step) alone."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _EVAL), step)
@@ -107,14 +117,12 @@ class Program:
             return self.jit_advance.trace(carry, batch)
 
     def _init(self, seed: jax.Array) -> Carry:
-        key = jax.random.fold_in(jax.random.key(seed), _INIT)
-        return Carry(jnp.asarray(seed, jnp.uint32), jnp.int32(0), self.experiment.init(key))
+        state = self.experiment.init(init_key(seed))
+        return Carry(jnp.asarray(seed, jnp.uint32), jnp.int32(0), state)
 
     def _one(self, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
-        key = jax.random.fold_in(jax.random.key(carry.seed), _STEP)
-        state, metrics = self.experiment.step(
-            carry.state, batch, jax.random.fold_in(key, carry.step)
-        )
+        key = step_key(carry.seed, carry.step)
+        state, metrics = self.experiment.step(carry.state, batch, key)
         metrics = {k: jnp.asarray(v, jnp.float32)[None] for k, v in metrics.items()}
         return Carry(carry.seed, carry.step + 1, state), metrics
 
