@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.rl.environments import Step, Vectorized
+from research.rl.environments import SingleEnvironment, Step, Vectorized
 
 _SIZE = (3, 3, 1)
 
@@ -187,4 +187,5 @@ CONTINUOUS_PROBES = {
 
 def make(name: str, num_envs: int) -> Vectorized:
     """`num_envs` copies of a probe."""
-    return Vectorized({**PROBES, **CONTINUOUS_PROBES}[name], num_envs)
+    env: SingleEnvironment = PROBES[name] if name in PROBES else CONTINUOUS_PROBES[name]
+    return Vectorized(env, num_envs)
