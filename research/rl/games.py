@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from research.rl import gymnax_env, probes
 from research.rl.ale import Atari, AtariSpec, EmulatorSource, HostAtari
-from research.rl.environments import StackFrames, Vectorized
+from research.rl.environments import StackFrames, StackState, Vectorized
 from research.rl.host_actor import HostActor, ReportedAtari
 from research.training.errors import UserError
 from research.training.experiment import Source
@@ -45,24 +45,27 @@ def training_games(env: ConfigDict) -> StackFrames:
     Raises:
       UserError: as there; or observations are vectors, or actions continuous.
     """
-    games = training_environment(env)
+    games = training_environment(env, env.actor)
     if games.action_size or len(games.observation_space.shape) != 3:
         raise UserError(f"env.name is a game of images and discrete actions, not {env.name!r}")
     return games
 
 
-def training_environment(env: ConfigDict) -> StackFrames:
+def training_environment(env: ConfigDict, actor: str = "step") -> StackFrames:
     """The environment inside a step, as `config.env` describes it.
+
+    Args:
+      actor: "step", or "host" for emulators that are driven from Python.
 
     Raises:
       UserError: an unknown name or actor, or a setting that environments in JAX do not have.
     """
-    if env.actor not in ("step", "host"):
-        raise UserError(f"env.actor is 'step' or 'host', not {env.actor!r}")
+    if actor not in ("step", "host"):
+        raise UserError(f"env.actor is 'step' or 'host', not {actor!r}")
     if is_atari(env.name):
         spec = atari_spec(env, env.num_envs)
-        return StackFrames(ReportedAtari(spec) if env.actor == "host" else Atari(spec), env.stack)
-    if (env.actor, env.action_repeat, env.max_noops, env.sticky_actions) != ("step", 1, 0, 0.0):
+        return StackFrames(ReportedAtari(spec) if actor == "host" else Atari(spec), env.stack)
+    if (actor, env.action_repeat, env.max_noops, env.sticky_actions) != ("step", 1, 0, 0.0):
         raise UserError(
             f"{env.name} has no action repeat, no-ops, sticky actions or host actor; "
             "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
@@ -82,8 +85,17 @@ def source(
     """
     if isinstance(env.env, ReportedAtari):
         return HostActor(env.env.spec, act, lambda state: state.env.env, seed)
+    return emulators(env, lambda state: state.env)
+
+
+def emulators(env: StackFrames, find: Callable[[Any], StackState]) -> Source | None:
+    """What `training_environment` needs from the host where nothing acts there; None for nothing.
+
+    Args:
+      find: gives the environment's own state in the experiment's.
+    """
     if isinstance(env.env, Atari):
-        return EmulatorSource(env.env, lambda state: state.env.env.log)
+        return EmulatorSource(env.env, lambda state: find(state).env.log)
     return None
 
 
