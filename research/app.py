@@ -64,6 +64,8 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     if flags.dry_run is not None:
         return _dry_run(module, flags)
     hosts.initialize()
+    if "simulated_devices" in flags.config:  # of papers that are about several devices
+        hosts.simulate_devices(flags.config.simulated_devices)
     _compilation_cache()
 
     workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)

@@ -88,9 +88,9 @@ def smoke_runs(tmp_path_factory):
             for path, value in values.items():
                 gradients[path] = max(gradients.get(path, 0.0), float(np.max(value)))
 
-        plain = Learner.minimize
+        plain = Learner.apply_gradients
 
-        def spying(self, state, loss_fn, batch, key):
+        def spying(self, state, grads):
             tx = self.tx
             kind = type(self.model).__name__
 
@@ -103,12 +103,12 @@ def smoke_runs(tmp_path_factory):
                 return tx.update(updates, opt_state, params)
 
             spy = dataclasses.replace(self, tx=optax.GradientTransformation(tx.init, update))
-            return plain(spy, state, loss_fn, batch, key)
+            return plain(spy, state, grads)
 
         workdir = tmp_path_factory.mktemp(name) / "run"
         flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Learner, "minimize", spying)
+            patch.setattr(Learner, "apply_gradients", spying)
             code = app.main(config.load_module(script(name)), flags)
             jax.effects_barrier()
         runs[name] = code, workdir, gradients

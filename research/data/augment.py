@@ -49,10 +49,14 @@ def scale_and_crop(
     The shorter side is resized to a number drawn uniformly from [smallest, largest], and a square
     of `size` cut anywhere. uint8 `[H, W, 3]` to uint8 `[size, size, 3]`.
     """
-    resized = resize_short_side(image, int(rng.integers(smallest, largest + 1)))
-    y = rng.integers(0, resized.shape[0] - size + 1)
-    x = rng.integers(0, resized.shape[1] - size + 1)
-    return resized[y : y + size, x : x + size]
+    return crop(resize_short_side(image, int(rng.integers(smallest, largest + 1))), rng, size)
+
+
+def crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
+    """A square `[size, size, C]` from anywhere in the image."""
+    y = rng.integers(0, image.shape[0] - size + 1)
+    x = rng.integers(0, image.shape[1] - size + 1)
+    return image[y : y + size, x : x + size]
 
 
 def centre_crop(image: np.ndarray, size: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from research.data import augment
 from research.data.dataset import Dataset, Record
 from research.training.errors import UserError
 
+_AUGMENTATIONS = ("none", "mirror", "pad_crop", "square_crop", "scale_crop")
 Views = list[np.ndarray]  # each [V, S, S, 3] float32; one entry a scale
 
 
@@ -23,8 +24,9 @@ class Photographs:
       open_split: `split -> Dataset` of records "image" (uint8 `[H, W, 3]`) and "label".
       train_split: where the mean and the colours are computed.
       size: side of the network's input.
-      augmentation: "mirror"; "pad_crop" (4 pixels, and mirror); "scale_crop" (scale jitter, mirror
-        and colour).
+      augmentation: "none"; "mirror"; "pad_crop" (4 pixels, and mirror); "square_crop" (of the
+        middle square, scaled to 8/7 of `size`; mirror and colour: Krizhevsky et al., 2012);
+        "scale_crop" (scale jitter, mirror and colour).
       reduce: factor by which images are averaged down first; 1 for none.
       statistics_images: how many training images the mean and the colours come from.
       short_sides: of the images that test views are cut from; () for images as they are.
@@ -41,9 +43,9 @@ class Photographs:
     crops: str
 
     def __post_init__(self) -> None:
-        if self.augmentation not in ("mirror", "pad_crop", "scale_crop"):
+        if self.augmentation not in _AUGMENTATIONS:
             raise UserError(
-                f"data.augmentation is mirror, pad_crop or scale_crop, not {self.augmentation!r}"
+                f"data.augmentation is {', '.join(_AUGMENTATIONS)}, not {self.augmentation!r}"
             )
         if self.crops not in ("one", "ten"):
             raise UserError(f"test.crops is one or ten, not {self.crops!r}")
@@ -64,20 +66,25 @@ class Photographs:
     def open_train(self) -> Dataset:
         """The training set, for `pipeline.stream`; its statistics are computed here, once."""
         self.mean  # noqa: B018
-        if self.augmentation == "scale_crop":
+        if self.augmentation in ("square_crop", "scale_crop"):
             self.colours  # noqa: B018
         return self.train
 
     def augmented(self, record: Record, rng: np.random.Generator) -> Record:
         """A training example: "image" float32 `[S, S, 3]` about 0, in units of 255 / 2; "label"."""
-        image = self._reduced(record)
-        if self.augmentation == "scale_crop":
+        image, name = self._reduced(record), self.augmentation
+        if name == "square_crop":
+            square = self.size * 8 // 7  # 256 for 224
+            image = augment.centre_crop(augment.resize_short_side(image, square), square)
+            image = augment.crop(image, rng, self.size)
+        elif name == "scale_crop":
             image = augment.scale_and_crop(image, rng, self.size)
+        if name in ("square_crop", "scale_crop"):
             image = augment.jitter_colour(augment.mirror(image, rng), rng, self.colours)
         image = self._normalized(image)
-        if self.augmentation == "pad_crop":
+        if name == "pad_crop":
             image = augment.pad_and_crop(image, rng)
-        if self.augmentation != "scale_crop":
+        if name in ("mirror", "pad_crop"):
             image = augment.mirror(image, rng)
         return {"image": image, "label": np.int32(record["label"])}
 

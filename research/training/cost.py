@@ -73,6 +73,7 @@ class Traffic:
 
     count: int = 0
     bytes: int = 0
+    largest: int = 0
 
 
 def collectives(text: str) -> dict[str, Traffic]:
@@ -102,8 +103,10 @@ def collectives(text: str) -> dict[str, Traffic]:
                 continue
             kind = "reduce-scatter" if name.startswith("all-reduce-scatter") else match.group(3)
             traffic = found.setdefault(kind, Traffic())
+            size = _bytes(match.group(2), kind)
             traffic.count += times[name]
-            traffic.bytes += times[name] * _bytes(match.group(2), kind)
+            traffic.bytes += times[name] * size
+            traffic.largest = max(traffic.largest, size)
     return dict(sorted(found.items()))
 
 

@@ -102,6 +102,16 @@ class Learner:
             )[:3]
         else:
             grads, metrics, variables = self._accumulated(state, loss_fn, batch, key)
+        state, norm = self.apply_gradients(state.replace(variables=variables), grads)
+        return state, {**metrics, **norm}
+
+    def apply_gradients(
+        self, state: LearnerState, grads: Any
+    ) -> tuple[LearnerState, dict[str, jax.Array]]:
+        """The second half of `minimize`, for gradients that come from elsewhere.
+
+        Returns the new state and the metric "grad_norm" (before clipping).
+        """
         norm = optax.global_norm(grads)
         if self.max_grad_norm:
             scale = jnp.minimum(1.0, self.max_grad_norm / (norm + 1e-6))
@@ -111,7 +121,7 @@ class Learner:
         ema = state.ema
         if ema is not None:
             ema = optax.incremental_update(params, ema, 1.0 - self.ema_decay)
-        return LearnerState(params, opt_state, variables, ema), {**metrics, "grad_norm": norm}
+        return LearnerState(params, opt_state, state.variables, ema), {"grad_norm": norm}
 
     def _gradient(
         self, params: Any, variables: Variables, loss_fn: LossFn, batch: Any, key: jax.Array
