@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.typing import Dtype, Initializer
+from flax.typing import Dtype
 
+from research.nn import fan_in
 from research.nn.conv import Conv
 
 # Convolutions (features, kernel, stride), then units of the hidden layer.
@@ -19,16 +20,6 @@ _VARIANTS: dict[str, tuple[Sequence[tuple[int, int, int]], int]] = {
     "2015": (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512),
     "minatar": (((16, 3, 1),), 128),
 }
-
-_KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
-
-def _bias_init(fan_in: int) -> Initializer:
-    """Uniform in +-1/sqrt(fan_in), as Torch has it and `_KERNEL_INIT` has it for kernels."""
-    bound = fan_in**-0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(
-        key, shape, dtype, -bound, bound
-    )
 
 
 class DQN(nn.Module):
@@ -57,8 +48,9 @@ class DQN(nn.Module):
         x = x.astype(self.dtype or jnp.float32) / 255
         for features, kernel, stride in convolutions:
             x = Conv(
-                features, kernel, stride, "VALID", dtype=self.dtype, kernel_init=_KERNEL_INIT,
-                bias_init=_bias_init(kernel * kernel * x.shape[-1]),
+                features, kernel, stride, "VALID", dtype=self.dtype,
+                kernel_init=fan_in.kernel_init,
+                bias_init=fan_in.bias_init(kernel * kernel * x.shape[-1]),
             )(x)
             x = nn.relu(x)
         flat = x = x.reshape(x.shape[0], -1)
@@ -76,7 +68,4 @@ class DQN(nn.Module):
         return q.astype(jnp.float32), {"features": flat}
 
     def _dense(self, x: jax.Array, units: int, name: str) -> jax.Array:
-        return nn.Dense(
-            units, dtype=self.dtype, kernel_init=_KERNEL_INIT, bias_init=_bias_init(x.shape[-1]),
-            name=name,
-        )(x)
+        return fan_in.dense(units, x.shape[-1], dtype=self.dtype, name=name)(x)
