@@ -1,4 +1,4 @@
-"""Returns of replayed windows of experience."""
+"""Returns of experience: of replayed windows, and of rollouts."""
 
 from __future__ import annotations
 
@@ -42,3 +42,32 @@ def n_step(
     over = (taken & terminated).any(axis=1)
     discount = jnp.where(over, 0.0, gamma ** length.astype(jnp.float32))
     return NStep(total, discount, length)
+
+
+def lambda_returns(
+    reward: jax.Array, next_value: jax.Array, terminated: jax.Array, ended: jax.Array,
+    gamma: float, lambda_: float,
+) -> jax.Array:
+    """lambda-returns `[T, N]` of a rollout (Sutton and Barto, 2nd ed., eq. 12.18).
+
+    Less the values `[T, N]` of the observations acted on they are the generalised advantage
+    estimates of Schulman et al. 2015 (arXiv:1506.02438, eq. 16); with `lambda_` 1 they are n-step
+    returns to the rollout's end, as A3C has them.
+
+    Args:
+      reward: `[T, N]`.
+      next_value: `[T, N]`, of the observation that a step led to, before any reset.
+      terminated: `[T, N]` bool: nothing of value follows.
+      ended: `[T, N]` bool: the episode was over, terminated or truncated. A truncated step still
+        counts the value of what it led to; no step counts anything of the next episode.
+      gamma: discount of one step.
+      lambda_: weight of longer returns.
+    """
+    def body(later: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        reward, value, terminated, ended = step
+        follows = jnp.where(ended, value, value + lambda_ * (later - value))
+        total = reward + gamma * jnp.where(terminated, 0.0, follows)
+        return total, total
+
+    steps = (reward, next_value, terminated, ended)
+    return jax.lax.scan(body, next_value[-1], steps, reverse=True)[1]

@@ -1,0 +1,82 @@
+"""Distributions over actions, as pytrees: a rollout holds those that it was played with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+
+@flax.struct.dataclass
+class Categorical:
+    """Attributes: logits `[..., A]`, up to a constant."""
+
+    logits: jax.Array
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Actions `[...]` int32."""
+        return jax.random.categorical(key, self.logits)
+
+    def mode(self) -> jax.Array:
+        return self.logits.argmax(axis=-1)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """`[...]` of actions `[...]`."""
+        log_p = jax.nn.log_softmax(self.logits)
+        return jnp.take_along_axis(log_p, action[..., None], axis=-1)[..., 0]
+
+    def entropy(self) -> jax.Array:
+        """`[...]` in nats."""
+        log_p = jax.nn.log_softmax(self.logits)
+        return -(jnp.exp(log_p) * log_p).sum(axis=-1)
+
+    def kl(self, other: Categorical) -> jax.Array:
+        """KL(self, other) `[...]` in nats."""
+        log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
+        return (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1)
+
+
+@flax.struct.dataclass
+class DiagonalNormal:
+    """Independent normal components. Attributes: mean, log_std `[..., D]`.
+
+    Samples are not bounded. Environments clip what they are given, and the density stays that of
+    the sample before clipping, as in Baselines.
+    """
+
+    mean: jax.Array
+    log_std: jax.Array
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Actions `[..., D]`."""
+        noise = jax.random.normal(key, self.mean.shape)
+        return self.mean + jnp.exp(self.log_std) * noise
+
+    def mode(self) -> jax.Array:
+        return self.mean
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """Log density `[...]` of actions `[..., D]`."""
+        scaled = (action - self.mean) * jnp.exp(-self.log_std)
+        return -(scaled**2 / 2 + self.log_std + jnp.log(2 * jnp.pi) / 2).sum(axis=-1)
+
+    def entropy(self) -> jax.Array:
+        """`[...]` in nats."""
+        return (self.log_std + jnp.log(2 * jnp.pi * jnp.e) / 2).sum(axis=-1)
+
+    def kl(self, other: DiagonalNormal) -> jax.Array:
+        """KL(self, other) `[...]` in nats."""
+        variances = jnp.exp(2 * (self.log_std - other.log_std))
+        shift = ((self.mean - other.mean) * jnp.exp(-other.log_std)) ** 2
+        return ((variances + shift - 1) / 2 + other.log_std - self.log_std).sum(axis=-1)
+
+
+Distribution = Categorical | DiagonalNormal
+
+
+def distribution(policy: Mapping[str, Any]) -> Distribution:
+    """The distribution of a network's policy, `{"logits"}` or `{"mean", "log_std"}`."""
+    return Categorical(**policy) if "logits" in policy else DiagonalNormal(**policy)

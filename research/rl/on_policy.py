@@ -1,0 +1,56 @@
+"""What on-policy agents (A2C, TRPO, PPO) have in common around their update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
+
+from research.rl import games
+from research.rl.distributions import Distribution
+from research.rl.environments import StackFrames
+from research.rl.evaluation import Evaluation
+from research.rl.rollouts import Collector, normalized
+from research.training.experiment import Rules
+
+
+def make_collector(config: ConfigDict, env: StackFrames) -> Collector:
+    """Rollouts of `config.agent.rollout_steps`, as `config.env` treats observations and rewards."""
+    agent = config.agent
+    return Collector(
+        env, agent.rollout_steps, agent.gamma, agent.gae_lambda,
+        reward_clip=config.env.reward_clip,
+        life_loss_ends=config.env.life_loss_ends,
+        normalize_observations=config.env.normalize_observations,
+        normalize_rewards=config.env.normalize_rewards,
+    )
+
+
+def evaluation(
+    config: ConfigDict,
+    policy: Callable[[Any, jax.Array], Distribution],
+    variables: Callable[[Any], Any],
+) -> Callable[[Any, jax.Array], dict[str, float]]:
+    """Whole episodes by `config.eval`, whatever the lives, with rewards as the game gives them.
+
+    Args:
+      policy: `(variables, observation) -> distribution`; its mode is played if `eval.greedy`.
+      variables: finds the policy's in the experiment's state, whose `actors` it also has.
+    """
+
+    def act(of_state: Any, observation: jax.Array, key: jax.Array) -> jax.Array:
+        found, moments = of_state
+        distribution = policy(found, normalized(moments, observation))
+        return distribution.mode() if config.eval.greedy else distribution.sample(key)
+
+    play = Evaluation(games.evaluation_games(config.env, config.eval), act)
+    return lambda state, key: play((variables(state), state.actors.moments), key)
+
+
+def rules(env: StackFrames) -> Rules:
+    """Environments are split over devices where there are as many of them."""
+    split = "^actors/(env|observation|episode_return|reward_scale/total)"
+    return [(split, PartitionSpec("data"))] if env.num_envs >= jax.device_count() else []
