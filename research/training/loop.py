@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from research.training import hosts
 from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
 from research.training.experiment import Experiment, State
@@ -95,6 +96,9 @@ class _Run:
                     if step < total and stop.requested(step):
                         self._save(step, carry, {})
                         raise Stopped(f"stopped at step {step}")
+        except Exception as error:
+            hosts.leave_if_alone(error)
+            raise
         finally:
             self.checkpoints.close()
             self.writers.close()

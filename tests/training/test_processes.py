@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from research import training
+from research.training import hosts
 from tests.training.toy import Job, assert_close, assert_same, build, records, settings
 
 CONFIG = {"checkpoint_every_steps": 7, "eval_every_steps": 20}
@@ -114,3 +115,46 @@ def test_killed_many_times(alone, tmp_path):
     job.finish(job.start())
     assert_same(alone[0], job.final("run"))
     assert alone[1] == records(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_one_of_four_is_killed(alone, tmp_path):
+    """The others end within a minute and say why in a line; all started again end as one would."""
+    job = Job(tmp_path, {"run": ({**CONFIG, "mesh__fsdp": 2}, {"rules": "fsdp", "seconds": 0.1})}, 4)
+    started = job.start()
+    while not records(tmp_path / "run"):
+        time.sleep(0.01)
+    time.sleep(random.uniform(0.0, 2.0))
+    started[random.randint(1, 3)].kill()
+    outputs = [process.communicate(timeout=60)[0] for process in started]
+    codes = sorted(process.returncode for process in started)
+    assert codes == [-9, hosts.LOST, hosts.LOST, hosts.LOST], outputs
+    assert sum("another process of this run has ended" in output for output in outputs) == 3
+    assert not any("Traceback" in output for output in outputs)
+    job.finish(job.start())
+    assert_close(alone[0], job.final("run"))
+    assert_records_close(alone[1], records(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 4), (1, 8)])
+def test_goes_on_with_another_number_of_devices(alone, before, after, tmp_path):
+    """Stopped on some devices, continued on others: the same batches, the same numbers."""
+    first = Job(tmp_path, {"run": (CONFIG, {"signals": {"17": "SIGTERM"}})}, devices=before)
+    (output,) = first.finish(first.start())
+    assert "stopped at step" in output
+    second = Job(tmp_path, {"run": ({**CONFIG, "mesh__fsdp": 4}, {"rules": "fsdp"})}, devices=after)
+    (output,) = second.finish(second.start())
+    assert "run 5/40" not in output  # it did not begin anew
+    assert_close(alone[0], second.final("run"))
+    assert_records_close(alone[1], records(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_goes_on_with_another_number_of_processes(alone, tmp_path):
+    first = Job(tmp_path, {"run": (CONFIG, {"seconds": 0.02})}, processes=2, devices=2)
+    first.finish(first.start({}, {"signals": {"11": "SIGTERM"}}))
+    second = Job(tmp_path, {"run": (CONFIG, {})}, processes=1, devices=8)
+    (output,) = second.finish(second.start())
+    assert "run 5/40" not in output  # it did not begin anew
+    assert_close(alone[0], second.final("run"))
+    assert_records_close(alone[1], records(tmp_path / "run"))
