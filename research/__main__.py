@@ -1,4 +1,4 @@
-"""`python -m research papers` and `python -m research report RUNS...`."""
+"""`python -m research papers`, `report RUNS...` and `pods [SCRIPTS...]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from research.viz import report
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python -m research papers          every paper: claim, variants, measured result
-       python -m research report RUNS...  report.html and report.md of finished runs"""
+       python -m research report RUNS...  report.html and report.md of finished runs
+       python -m research pods [SCRIPTS]  full-size steps compiled for TPU slices, as a table"""
 
 
 def scripts() -> dict[str, ModuleType]:
@@ -88,6 +89,10 @@ def main(argv: Sequence[str]) -> int:
                 papers()
             case ["report", *folders] if folders:
                 write_report(folders)
+            case ["pods", *names]:
+                from research import pods  # leaves JAX on the CPU
+
+                pods.print_table(names)
             case ["-h" | "--help"]:
                 print(USAGE)
             case _:

@@ -29,7 +29,7 @@ from research import config as configs
 from research import training
 from research.paper import Claim
 from research.results import Results, print_claims
-from research.training import hosts, loop
+from research.training import hosts, loop, simulated
 from research.training.meter import NonFiniteLoss
 
 log = logging.getLogger("landmarks")
@@ -65,7 +65,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
         return _dry_run(module, flags)
     hosts.initialize()
     if "simulated_devices" in flags.config:  # of papers that are about several devices
-        hosts.simulate_devices(flags.config.simulated_devices)
+        simulated.simulate_devices(flags.config.simulated_devices)
     _compilation_cache()
 
     workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
@@ -147,13 +147,28 @@ def _finish(
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     from research.training import topology
     from research.training.dry_run import dry_run
+    from research.training.verdict import show
 
     assert flags.dry_run is not None
-    topology.load(flags.dry_run)  # before `build` starts JAX, and before it takes its time
+    names = topology.by_size(flags.dry_run.split(","))  # before `build` starts JAX
     arms = configs.arms_of(flags.config)
     setting = configs.with_overrides(flags.config, arms[flags.arm] if flags.arm else {})
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
-    return 0 if dry_run(module.build(setting), setting, flags.dry_run, published) else 1
+    for name in names:
+        try:
+            report = dry_run(module.build(setting), setting, name, published)
+        except training.UserError as error:
+            if len(names) == 1:
+                raise
+            print(f"{name}: {error}\n")  # a batch that does not divide over so many chips
+            continue
+        show(report)
+        if report.fits:
+            if len(names) > 1:
+                print(f"smallest that fits: {name}, of {', '.join(names)}")
+            return 0
+        print()
+    return 1
 
 
 def _run_name(script: str, flags: configs.Flags) -> str:

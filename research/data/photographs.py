@@ -10,10 +10,23 @@ import numpy as np
 
 from research.data import augment
 from research.data.dataset import Dataset, Record
+from research.data.load import load
+from research.data.procedural import shapes
 from research.training.errors import UserError
 
 _AUGMENTATIONS = ("none", "mirror", "pad_crop", "square_crop", "scale_crop")
 Views = list[np.ndarray]  # each [V, S, S, 3] float32; one entry a scale
+
+
+def opener(name: str, size: int, folder: str) -> Callable[[str], Dataset]:
+    """`split -> Dataset`: of "proc_shapes", drawn at `size` pixels, or of what `load` finds."""
+
+    def open_split(split: str) -> Dataset:
+        if name == "proc_shapes":
+            return shapes.load(split, size)
+        return load(name, split, folder)
+
+    return open_split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,6 +141,7 @@ class Photographs:
 
     def _reduced(self, record: Record) -> np.ndarray:
         image = record["image"]
+        image = image[..., None] if image.ndim == 2 else image
         return image if self.reduce == 1 else augment.average_pool(image, self.reduce)
 
     def _normalized(self, image: np.ndarray) -> np.ndarray:

@@ -34,6 +34,12 @@ def top_k_error(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
     return 100.0 * float(np.mean((scores >= own).sum(1) - 1 >= k))
 
 
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative logarithm of the label's probability, in nats; `[N, K]`, `[N]`."""
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    return float(-np.log(np.maximum(own, 1e-30)).mean())
+
+
 def view_probabilities(
     predict: Predict, views: Iterable[Sequence[np.ndarray]], batch_size: int
 ) -> np.ndarray:

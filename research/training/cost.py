@@ -1,4 +1,4 @@
-"""What a program costs: its arithmetic, its communication, its largest buffers."""
+"""What a program costs: its arithmetic, its largest buffers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
-
-_SHAPE = re.compile(r"\b(pred|[a-z]+\d+)(?:e\dm\d\w*)?\[([\d,]*)\]")
-_COLLECTIVE = re.compile(
-    r"^\s+(?:ROOT )?%?(\S+) = (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|"
-    r"ragged-all-to-all|collective-permute|collective-broadcast)(?:-start)?\("
-)
-_CALLED = re.compile(
-    r"\b(?:calls|to_apply|body|branch_computations|called_computations)="
-    r"(?:%?([\w.\-]+)|\{([^}]*)\})"
-)
 
 
 def flops(jaxpr: Jaxpr) -> float:
@@ -61,106 +51,6 @@ def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:
                 yield item.jaxpr
             elif isinstance(item, Jaxpr):
                 yield item
-
-
-@dataclasses.dataclass
-class Traffic:
-    """Collectives of one type: how many run in a step, and the bytes of what they produce.
-
-    `bytes` are of the whole array that takes part as one chip sees it: what all-gather gives,
-    all-reduce sums, reduce-scatter takes. How much of it crosses a link depends on the algorithm.
-    """
-
-    count: int = 0
-    bytes: int = 0
-    largest: int = 0
-
-
-def collectives(text: str) -> dict[str, Traffic]:
-    """Communication of one step, by type, from a compiled program's text.
-
-    A collective in a loop counts as often as the loop runs, or once where only the run tells.
-    """
-    bodies = _computations(text)
-    times = _times(bodies)
-    # An asynchronous collective is written out in its start, in what overlaps it and in its end.
-    started = {
-        match.group(1)
-        for lines in bodies.values()
-        if any('"AsyncCollectiveStart"' in line for line in lines)
-        for line in lines
-        if _COLLECTIVE.match(line) and (match := re.search(r"channel_id=(\d+)", line))
-    }
-    found: dict[str, Traffic] = {}
-    for name, lines in bodies.items():
-        starts = any('"AsyncCollectiveStart"' in line for line in lines)
-        for line in lines:
-            match = _COLLECTIVE.match(line)
-            if match is None or name not in times:
-                continue
-            channel = re.search(r"channel_id=(\d+)", line)
-            if channel and channel.group(1) in started and not starts:
-                continue
-            kind = "reduce-scatter" if name.startswith("all-reduce-scatter") else match.group(3)
-            traffic = found.setdefault(kind, Traffic())
-            size = _bytes(match.group(2), kind)
-            traffic.count += times[name]
-            traffic.bytes += times[name] * size
-            traffic.largest = max(traffic.largest, size)
-    return dict(sorted(found.items()))
-
-
-def _computations(text: str) -> dict[str, list[str]]:
-    bodies: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        match = re.match(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$", line)
-        if match:
-            current = bodies.setdefault("ENTRY" if match.group(1) else match.group(2), [])
-        else:
-            current.append(line)
-    return bodies
-
-
-def _times(bodies: dict[str, list[str]]) -> dict[str, int]:
-    """How often each computation runs in one step."""
-    times: dict[str, int] = {}
-
-    def visit(name: str, n: int) -> None:
-        times[name] = times.get(name, 0) + n
-        for line in bodies.get(name, []):
-            loop = re.search(r"condition=%?([\w.\-]+)", line)
-            trips = _trips(line, bodies.get(loop.group(1), [])) if loop else 1
-            for one, several in _CALLED.findall(line):
-                for called in re.findall(r"[\w.\-]+", one or several):
-                    visit(called, n * trips)
-
-    visit("ENTRY", 1)
-    return times
-
-
-def _trips(line: str, condition: list[str]) -> int:
-    known = re.search(r'known_trip_count":\{"n":"(\d+)"', line)
-    if known:
-        return int(known.group(1))
-    text = "\n".join(condition)
-    compare = re.search(r"ROOT \S+ = pred\[\]\S* compare\(\S+ %?([\w.\-]+)\), direction=LT", text)
-    if compare:
-        limit = re.search(rf"%?{re.escape(compare.group(1))} = \S+ constant\((\d+)\)", text)
-        if limit:
-            return int(limit.group(1))
-    return 1
-
-
-def _bytes(shapes: str, kind: str) -> int:
-    sizes = [_size(dtype, dims) for dtype, dims in _SHAPE.findall(shapes)]
-    # A start of another type than all-reduce gives operand and result: the larger one is meant.
-    return sum(sizes) if kind in ("all-reduce", "reduce-scatter") else max(sizes)
-
-
-def _size(dtype: str, dims: str) -> int:
-    bits = 8 if dtype == "pred" else int(re.sub(r"\D", "", dtype))
-    return math.prod(int(d) for d in dims.split(",") if d) * bits // 8
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""Compiles an experiment's step for a TPU slice that is not there, and says what it would take."""
+"""Compiles an experiment's step for a machine that is not there, and says what it would take."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import jax
 from ml_collections import ConfigDict
 
 from research.training import sharding, topology
-from research.training.cost import Traffic, collectives, flops, largest_buffers
+from research.training.communication import collectives
+from research.training.cost import Buffer, flops, largest_buffers
 from research.training.errors import UserError
 from research.training.experiment import Experiment, PyTree
 from research.training.program import Program
+from research.training.roofline import Roofline
+from research.training.verdict import Report
 
 _BUFFERS = 8  # shown when memory does not suffice
 
@@ -28,8 +32,8 @@ Published = int | Mapping[str, int] | None
 
 def dry_run(
     experiment: Experiment, config: ConfigDict, topology_name: str, published: Published
-) -> bool:
-    """Prints what one step needs on a slice such as "v5e:4x8", and whether it fits.
+) -> Report:
+    """What one step needs on a slice such as "v5e:4x8".
 
     Compiles the real step, optimizer and shardings included, from shapes alone: nothing is
     allocated and no data is opened.
@@ -50,46 +54,46 @@ def dry_run(
     if source is not None:
         sharding.check_batch(source.spec, mesh, config.accumulate_steps)
     program = Program(experiment, mesh)
-    axes = " x ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
-    _row("slice", f"{topology_name}: {len(slice_.devices)} chips as {axes}")
-    for row in _parameters(program.shapes.state, published):
-        _row(*row)
-
-    print("compiling; a large network may take minutes", file=sys.stderr)
     start = time.monotonic()
     traced = program.trace()
-    operations = flops(traced.jaxpr.jaxpr)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            compiled = _compile(traced, topology_name, {})
-        except _OutOfMemory as error:
-            _row("FLOPs per step", _operations(operations, len(slice_.devices)))
-            _row("verdict", f"DOES NOT FIT: {error}; largest buffers of a chip:")
-            _show_buffers(traced, topology_name, Path(folder))
-            return False
+    report = Report(
+        topology_name, slice_.chip, dict(mesh.shape), _parameters(program.shapes.state, published),
+        flops(traced.jaxpr.jaxpr), 0.0,
+    )
+    print(f"compiling for {topology_name}; a large network may take minutes", file=sys.stderr)
+    try:
+        compiled = _compile(traced, topology_name, {})
+    except _OutOfMemory as error:
+        return dataclasses.replace(
+            report, shortage=str(error), buffers=_largest_buffers(traced, topology_name),
+            seconds=time.monotonic() - start,
+        )
     seconds = time.monotonic() - start
-    memory = compiled.memory_analysis()
-    state = _bytes_per_chip(program.shapes, program.carry_sharding)
-    batch, ahead = 0, 0
+    found = compiled.memory_analysis()
+    memory = _state_bytes(program)
+    batch = 0
     if source is not None:
         batch = _bytes_per_chip(source.spec, program.batch_sharding)
-        ahead = batch * ((1 + bool(source.prefetch)) * config.steps_per_call - 1)
-    code = memory.generated_code_size_in_bytes
-    need = memory.peak_memory_in_bytes + code + ahead
-    fits = need <= slice_.chip.hbm
-    _row("memory of a chip", f"{_size(need)} of {_size(slice_.chip.hbm)}")
-    _row("  state", f"{_size(state)}  (parameters, optimizer, all that is kept from step to step)")
-    _row("  batches", f"{_size(batch + ahead)}  (with those read ahead)")
-    _row("  working", f"{_size(need - code - state - batch - ahead)}  (activations, gradients)")
-    _row("  program", _size(code))
-    _row("FLOPs per step", _operations(operations, len(slice_.devices)))
-    counted = compiled.cost_analysis()["flops"]
-    _row("", f"{counted:.4g} on each chip as XLA counts: elementwise too, loop bodies once")
-    for row in _communication(collectives(compiled.as_text())):
-        _row(*row)
-    _row("compile time", f"{seconds:.1f} s")
-    _row("verdict", "fits" if fits else "DOES NOT FIT with the batches that are read ahead")
-    return fits
+    kept = sum(memory.values()) + batch
+    ahead = bool(source and source.prefetch)
+    memory["inputs"] = batch * (1 + ahead) * config.steps_per_call
+    memory["activations"] = max(found.peak_memory_in_bytes - kept, 0)
+    memory["program"] = found.generated_code_size_in_bytes
+    counted = compiled.cost_analysis()
+    text = compiled.as_text()
+    traffic = collectives(text, dict(mesh.shape))
+    each = report.flops / report.chips
+    # XLA counts the body of a loop once, for FLOPs and for bytes: both are short by about as much.
+    loops = 1.0
+    if counted["flops"] > 0 and " while(" in text:
+        loops = max(1.0, each / counted["flops"])
+    line = Roofline(
+        slice_.chip, each, loops * counted["bytes accessed"], sum(t.sent for t in traffic)
+    )
+    return dataclasses.replace(
+        report, seconds=seconds, memory=memory, roofline=line, traffic=tuple(traffic),
+        xla_flops=counted["flops"],
+    )
 
 
 class _OutOfMemory(Exception):
@@ -127,59 +131,42 @@ def _custom_calls(traced: Any, reason: str) -> set[str]:
     return {target for target in targets if target in reason}
 
 
-def _show_buffers(traced: Any, name: str, folder: Path) -> None:
-    """Compiles once more, with XLA's notes on its memory written to `folder`."""
-    try:
-        _compile(traced, name, {"xla_dump_to": str(folder)})
-    except _OutOfMemory:
-        for buffer in largest_buffers(folder, _BUFFERS):
-            print(f"  {_size(buffer.bytes):>10}  {buffer.shape:<28} {buffer.origin}")
+def _largest_buffers(traced: Any, name: str) -> tuple[Buffer, ...]:
+    """Compiles once more, with XLA's notes on its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _compile(traced, name, {"xla_dump_to": folder})
+        except _OutOfMemory:
+            return tuple(largest_buffers(Path(folder), _BUFFERS))
+    return ()
 
 
-def _parameters(state: PyTree, published: Published) -> Iterator[tuple[str, str]]:
+def _parameters(state: PyTree, published: Published) -> dict[str, tuple[int, int | None]]:
     counts = sharding.count_parameters(state)
     expected: dict[str, int] = {}
     if isinstance(published, Mapping):
         expected = dict(published)
     elif published is not None:
         counts, expected = {"": sum(counts.values())}, {"": published}
-    for learner in counts | expected:
-        count, known = counts.get(learner, 0), expected.get(learner)
-        text = f"{count:,}"
-        if known is not None:
-            same = "equal" if known == count else f"DIFFERS by {count - known:+,}"
-            text += f"  (published {known:,}: {same})"
-        yield f"parameters {learner}".strip(), text
+    return {name: (counts.get(name, 0), expected.get(name)) for name in counts | expected}
 
 
-def _communication(found: dict[str, Traffic]) -> Iterator[tuple[str, str]]:
-    if not found:
-        yield "collectives", "none"
-    for kind, traffic in found.items():
-        yield kind, f"{traffic.count} in a step, {_size(traffic.bytes)} on each chip"
+def _state_bytes(program: Program) -> dict[str, int]:
+    """Bytes on each chip of what is kept from step to step."""
+    kept = {"parameters": 0, "optimizer": 0, "other state": 0}
+    layout = sharding.named_leaves(program.carry_sharding)
+    for name, leaf in sharding.named_leaves(program.shapes).items():
+        kind = "other state"
+        if "/opt_state/" in name:
+            kind = "optimizer"
+        elif "/params/" in name:
+            kind = "parameters"
+        kept[kind] += _bytes_per_chip(leaf, layout[name])
+    return kept
 
 
-def _operations(count: float, chips: int) -> str:
-    return f"{count:.4g} of matrix products and convolutions, {count / chips:.4g} on each chip"
-
-
-def _bytes_per_chip(shapes: PyTree, layout: Any) -> int:
-    if not isinstance(layout, jax.sharding.Sharding):
-        parts = zip(jax.tree.leaves(shapes), jax.tree.leaves(layout), strict=True)
-        return sum(_bytes_per_chip(leaf, where) for leaf, where in parts)
+def _bytes_per_chip(shapes: PyTree, where: jax.sharding.Sharding) -> int:
     return sum(
-        math.prod(layout.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        math.prod(where.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(shapes)
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.2f} GiB"
-
-
-def _row(name: str, text: str) -> None:
-    print(f"{name:<20} {text}", flush=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import jax
 import optax
+from ml_collections import ConfigDict
 
 from research.training.sharding import path_name
 
@@ -30,6 +32,23 @@ def momentum_sgd(
         lambda params: jax.tree_util.tree_map_with_path(
             lambda path, _: "bias" if path_name(path).endswith("bias") else "weights", params
         ),
+    )
+
+
+def scaled_momentum_sgd(
+    optimizer: ConfigDict, batch_size: int, num_steps: int
+) -> optax.GradientTransformation:
+    """`momentum_sgd` as `config.optimizer` describes it, for layers that see `batch_size` images.
+
+    Its rates are those for 128 images; they grow with the batch, linearly or with its root
+    (Krizhevsky, 2014, section 5), and are `dropping` in the course of `num_steps` updates.
+    """
+    o, ratio = optimizer, batch_size / 128
+    scale = {"linear": ratio, "sqrt": math.sqrt(ratio)}[o.scaling]
+    return momentum_sgd(
+        dropping(scale * o.learning_rate, num_steps, o.drops_at, o.drop_factor),
+        dropping(scale * o.bias_learning_rate, num_steps, o.bias_drops_at, o.bias_drop_factor),
+        o.momentum, o.weight_decay,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -146,25 +145,3 @@ def _with_sharding(shapes: Any, shardings: Any) -> Any:
     return jax.tree.map(
         lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, shardings
     )
-
-
-def after_one_step(
-    program: Program, seed: int, limits: Mapping[str, int]
-) -> dict[str, np.ndarray]:
-    """A state after one step on random numbers, by path name, to compare programs by.
-
-    Args:
-      program: whose batches are dictionaries.
-      seed: of the state and of the batch.
-      limits: integers of a batch are below this, by name; all else is normal.
-    """
-    assert program.experiment.source is not None
-    rng = np.random.default_rng(seed)
-    batch = {
-        name: rng.integers(0, limits[name], s.shape, s.dtype) if name in limits
-        else rng.normal(0, 1, s.shape).astype(s.dtype)
-        for name, s in program.experiment.source.spec.items()
-    }
-    placed = jax.device_put(batch, program.batch_sharding)
-    state = program.advance(program.init(seed), placed, 1)[0].state
-    return {name: np.asarray(leaf) for name, leaf in sharding.named_leaves(state).items()}

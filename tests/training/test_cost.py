@@ -6,7 +6,7 @@ from jax.sharding import PartitionSpec as P
 
 from research.training import sharding
 from research.training.config import run_config
-from research.training.cost import Buffer, Traffic, collectives, flops, largest_buffers
+from research.training.cost import Buffer, flops, largest_buffers
 
 
 def count(function, *shapes):
@@ -80,68 +80,6 @@ def test_a_program_for_one_device_of_many_counts_for_all():
         lambda a, b: a @ b, mesh=mesh, in_specs=(P("data"), P()), out_specs=P("data")
     )
     assert count(function, (3 * mesh.size, 5), (5, 7)) == mesh.size * MATMUL
-
-
-COMPILED = """HloModule jit_step, is_scheduled=true
-
-%add (x: f32[], y: f32[]) -> f32[] {
-  ROOT %sum = f32[] add(%x, %y)
-}
-
-%condition (p: (s32[], f32[4,8])) -> pred[] {
-  %limit = s32[]{:T(128)} constant(6)
-  %i = s32[]{:T(128)} get-tuple-element(%p), index=0
-  ROOT %lt = pred[]{:T(512)} compare(%i, %limit), direction=LT
-}
-
-%body (p: (s32[], f32[4,8])) -> (s32[], f32[4,8]) {
-  %ar.1 = f32[4,8]{1,0:T(8,128)} all-reduce(%x), channel_id=1, to_apply=%add
-  %started = (bf16[2,8], bf16[8,8], u32[]) fusion(%w), kind=kCustom, calls=%start
-  %middle = f32[4,8] fusion(%started), kind=kCustom, calls=%overlap
-}
-
-%start (p: bf16[2,8]) -> (bf16[2,8], bf16[8,8], u32[]) {
-  %ag.1 = bf16[8,8]{1,0} all-gather(%p), channel_id=2, dimensions={0}
-  ROOT %s = (bf16[2,8], bf16[8,8]) custom-call(%ag.1), custom_call_target="AsyncCollectiveStart"
-}
-
-%overlap (p: (bf16[2,8], bf16[8,8], u32[])) -> f32[4,8] {
-  %ag.2 = bf16[8,8]{1,0} all-gather(%q), channel_id=2, dimensions={0}
-}
-
-%all-reduce-scatter.1 (p: f32[8,8]) -> f32[2,8] {
-  %ar.2 = f32[8,8]{1,0} all-reduce(%p), channel_id=3, to_apply=%add
-  ROOT %slice = f32[2,8] dynamic-slice(%ar.2, %i)
-}
-
-%never (p: f32[8]) -> f32[8] {
-  %ar.3 = f32[8]{0} all-reduce(%p), channel_id=4, to_apply=%add
-}
-
-ENTRY %main (p: f32[8]) -> f32[8] {
-  %loop = (s32[], f32[4,8]) while(%init), condition=%condition, body=%body
-  %rs = f32[2,8] fusion(%g), kind=kCustom, calls=%all-reduce-scatter.1
-  %pair = (f32[3]{0}, f32[5]{0}) all-reduce(%a, %b), channel_id=5, to_apply=%add
-  %cp = (f32[2,8], f32[2,8], u32[], u32[]) collective-permute-start(%rs), channel_id=6
-  ROOT %done = f32[2,8] collective-permute-done(%cp)
-}
-"""
-
-
-def test_collectives_of_a_compiled_text():
-    assert collectives(COMPILED) == {
-        "all-gather": Traffic(6, 6 * 2 * 64),
-        "all-reduce": Traffic(6 + 1, 6 * 4 * 32 + 4 * 8),
-        "collective-permute": Traffic(1, 4 * 16),
-        "reduce-scatter": Traffic(1, 4 * 64),
-    }
-
-
-def test_a_loop_whose_length_the_compiler_noted():
-    text = COMPILED.replace(
-        "body=%body", 'body=%body, backend_config={"known_trip_count":{"n":"9"}}'
-    )
-    assert collectives(text)["all-gather"].count == 9
 
 
 def test_largest_buffers_of_xlas_notes(tmp_path):

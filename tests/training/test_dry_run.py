@@ -11,13 +11,21 @@ from jax.sharding import PartitionSpec as P
 
 from research import training
 from research.training import topology
-from research.training.dry_run import dry_run
+from research.training.dry_run import dry_run as compile_for
 from research.training.errors import UserError
+from research.training.verdict import show
 from tests.training.toy import ROOT, TENSOR, build, settings
 
 needs_compiler = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="libtpu, the extra `pod`, is not installed"
 )
+
+
+def dry_run(*args):
+    """Compiles, prints and judges."""
+    report = compile_for(*args)
+    show(report)
+    return report.fits
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,8 @@ needs_compiler = pytest.mark.skipif(
         ("v5p:4x4", "3 dimensions, such as v5p:4x4x4"),
         ("v5e:3x5", "every side of a v5e slice is 1 or even"),
         ("v5e:32x32", "at most 256 chips"),
+        ("gpu:2x2", "1 dimension, such as gpu:4"),
+        ("gpu:512", "at most 256 chips"),
     ],
 )
 def test_slices_that_do_not_exist(name, said):
@@ -66,11 +76,13 @@ def test_the_real_step_on_a_mesh_of_three_axes(capsys):
     assert "8 chips as data 2 x fsdp 2 x model 2" in shown
     assert "of 15.75 GiB" in shown
     assert "all-reduce" in shown and "compile time" in shown and "fits" in shown
-    # Kernel and its two moments and its average are split fsdp x model ways; biases are whole.
-    kernels = 4 * 4 * (4 * 512 // 4 + 512 // 2)
-    biases = 4 * 4 * (512 + 1)
-    scalars = 4 * (1 + 1 + 1 + 1)  # seed, step, seen, Adam's count
-    assert f"  state              {(kernels + biases + scalars) / 1024:.4g} KiB" in shown
+    # Kernels are split fsdp x model ways; biases are whole.
+    each = 4 * (4 * 512 // 4 + 512 // 2) + 4 * (512 + 1)
+    assert f"  parameters         {each / 1024:.4g} KiB" in shown
+    assert f"  optimizer          {(2 * each + 4) / 1024:.4g} KiB" in shown  # Adam's count
+    # The moving average; seed, step, seen.
+    assert f"  other state        {(each + 12) / 1024:.4g} KiB" in shown
+    assert "MFU at most" in shown and "assuming 197 TFLOP/s" in shown
 
 
 @needs_compiler
@@ -123,7 +135,43 @@ def test_batches_read_ahead_count(capsys):
     experiment = build(config, rows=(2**14,))
     dry_run(experiment, config, "v5e:2x2", None)
     per_chip = 16 * 2**14 * 4 / 4 / 2**20 / 4  # MiB of one batch of [2**14, 4] float32 on 4 chips
-    assert f"batches            {16 * per_chip:.4g} MiB" in capsys.readouterr().out
+    assert f"inputs             {16 * per_chip:.4g} MiB" in capsys.readouterr().out
+
+
+def test_gpus_are_simulated(capsys):
+    """In a process of its own, whose CPU has to become four devices."""
+    code = (
+        "from research.training.dry_run import dry_run; from research.training.verdict import show;"
+        "from research.training import topology; from tests.training.toy import *;"
+        "topology.load('gpu:4'); config = settings(mesh__data=2, mesh__fsdp=2);"
+        "show(dry_run(build(config, width=64, rules=FSDP), config, 'gpu:4', 385))"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**env, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )
+    shown = done.stdout
+    assert "gpu:4: 4 chips as data 2 x fsdp 2 x model 1" in shown, done.stderr
+    assert "H100 of 80 GB; compiled for CPU devices" in shown and "equal" in shown
+    assert "over fsdp (2 chips)" in shown and "verdict              fits" in shown
+
+
+def test_a_list_of_slices_is_tried_from_the_smallest():
+    assert topology.by_size(["gpu:1"]) == ["gpu:1"]
+    with pytest.raises(UserError, match="unknown topology v9"):
+        topology.by_size(["gpu:1", "v9:2x2"])
+
+
+@needs_compiler
+def test_the_smallest_slice_that_fits(tmp_path):
+    command = [
+        sys.executable, str(ROOT / "experiments/dcgan.py"), "--config", "configs/dcgan.py:smoke",
+        "--dry_run", "v5e:2x4,v5e:1x1,v5e:2x2",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "smallest that fits: v5e:1x1, of v5e:1x1, v5e:2x2, v5e:2x4" in done.stdout
 
 
 @needs_compiler

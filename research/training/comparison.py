@@ -1,0 +1,48 @@
+"""Comparing programs that should compute the same: results of a step, and what it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from research.training import sharding
+from research.training.communication import Traffic, collectives
+from research.training.program import Program
+
+
+def after_one_step(program: Program, seed: int, limits: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The state after one step on random numbers, by path name.
+
+    Args:
+      program: whose batches are dictionaries.
+      seed: of the state and of the batch.
+      limits: integers of a batch are below this, by name; all else is normal.
+    """
+    assert program.experiment.source is not None
+    rng = np.random.default_rng(seed)
+    batch = {
+        name: rng.integers(0, limits[name], s.shape, s.dtype) if name in limits
+        else rng.normal(0, 1, s.shape).astype(s.dtype)
+        for name, s in program.experiment.source.spec.items()
+    }
+    placed = jax.device_put(batch, program.batch_sharding)
+    state = program.advance(program.init(seed), placed, 1)[0].state
+    return {name: np.asarray(leaf) for name, leaf in sharding.named_leaves(state).items()}
+
+
+def largest_difference(
+    got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], part: str
+) -> float:
+    """Between two states, relative to the largest element of each array with `part` in its name."""
+    return max(
+        float(np.abs(got[name] - array).max() / np.abs(array).max())
+        for name, array in expected.items()
+        if part in name
+    )
+
+
+def communication(program: Program) -> list[Traffic]:
+    """The collectives of a program's step, from compiling it; nothing is allocated."""
+    return collectives(program.trace().lower().compile().as_text(), dict(program.mesh.shape))
