@@ -15,6 +15,7 @@ from flax.typing import Dtype
 
 from research.nn import fan_in
 
+NORMALIZATIONS = ("none", "batch", "layer")
 _LAST_BOUND = 3e-3
 
 
@@ -50,15 +51,15 @@ class Critic(nn.Module):
 
     Attributes:
       hidden: units of the hidden layers, with ReLUs.
-      action_layer: the hidden layer that the action is an input of; 0 is the first.
       normalization: as the actor's; what follows the action is never normalized over the batch.
       dtype: type of the computation; parameters are float32.
+      action_layer: the hidden layer that the action is an input of; 0 is the first.
     """
 
     hidden: Sequence[int] = (400, 300)
-    action_layer: int = 1
     normalization: str = "none"
     dtype: Dtype | None = None
+    action_layer: int = 1
 
     @nn.compact
     def __call__(
@@ -77,8 +78,6 @@ class Critic(nn.Module):
 
 
 def _input(x: jax.Array, normalization: str, train: bool, dtype: Dtype | None) -> jax.Array:
-    if normalization not in ("none", "batch", "layer"):
-        raise ValueError(f"normalization is 'none', 'batch' or 'layer', not {normalization!r}")
     return _batch_norm(x, train, dtype) if normalization == "batch" else x
 
 

@@ -86,11 +86,12 @@ class DDPG:
 
         actor, of_actor = self.actor.minimize(state.actor, actor_loss, batch, actor_key)
         metrics = {**of_critic, **{f"actor_{name}": x for name, x in of_actor.items()}}
-        return state.replace(actor=actor, critic=critic), metrics
+        return dataclasses.replace(state, actor=actor, critic=critic), metrics
 
     def follow(self, state: DDPGState, tau: float) -> DDPGState:
         """Moves the targets towards what has been learned."""
-        return state.replace(
+        return dataclasses.replace(
+            state,
             target_actor=target_network.follow(state.target_actor, state.actor, tau),
             target_critic=target_network.follow(state.target_critic, state.critic, tau),
         )

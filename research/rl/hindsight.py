@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from research.rl.goals import GoalEnvironment, with_goal
 from research.rl.transitions import Ring, RingState, Transition
-from research.training.errors import UserError
+from research.training.errors import check_choice
 
 STRATEGIES = ("future", "final", "episode", "random")
 
@@ -38,10 +38,7 @@ class Hindsight:
     k: int = 4
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise UserError(
-                f"the strategy is one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
-            )
+        check_choice("replay.strategy", self.strategy, STRATEGIES)
 
     def sample(self, state: RingState, key: jax.Array, size: int) -> Transition:
         """`size` steps. Nothing terminates: a goal that is met ends no episode (appendix A)."""

@@ -87,8 +87,9 @@ class QLearning:
             return jnp.mean((q - goal) ** 2), Aux({"q": q.mean()})
 
         learner, metrics = self.learner.minimize(state.learner, loss_fn, batch, key)
-        return state.replace(learner=learner), metrics
+        return dataclasses.replace(state, learner=learner), metrics
 
     def follow(self, state: QLearningState, tau: float) -> QLearningState:
         """Moves the target towards what has been learned."""
-        return state.replace(target=target_network.follow(state.target, state.learner, tau))
+        target = target_network.follow(state.target, state.learner, tau)
+        return dataclasses.replace(state, target=target)

@@ -45,9 +45,9 @@ def filled(rounds):
     return ring, state, np.array(everything)
 
 
-def sampled(strategy, k, rounds=6, seed=0):
+def sampled(strategy, k, rounds=6, kind=Hindsight):
     ring, state, everything = filled(rounds)
-    batch = Hindsight(Counter(), ring, strategy, k).sample(state, jax.random.key(seed), B)
+    batch = kind(Counter(), ring, strategy, k).sample(state, jax.random.key(0), B)
     return jax.tree.map(np.asarray, batch), everything
 
 
@@ -59,33 +59,69 @@ def allowed(strategy, episode, t, held):
     return {100.0 * episode + i for i in times}
 
 
-@pytest.mark.parametrize("rounds", [2, 6])  # part of the ring, and more than it holds
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_relabelling_equals_a_loop(strategy, rounds):
-    batch, everything = sampled(strategy, 4, rounds)
+def check(batch, everything, strategy, rounds):
+    """Every sampled transition is one that the paper's words allow, and none is missing."""
     held = range(max(0, rounds - ROWS) * N, rounds * N)
-    seen, replaced, used = set(), 0, {}
+    replaced, used = 0, {(e, t): set() for e in held for t in range(T)}
     for i in range(B):
         state, goal = batch.observation[i]
         episode, t = divmod(int(state), 100)
-        assert episode in held and 0 <= t < T
         following, goal_of_following = batch.next_observation[i]
         assert following == everything[episode, t + 1, 0] and goal_of_following == goal
         assert batch.action[i] == t % 2
         assert batch.reward[i] == (0 if following == goal else -1)
-        seen.add((episode, t))
         if goal >= 0:
             assert goal in allowed(strategy, episode, t, held)
             replaced += 1
-            used.setdefault((episode, t), set()).add(goal)
+            used[episode, t].add(goal)
         else:
             assert goal == -episode - 1
-    assert seen == {(e, t) for e in held for t in range(T)}
     assert not batch.terminated.any()
     # k of k + 1 are replaced, within five standard deviations of the binomial.
     assert abs(replaced - 0.8 * B) < 5 * (B * 0.8 * 0.2) ** 0.5
-    if strategy != "random":  # every state that may be a goal is one
-        assert all(used[e, t] == allowed(strategy, e, t, held) for e, t in seen)
+    if strategy == "random":
+        assert set.union(*used.values()) == allowed(strategy, 0, 0, held)
+    else:  # every state that may be a goal is one
+        assert all(used[e, t] == allowed(strategy, e, t, held) for e, t in used)
+
+
+@pytest.mark.parametrize("rounds", [2, 6])  # part of the ring, and more than it holds
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_relabelling_equals_a_loop(strategy, rounds):
+    check(*sampled(strategy, 4, rounds), strategy, rounds)
+
+
+class AcrossEpisodes(Hindsight):
+    def _goal_state(self, state, key, row, env, step):
+        return super()._goal_state(state, key, row, (env + (step == T - 1)) % N, step)
+
+
+class FromTheStart(Hindsight):
+    def _goal_state(self, state, key, row, env, step):
+        return super()._goal_state(state, key, row, env, jnp.zeros_like(step))
+
+
+class RewardOfTheOldGoal(Hindsight):
+    def sample(self, state, key, size):
+        batch = super().sample(state, key, size)
+        return batch._replace(reward=jnp.full_like(batch.reward, -1))
+
+
+class OldGoalAfterwards(Hindsight):
+    def sample(self, state, key, size):
+        batch = super().sample(state, key, size)
+        row = batch.next_observation[:, 0] // 100
+        own = jnp.stack([batch.next_observation[:, 0], -row - 1], axis=1)
+        return batch._replace(next_observation=own)
+
+
+@pytest.mark.parametrize(
+    "bug", [AcrossEpisodes, FromTheStart, RewardOfTheOldGoal, OldGoalAfterwards]
+)
+def test_bugs_are_caught(bug):
+    batch, everything = sampled("future", 4, kind=bug)
+    with pytest.raises(AssertionError):
+        check(batch, everything, "future", 6)
 
 
 def test_no_goals_in_hindsight():
