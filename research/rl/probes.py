@@ -68,8 +68,8 @@ class Probe:
         reset_key, noise_key = jax.random.split(key)
         state = env_state["state"]
         reward = jnp.array(self.reward, jnp.float32)[state, action]
-        if self.noisy:
-            reward = jnp.where(jax.random.bernoulli(noise_key, (1 + reward) / 2), 1.0, -1.0)
+        noise = jnp.where(jax.random.bernoulli(noise_key, (1 + reward) / 2), 1.0, -1.0)
+        reward = jnp.where(self.noisy, noise, reward)
         following = jnp.array(self.following)[state, action]
         return _go_on(self, reset_key, env_state, following, reward)
 

@@ -1,0 +1,126 @@
+"""PPO on classic control, MinAtar and Atari. All lengths but `rollout_steps` are in frames of the
+game: agent steps times action repeat.
+
+    python experiments/ppo.py --config configs/ppo.py
+    python experiments/ppo.py --config configs/ppo.py:cartpole
+    python experiments/ppo.py --config configs/ppo.py:pong
+
+The first checks the claim on Pendulum, three seeds of four arms: about 10 CPU seconds a seed, and 15
+to compile an arm; expect -140 (random play has about -1200) with clipping or a KL penalty, and
+under -390 without a bound or with one epoch. The second reaches CartPole's 500 in 200,000 frames.
+The third has the paper's settings for Atari; expect days on a CPU.
+"""
+
+from ml_collections import ConfigDict
+
+from research.rl.ale import ATARI_57
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "cartpole": "CartPole, discrete actions",
+    "minatar": "Breakout-MinAtar, images; others by --config.env.name",
+    "continuous": "the paper's settings of continuous control (table 3), on Pendulum",
+    "paper": "Atari (table 5, as in OpenAI Baselines), Breakout; 40M frames",
+    **{game: "the same on this Atari game" for game in ATARI_57},
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.model = ConfigDict({
+        "variant": "mlp",  # or for images "minatar", "2015", "2016"
+        "shared": False,  # one trunk for policy and value
+    })
+    config.env = ConfigDict({
+        "name": "Pendulum-v1",
+        "num_envs": 8,
+        "stack": 1,  # frames in an observation
+        "action_repeat": 1,
+        "max_noops": 0,
+        "sticky_actions": 0.0,
+        "full_action_space": False,
+        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
+        "life_loss_ends": False,  # for learning alone
+        "reward_clip": 0.0,  # 0: none
+        "normalize_observations": False,
+        "normalize_rewards": True,
+    })
+    config.agent = ConfigDict({
+        "objective": "clip",  # or "kl_penalty", "unbounded"
+        "rollout_steps": 128,  # agent steps of each environment
+        "epochs": 10,
+        "minibatches": 4,  # in an epoch
+        "gamma": 0.95,
+        "gae_lambda": 0.95,
+        "normalize_advantages": True,  # in each minibatch
+        "clip": 0.2,
+        "anneal_clip": False,  # to 0 over the run
+        "kl_penalty": 1.0,  # its weight at the start
+        "kl_target": 0.01,  # nats; 0: the penalty stays as it is
+        "value_weight": 0.25,  # of the squared error
+        "value_clip": 0.0,  # 0: none
+        "entropy_weight": 0.0,
+        "anneal": True,  # the learning rate, to 0 over the run
+    })
+    config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})
+    config.max_grad_norm = 0.5
+    config.total_frames = 200_000
+    config.eval = ConfigDict({
+        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
+    })
+    config.log_every_steps = 5
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.seeds = (0, 1, 2)
+    config.arms = ConfigDict({
+        "clip": {},
+        "kl_penalty": {"agent.objective": "kl_penalty"},
+        "unbounded": {"agent.objective": "unbounded"},
+        "one_epoch": {"agent.objective": "unbounded", "agent.epochs": 1},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.agent.update(rollout_steps=8, epochs=2, minibatches=2)
+        config.env.normalize_observations = True
+        config.total_frames = 8 * 8 * 30
+        config.eval.episodes = 8
+        config.seeds = (0,)
+        config.checkpoint_every_steps = 10
+        config.check_claims = False
+        return config
+    if not variant:
+        return config
+    config.arms = ConfigDict(convert_dict=False)
+    if variant == "cartpole":
+        config.env.update(name="CartPole-v1", normalize_rewards=False)
+        config.agent.gamma = 0.99
+    elif variant == "minatar":
+        config.model.update(variant="minatar", shared=True)
+        config.env.update(name="Breakout-MinAtar", num_envs=64, normalize_rewards=False)
+        config.agent.update(epochs=4, minibatches=8, gamma=0.99, entropy_weight=0.01)
+        config.total_frames = 2_000_000
+    elif variant == "continuous":
+        config.env.update(num_envs=1, normalize_observations=True)
+        config.agent.update(
+            rollout_steps=2048, epochs=10, minibatches=32, gamma=0.99, value_clip=0.2,
+        )
+        config.optimizer.learning_rate = 3e-4
+        config.total_frames = 1_000_000
+    elif variant == "paper" or variant in ATARI_57:
+        config.model.update(variant="2015", shared=True)
+        config.env.update(
+            name="breakout" if variant == "paper" else variant, num_envs=8, stack=4,
+            action_repeat=4, max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            normalize_rewards=False,
+        )
+        config.agent.update(
+            rollout_steps=128, epochs=4, minibatches=4, gamma=0.99, clip=0.1, anneal_clip=True,
+            value_clip=0.1, entropy_weight=0.01,
+        )
+        config.optimizer.learning_rate = 2.5e-4
+        config.total_frames = 40_000_000
+        config.eval.update(episodes=30, max_noops=30)
+        config.checkpoint_every_steps = 1_000
+        config.seeds = (0,) if variant != "paper" else (0, 1, 2)
+        config.published_as = "atari" if variant == "paper" else ""
+    return config
