@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -35,7 +36,7 @@ class Traffic:
       bytes: of the whole arrays that take part as one device sees them: what all-gather gives,
         all-reduce sums, reduce-scatter takes.
       sent: of them, what each device sends to a neighbour when they go round a ring.
-      largest: bytes of the largest one.
+      sizes: how many there are of each size in bytes.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Traffic:
     count: int = 0
     bytes: int = 0
     sent: float = 0.0
-    largest: int = 0
+    sizes: Counter[int] = dataclasses.field(default_factory=Counter)
 
 
 def collectives(text: str, mesh: Mapping[str, int]) -> list[Traffic]:
@@ -88,7 +89,7 @@ def collectives(text: str, mesh: Mapping[str, int]) -> list[Traffic]:
             traffic.count += times[name]
             traffic.bytes += times[name] * size
             traffic.sent += times[name] * size * _share_sent(kind, devices)
-            traffic.largest = max(traffic.largest, size)
+            traffic.sizes[size] += times[name]
     return [found[key] for key in sorted(found)]
 
 

@@ -58,15 +58,15 @@ MESH = {"data": 2, "fsdp": 2}
 
 
 def found(text, mesh=MESH):
-    return {(t.kind, t.axis): (t.count, t.bytes, t.largest) for t in collectives(text, mesh)}
+    return {(t.kind, t.axis): (t.count, t.bytes, dict(t.sizes)) for t in collectives(text, mesh)}
 
 
 def test_collectives_of_a_compiled_text():
     assert found(COMPILED) == {
-        ("all-gather", "data x fsdp"): (6, 6 * 2 * 64, 2 * 64),
-        ("all-reduce", "data x fsdp"): (6 + 1, 6 * 4 * 32 + 4 * 8, 4 * 32),
-        ("collective-permute", "data x fsdp"): (1, 4 * 16, 4 * 16),
-        ("reduce-scatter", "data x fsdp"): (1, 4 * 64, 4 * 64),
+        ("all-gather", "data x fsdp"): (6, 6 * 2 * 64, {2 * 64: 6}),
+        ("all-reduce", "data x fsdp"): (6 + 1, 6 * 4 * 32 + 4 * 8, {4 * 32: 6, 4 * 8: 1}),
+        ("collective-permute", "data x fsdp"): (1, 4 * 16, {4 * 16: 1}),
+        ("reduce-scatter", "data x fsdp"): (1, 4 * 64, {4 * 64: 1}),
     }
 
 
