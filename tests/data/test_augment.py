@@ -122,6 +122,29 @@ def test_test_views():
     assert example["image"].shape == (224, 224, 3)
 
 
+def test_square_crops_come_from_the_middle_square():
+    """256 for 224, here 8 for 7: the sides of a wide image are never seen, all of the rest is."""
+    image = np.zeros((8, 24, 3), np.uint8)
+    image[:, 8:16] = 200
+    source = photographs([image], size=7, augmentation="square_crop", statistics_images=1)
+    mean = np.broadcast_to(source.mean, (7, 7, 3))
+    crops = [source.augmented(source.train[0], np.random.default_rng(s))["image"]
+             for s in range(20)]
+    for crop in crops:  # one colour, shifted by a vector of the colours' own
+        assert crop.shape == (7, 7, 3)
+        shift = crop * 127.5 + mean - 200
+        assert np.ptp(shift.reshape(-1, 3), axis=0).max() < 1e-3
+    assert len({float(crop[0, 0, 0]) for crop in crops}) == 20
+
+
+def test_grey_images_get_a_channel_and_may_stay_as_they_are():
+    grey = [noise(8, 8, s)[..., 0] for s in range(2)]
+    source = photographs(grey, augmentation="none")
+    example = source.augmented(source.train[0], np.random.default_rng(0))["image"]
+    np.testing.assert_array_equal(example, source.plain(source.train[0]))
+    assert example.shape == (8, 8, 1)
+
+
 @pytest.mark.parametrize("options", [{"augmentation": "cutout"}, {"crops": "five"}])
 def test_unknown_choices_are_errors(options):
     with pytest.raises(UserError, match="not"):

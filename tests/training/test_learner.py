@@ -57,6 +57,16 @@ def test_one_step_is_the_gradient_of_the_loss():
     np.testing.assert_allclose(metrics["grad_norm"], np.linalg.norm(gradient), rtol=1e-5)
 
 
+def test_gradients_from_elsewhere():
+    one = learner()
+    state = one.init(KEY, X)
+    loss = lambda params: squared(one)({"params": params}, X, KEY)[0]  # noqa: E731
+    new, metrics = one.apply_gradients(state, jax.grad(loss)(state.params))
+    expected, same = one.minimize(state, squared(one), X, KEY)
+    np.testing.assert_allclose(kernel(new), kernel(expected), rtol=1e-6)
+    np.testing.assert_allclose(metrics["grad_norm"], same["grad_norm"], rtol=1e-6)
+
+
 @pytest.mark.parametrize("parts", [2, 4, 8])
 def test_micro_batches_equal_the_whole_batch(parts):
     whole, split = learner(), learner(accumulate=parts)

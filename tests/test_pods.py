@@ -1,0 +1,61 @@
+"""The table of full-size steps: its entries exist, and its rows say what a report says."""
+
+import pytest
+
+from research import __main__, pods
+from research import config as configs
+from research.training import sharding, topology
+from research.training.communication import Traffic
+from research.training.cost import Buffer
+from research.training.errors import UserError
+from research.training.roofline import Roofline
+from research.training.verdict import Report
+
+CHIP = topology.CHIPS["v5e"]
+MESH = {"data": 4, "fsdp": 1, "model": 1}
+FITTING = Report(
+    "v5e:2x2", CHIP, MESH, {"": (10, 10)}, 8e12, 12.0, {"parameters": 2**20, "optimizer": 0},
+    Roofline(CHIP, 2e12, 1e9, 1e6), (Traffic("all-reduce", "data", 4, 1, 40, 60.0),),
+)
+POD = pods.Pod("toy", "resnet", "", "v5e:2x2")
+
+
+def test_a_row():
+    cells = [cell.strip() for cell in pods.row(POD, FITTING).strip("|").split("|")]
+    assert len(cells) == len(pods.COLUMNS)
+    assert cells[:3] == ["toy", "v5e:2x2", "10 (as published)"]
+    assert "1 MiB of 15.75 GiB: parameters 1 MiB" in cells[3] and "optimizer" not in cells[3]
+    assert cells[5] == "all-reduce over data 60 B" and "(compute)" in cells[7]
+    assert cells[9] == "yes"
+
+
+def test_a_row_of_what_does_not_fit():
+    short = Report(
+        "v5e:2x2", CHIP, MESH, {"": (10, 11)}, 8e12, 12.0, shortage="needs 20GiB of 15.75GiB",
+        buffers=(Buffer(1, "f32[1]", "x"),),
+    )
+    text = pods.row(POD, short)
+    assert "NO" in text and "needs 20GiB" in text and "(published 11)" in text
+    assert text.count("|") == len(pods.COLUMNS) + 1
+
+
+@pytest.mark.parametrize("pod", pods.PODS, ids=lambda pod: pod.name)
+def test_entries_exist_and_their_batches_divide(pod):
+    """Configurations, overrides and batch sizes, without a compiler."""
+    config = configs.load_config(pods.ROOT / "configs" / f"{pod.script}.py", pod.variant)
+    config = configs.with_overrides(config, pod.overrides)
+    kind, _, shape = pod.slice.partition(":")
+    assert kind in topology.CHIPS
+    chips = 1
+    for side in shape.split("x"):
+        chips *= int(side)
+    source = configs.load_module(
+        pods.ROOT / "experiments" / f"{pod.script}.py").build(config).source
+    for leaf in sharding.named_leaves(source.spec if source else {}).values():
+        assert leaf.shape[0] % chips == 0
+
+
+def test_a_script_without_an_entry():
+    with pytest.raises(UserError, match="no pod for bogus; there are dcgan"):
+        pods.print_table(["bogus"])
+    assert __main__.main(["pods", "bogus"]) == 2
