@@ -170,19 +170,20 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
 
     ratio = find("samples/std_ratio")
     fine = abs(ratio - 1) <= 0.2
+    # Seeds 0, 1, 2: street 1.20 1.27 1.28, which fails; studio 1.18 1.19 1.18.
     table = [row(fine, "contrast of samples within 20 % of the data's", "by eye", ours=ratio)]
     if len(find("probe/trained_100")):
         seen = find("samples/coverage")
         table.append(row(seen >= 0.8, "80 % of the classes are drawn", "by eye", share=seen))
         d, x, d0 = (100 * find(f"probe/{k}_100") for k in ("trained", "pixels", "untrained"))
-        # The margins of the specification. Street, seed 1: D 66.5, untrained 52.3, pixels 46.7 %.
+        # Seeds 0, 1, 2: D 66.7 66.5 65.2, untrained 49.8 49.8 56.9, pixels 48.5 %.
         better = (d - x >= 5) & (d - d0 >= 1.5)
         claim = "100 labels: D's features beat pixels by 5 points, an untrained D by 1.5"
         paper = "CIFAR-10 82.8 % against 80.6 % (k-means)"
         table.append(row(better, claim, paper, D=d, pixels=x, untrained=d0))
     if len(find("arithmetic/success")):
         y, base = find("arithmetic/success"), find("arithmetic/base")
-        # [to calibrate] Studio, seed 1, at 800, 1,200, 1,600 steps: 0.80, 0.49, 0.76 (base 0.10).
+        # Seeds 0, 1, 2: 0.70 0.62 0.74, base 0.12 0.10 0.10.
         claim = "man with glasses - man + woman is a woman with glasses, 60 % of the time"
         table.append(row((y >= 0.6) & (base <= 0.3), claim, "by eye", ours=y, random_z=base))
         after, control = find("removal/after"), find("removal/control")
