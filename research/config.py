@@ -24,8 +24,8 @@ USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE 
   --workdir FOLDER         where checkpoints, metrics and results go, default {workdir};
                            the same command again resumes what was interrupted there
   --arm NAME               runs one of the compared arms alone: {arms}
-  --dry_run TOPOLOGY       compiles the train step for a slice such as v5e:4x8 or gpu:8, and reports;
-                           of a list, v5e:2x2,v5e:4x4, the smallest that fits
+  --dry_run TOPOLOGY       compiles the train step for a slice such as v5e:4x8 or gpu:8;
+                           of several, v5e:2x2,v5e:4x4, for the smallest that fits
 """
 
 
