@@ -52,7 +52,7 @@ PODS = (
 
 COLUMNS = (
     "step", "slice", "parameters", "memory of a chip", "FLOPs of a chip",
-    "sent by a chip", "FLOPs a byte", "step, at least", "MFU, at most", "fits", "compiled in",
+    "sent by a chip", "FLOPs a byte", "step by roofline", "MFU", "fits", "compiled in",
 )
 
 

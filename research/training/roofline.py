@@ -1,4 +1,4 @@
-"""How long a step takes at least, from what it computes, reads and sends."""
+"""How long a step takes by what it computes, reads and sends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from research.training.topology import Chip
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """A lower bound on the time of a step.
+    """An estimate of the time of a step.
 
     Compute, memory and network work at their peaks and at the same time, so that the slowest of the
-    three decides. Nothing else takes time: elementwise work, waiting, the host.
+    three decides. Nothing else takes time: elementwise work, waiting, the host. Memory traffic is
+    XLA's count, each operand of each fused operation, which is too much where one stays on chip.
 
     Attributes:
       chip: whose peaks they are.
@@ -46,7 +47,7 @@ class Roofline:
 
     @property
     def utilization(self) -> float:
-        """Share of the chip's peak that is reached then: the most that MFU can be."""
+        """Share of the chip's peak that is reached then (MFU)."""
         return self.parts["compute"] / self.seconds if self.seconds else 0.0
 
     @property
@@ -60,5 +61,5 @@ class Roofline:
         return (
             f"{c.flops / 1e12:.0f} TFLOP/s, {c.hbm_bandwidth / 1e9:.0f} GB/s of memory, "
             f"{c.link_bandwidth / 1e9:.0f} GB/s sent, each at its peak, all at the same time; "
-            "collectives as rings; nothing else takes time"
+            "memory traffic as XLA counts operands; collectives as rings; nothing else takes time"
         )
