@@ -1,7 +1,8 @@
 """The entry point of every script: flags, workdir, arms and seeds, claims, exit code.
 
 Exit codes: 0 every checked claim holds (or the run was stopped and can be resumed), 1 a checked
-claim does not hold, 2 bad input, 3 the loss became NaN or infinite.
+claim does not hold, 2 bad input, 3 the loss became NaN or infinite, 4 another process is gone,
+5 the disk is full.
 """
 
 from __future__ import annotations
@@ -34,11 +35,17 @@ from research.training.meter import NonFiniteLoss
 
 log = logging.getLogger("landmarks")
 
+_FULL = 5
+_NO_SPACE = re.compile("No space left on device|Disk quota exceeded|Read-only file system")
+
 
 def run() -> None:
     """Runs the script this is called from, and exits."""
     _use_huge_pages()
-    sys.exit(main(sys.modules["__main__"], sys.argv[1:]))
+    code = main(sys.modules["__main__"], sys.argv[1:])
+    if code == _FULL:  # libraries would try to write what they still hold, and say so at length
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(module: ModuleType, argv: Sequence[str]) -> int:
@@ -56,6 +63,17 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
         script = shlex.join([Path(sys.executable).name, str(module.__file__), *argv])
         print(f"{stopped}; resume with: {script}", file=sys.stderr)
         return 0
+    except Exception as error:
+        found = _NO_SPACE.search(str(error))
+        if not found:
+            raise
+        print(
+            f"error: cannot write: {found.group()}; checkpoints that were finished are whole: "
+            "make room and start the same command again",
+            file=sys.stderr,
+            flush=True,
+        )
+        return _FULL
 
 
 def _main(module: ModuleType, argv: Sequence[str]) -> int:

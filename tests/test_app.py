@@ -1,7 +1,12 @@
 """The entry point, on a toy script: arms, seeds, results, exit codes."""
 
+import contextlib
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -143,3 +148,34 @@ def test_seeds_of_a_run_with_a_source_are_not_trained_together(line, tmp_path, c
     line.build = lambda config: dataclasses.replace(build(config), source=training.Source())
     assert run(line, tmp_path / "run", "--config.vmap_seeds=true") == 2
     assert "vmap_seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        flags = ["--config.num_steps=3000", "--config.checkpoint_every_steps=20",
+                 "--config.seeds=0", "--arm", "fast"]  # fmt: skip
+        command = [sys.executable, line.__file__, *flags, "--workdir", str(disk / "run")]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        checkpoints = disk / "run" / "fast" / "0" / "checkpoints"
+        while process.poll() is None and not any(p.name.isdigit() for p in checkpoints.glob("*")):
+            time.sleep(0.01)
+        with contextlib.suppress(OSError), (disk / "filler").open("wb") as filler:
+            while True:
+                filler.write(bytes(4096))
+                filler.flush()
+        error = process.communicate(timeout=300)[1]
+        assert process.returncode == 5, error
+        assert error.splitlines()[-1].startswith("error: cannot write: No space left on device")
+        (disk / "filler").unlink()
+        again = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300)
+        assert again.returncode == 0 and "resuming from step" in again.stderr
+        assert run(line, tmp_path / "whole", *flags) == 0
+        assert result(disk / "run")["arms"] == result(tmp_path / "whole")["arms"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
