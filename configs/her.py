@@ -33,7 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.model = ConfigDict({"hidden": (256,)})
     config.replay = ConfigDict({
-        "capacity_frames": 1_000_000,
+        "capacity_frames": 200_000,
         "strategy": "future",  # "final", "episode", "random"
         "k": 4,  # goals in hindsight for each of the episode's own; 0: none
     })
@@ -80,12 +80,14 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant in ("reach", "push"):
         config.env.name = variant
         config.model.hidden = (64, 64, 64)
+        config.replay.capacity_frames = 1_000_000
         config.agent.batch_size = 256
         config.total_frames = 160_000 if variant == "reach" else 1_600_000
         config.check_claims = False
     elif variant == "paper":
         config.env.name = "push"
         config.model.hidden = (64, 64, 64)
+        config.replay.capacity_frames = 1_000_000
         config.agent.update(batch_size=8 * 128, episodes_per_cycle=8 * 16)
         config.total_frames = 200 * 50 * 8 * 16 * 50  # epochs, cycles, workers, episodes, steps
         config.eval_every_steps = 50
