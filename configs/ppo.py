@@ -5,10 +5,10 @@ game: agent steps times action repeat.
     python experiments/ppo.py --config configs/ppo.py:cartpole
     python experiments/ppo.py --config configs/ppo.py:pong
 
-The first checks the claim on Pendulum, three seeds of four arms: about 10 CPU seconds a seed, and 15
-to compile an arm; expect -140 (random play has about -1200) with clipping or a KL penalty, and
-under -390 without a bound or with one epoch. The second reaches CartPole's 500 in 200,000 frames.
-The third has the paper's settings for Atari; expect days on a CPU.
+The first checks the claim on Pendulum, three seeds of four arms: about 10 CPU seconds a seed, and
+15 to compile an arm; expect -140 (random play has about -1200) with clipping or a KL penalty, and
+less than -390 without a bound or with one epoch. The second reaches CartPole's 500 in 200,000
+frames. The third has the paper's settings for Atari; expect days on a CPU.
 """
 
 from ml_collections import ConfigDict

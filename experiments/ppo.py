@@ -24,8 +24,7 @@ from research import app, training
 from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
-from research.rl.distributions import distribution
-from research.rl.on_policy import evaluation, make_collector, rules
+from research.rl.on_policy import evaluation, make_collector, policy_and_value, rules
 from research.rl.rollouts import Actors, flattened, sweep
 
 PAPER = Paper(
@@ -59,18 +58,16 @@ def build(config: Any) -> training.Experiment:
         )
     num_steps = config.total_frames // (size * env.frames_per_step)
     # alpha of the paper's tables: from 1 to 0 over the run, the same for all updates of a rollout.
-    alpha = optax.linear_schedule(1.0, 0.0 if agent.anneal else 1.0, num_steps)
+    alpha = optax.linear_schedule(1.0, 0.0, num_steps)
     updates = agent.epochs * agent.minibatches
+    rate = config.optimizer.learning_rate
     learner = training.Learner(
         network(config, env),
-        optax.adam(lambda n: config.optimizer.learning_rate * alpha(n // updates),
+        optax.adam(lambda n: rate * alpha(n // updates) if agent.anneal else rate,
                    eps=config.optimizer.adam_epsilon),
         config.accumulate_steps, config.max_grad_norm, config.ema_decay,
     )
-
-    def policy(variables: Any, observation: jax.Array) -> Any:
-        output, value = learner.apply(variables, observation)[0]
-        return distribution(output), value
+    policy = policy_and_value(learner)
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
@@ -105,7 +102,7 @@ def build(config: Any) -> training.Experiment:
             loss = -gain.mean() + agent.value_weight * value_loss  # equation 9
             return loss - agent.entropy_weight * entropy, training.Aux({
                 "value_loss": value_loss, "entropy": entropy,
-                "moved_fraction": (jnp.abs(ratio - 1) > clip).mean(),
+                "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
             })
 
         def update(learned: Any, batch: Any, key: jax.Array) -> Any:
@@ -120,7 +117,7 @@ def build(config: Any) -> training.Experiment:
         )
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
         penalty = state.penalty
-        if agent.kl_target:  # section 4
+        if agent.objective == "kl_penalty" and agent.kl_target:  # section 4
             penalty *= jnp.where(kl > 1.5 * agent.kl_target, 2.0,
                                  jnp.where(kl < agent.kl_target / 1.5, 0.5, 1.0))
         state = State(learned, actors, state.rollouts + 1, penalty)

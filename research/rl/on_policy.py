@@ -10,11 +10,12 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from research.rl import games
-from research.rl.distributions import Distribution
+from research.rl.distributions import Distribution, distribution
 from research.rl.environments import StackFrames
 from research.rl.evaluation import Evaluation
 from research.rl.rollouts import Collector, normalized
 from research.training.experiment import Rules
+from research.training.learner import Learner
 
 
 def make_collector(config: ConfigDict, env: StackFrames) -> Collector:
@@ -27,6 +28,19 @@ def make_collector(config: ConfigDict, env: StackFrames) -> Collector:
         normalize_observations=config.env.normalize_observations,
         normalize_rewards=config.env.normalize_rewards,
     )
+
+
+def policy_and_value(
+    learner: Learner,
+) -> Callable[[Any, jax.Array], tuple[Distribution, jax.Array]]:
+    """`(learner's state or variables, observations [B, ...]) -> (distributions, values [B])` of an
+    `ActorCritic`."""
+
+    def policy(variables: Any, observation: jax.Array) -> tuple[Distribution, jax.Array]:
+        output, value = learner.apply(variables, observation)[0]
+        return distribution(output), value
+
+    return policy
 
 
 def evaluation(

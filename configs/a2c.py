@@ -1,0 +1,104 @@
+"""A2C on classic control, MinAtar and Atari. All lengths but `rollout_steps` are in frames of the
+game: agent steps times action repeat.
+
+    python experiments/a2c.py --config configs/a2c.py
+    python experiments/a2c.py --config configs/a2c.py:pong
+
+The first checks the claim on CartPole, three seeds of two arms: 3 CPU seconds a seed with sixteen
+actors, 20 with one, which makes as many updates as it takes; expect a return of 410 to 460, and
+with one actor of 60 to 180. The second expects days on a CPU.
+"""
+
+from ml_collections import ConfigDict
+
+from research.rl.ale import ATARI_57
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "minatar": "Breakout-MinAtar, images; others by --config.env.name",
+    "paper": "Atari, Breakout; the paper's network, OpenAI Baselines' settings; 320M frames",
+    **{game: "the same on this Atari game" for game in ATARI_57},
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.model = ConfigDict({
+        "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
+        "shared": False,  # one trunk for policy and value
+    })
+    config.env = ConfigDict({
+        "name": "CartPole-v1",
+        "num_envs": 16,
+        "stack": 1,  # frames in an observation
+        "action_repeat": 1,
+        "max_noops": 0,
+        "sticky_actions": 0.0,
+        "full_action_space": False,
+        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
+        "life_loss_ends": False,  # for learning alone
+        "reward_clip": 0.0,  # 0: none
+        "normalize_observations": False,
+        "normalize_rewards": False,
+    })
+    config.agent = ConfigDict({
+        "rollout_steps": 5,  # agent steps of each environment: n of the n-step returns
+        "gamma": 0.99,
+        "gae_lambda": 1.0,  # 1: n-step returns
+        "value_weight": 0.5,  # of the squared error
+        "entropy_weight": 0.01,
+        "anneal": True,  # the learning rate, to 0 over the run
+    })
+    config.optimizer = ConfigDict({
+        "learning_rate": 3e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-5,
+    })
+    config.max_grad_norm = 0.5
+    config.total_frames = 150_000
+    config.eval = ConfigDict({
+        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
+    })
+    config.steps_per_call = 125
+    config.log_every_steps = 125
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.seeds = (0, 1, 2)
+    config.arms = ConfigDict({
+        "parallel": {},
+        "single": {"env.num_envs": 1, "steps_per_call": 2_000, "log_every_steps": 2_000},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.env.update(num_envs=8, normalize_observations=True)
+        config.total_frames = 8 * 5 * 60
+        config.eval.episodes = 8
+        config.steps_per_call = config.log_every_steps = 10
+        config.checkpoint_every_steps = 20
+        config.arms = ConfigDict({
+            "parallel": {}, "single": {"env.num_envs": 1, "total_frames": 300},
+        }, convert_dict=False)
+        config.seeds = (0,)
+        config.check_claims = False
+        return config
+    if not variant:
+        return config
+    config.arms = ConfigDict(convert_dict=False)
+    config.model.shared = True
+    config.optimizer.learning_rate = 7e-4
+    if variant == "minatar":
+        config.model.variant = "minatar"
+        config.env.update(name="Breakout-MinAtar", num_envs=64)
+        config.total_frames = 2_000_000
+    elif variant == "paper" or variant in ATARI_57:
+        config.model.variant = "2016"
+        config.env.update(
+            name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
+            max_noops=30, life_loss_ends=True, reward_clip=1.0,
+        )
+        config.total_frames = 320_000_000
+        config.eval.update(episodes=30, max_noops=30)
+        config.steps_per_call = 1
+        config.log_every_steps = 100
+        config.checkpoint_every_steps = 10_000
+        config.seeds = (0,)
+        config.published_as = "2016" if variant == "paper" else ""
+    return config

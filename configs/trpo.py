@@ -1,0 +1,82 @@
+"""TRPO on classic control.
+
+    python experiments/trpo.py --config configs/trpo.py
+    python experiments/trpo.py --config configs/trpo.py:cartpole
+
+The first checks the claim on Pendulum, three seeds of two arms: 15 CPU seconds a seed; expect a
+return of -150 (random play has about -1200), and of -1000 with a trust region of 1 nat.
+"""
+
+from ml_collections import ConfigDict
+
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "cartpole": "CartPole, discrete actions",
+    "paper": "OpenAI Baselines' settings of continuous control, on Pendulum",
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.model = ConfigDict({"variant": "mlp"})
+    config.env = ConfigDict({
+        "name": "Pendulum-v1",
+        "num_envs": 16,
+        "stack": 1,  # frames in an observation
+        "action_repeat": 1,
+        "max_noops": 0,
+        "sticky_actions": 0.0,
+        "full_action_space": False,
+        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
+        "life_loss_ends": False,  # for learning alone
+        "reward_clip": 0.0,  # 0: none
+        "normalize_observations": False,
+        "normalize_rewards": True,
+    })
+    config.agent = ConfigDict({
+        "rollout_steps": 200,  # agent steps of each environment
+        "gamma": 0.95,
+        "gae_lambda": 0.95,
+        "kl_limit": 0.01,  # nats, of the mean divergence of a step
+        "cg_iterations": 10,
+        "damping": 0.1,
+        "backtracks": 10,
+        "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
+        "value_epochs": 5,
+        "value_minibatches": 25,
+    })
+    config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
+    config.total_frames = 200_000
+    config.eval = ConfigDict({
+        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
+    })
+    config.log_every_steps = 5
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.seeds = (0, 1, 2)
+    config.arms = ConfigDict({
+        "trust_region": {},
+        "wide": {"agent.kl_limit": 1.0},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.env.update(num_envs=8, normalize_observations=True)
+        config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
+        config.total_frames = 8 * 8 * 30
+        config.eval.episodes = 8
+        config.seeds = (0,)
+        config.checkpoint_every_steps = 10
+        config.check_claims = False
+    elif variant:
+        config.arms = ConfigDict(convert_dict=False)
+    if variant == "cartpole":
+        config.env.update(name="CartPole-v1", normalize_rewards=False)
+        config.agent.gamma = 0.99
+    elif variant == "paper":
+        config.env.update(num_envs=1, normalize_observations=True, normalize_rewards=False)
+        config.agent.update(
+            rollout_steps=1024, gamma=0.99, gae_lambda=0.98, fisher_every=4, value_minibatches=16,
+        )
+        config.total_frames = 1_000_000
+    return config
