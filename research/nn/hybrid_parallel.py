@@ -131,10 +131,8 @@ class Hybrid:
           gradients: of that loss, laid out as the parameters.
           gradient: of that loss for the activations of these images, written into the one given.
         """
-        part = P() if self.scheme == "data" else None
-        layout = jax.tree.map(
-            lambda p: part if part is not None else P(*[None] * (p.ndim - 1), AXIS), params
-        )
+        whole = self.scheme == "data"
+        layout = jax.tree.map(lambda p: P() if whole else P(*[None] * (p.ndim - 1), AXIS), params)
         on_workers = _map_workers(
             functools.partial(self._rounds, loss),
             (layout, P(AXIS), P(AXIS), P(AXIS), P()), (P(), layout, P(AXIS)),
@@ -147,12 +145,14 @@ class Hybrid:
     ) -> tuple[Any, PyTree, jax.Array]:
         """`head` as one worker sees it: `[n, ...]` are its own images."""
         rounds = self._num_rounds(len(labels))
+        per_update = rounds // self.updates
         ids = lax.axis_index(AXIS) * len(labels) + jnp.arange(len(labels))
-        own_loss = loss
-        if self.scheme == "data":
-            own_loss = lambda *args: jax.tree.map(  # noqa: E731
-                lambda x: lax.pmean(x, AXIS), loss(*args)
-            )
+
+        def mean_loss(*args: Any) -> tuple[jax.Array, PyTree]:
+            value = loss(*args)
+            if self.scheme == "data":  # each worker has its own images
+                value = jax.tree.map(lambda x: lax.pmean(x, AXIS), value)
+            return value
 
         def one_round(sums: Any, s: jax.Array) -> tuple[Any, None]:
             (value, gradients), gradient = sums
@@ -162,7 +162,7 @@ class Hybrid:
             sent, sent_labels, sent_ids = (
                 self._send(x, r, rounds) for x in (activations, labels, ids)
             )
-            of_round, (of_params, of_sent) = jax.value_and_grad(own_loss, (0, 1), has_aux=True)(
+            of_round, (of_params, of_sent) = jax.value_and_grad(mean_loss, (0, 1), has_aux=True)(
                 params, sent, sent_labels, sent_ids
             )
             gradient = self._give_back(gradient, of_sent / per_update, r, rounds)
@@ -172,8 +172,7 @@ class Hybrid:
             )
             return (new, gradient), None
 
-        per_update = rounds // self.updates
-        shapes = jax.eval_shape(own_loss, params, activations, labels, ids)
+        shapes = jax.eval_shape(mean_loss, params, activations, labels, ids)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         sums = (zeros, jax.tree.map(jnp.zeros_like, params)), gradient
         # Written out, so that the compiler may send what the next round needs during this one.
