@@ -92,7 +92,8 @@ def row(pod: Pod, report: Report) -> str:
     return _line([
         *cells, f"{size(used)} of {size(report.chip.hbm)}: {parts}", f"{each:.3g}",
         kinds or "nothing", f"{line.intensity:.3g}", f"{1e3 * line.seconds:.3g} ms ({line.bound})",
-        f"{100 * line.utilization:.2g} %", "yes" if report.fits else "NO", f"{report.seconds:.0f} s",
+        f"{100 * line.utilization:.2g} %", "yes" if report.fits else "NO",
+        f"{report.seconds:.0f} s",
     ])
 
 

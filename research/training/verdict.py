@@ -96,7 +96,8 @@ class Report:
         )
         parts = ", ".join(f"{name} {1e3 * part:.4g}" for name, part in line.parts.items())
         yield "time of a step", (
-            f"about {1e3 * line.seconds:.4g} ms, the most of {parts}; MFU {100 * line.utilization:.2g} %"
+            f"about {1e3 * line.seconds:.4g} ms, the most of {parts}; "
+            f"MFU {100 * line.utilization:.2g} %"
         )
         yield "", f"assuming {line.assumptions}"
         yield "compile time", f"{self.seconds:.1f} s"
