@@ -85,6 +85,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.total_frames = 8 * 8 * 30
         config.eval.episodes = 8
         config.seeds = (0,)
+        config.arms = ConfigDict(
+            {"clip": {}, "unbounded": {"agent.objective": "unbounded"}}, convert_dict=False
+        )
         config.checkpoint_every_steps = 10
         config.check_claims = False
         return config
