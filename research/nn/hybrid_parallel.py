@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from research.training.errors import UserError
@@ -275,7 +276,8 @@ def _map_workers(function: Callable, in_specs: Any, out_specs: Any) -> Callable:
     """`shard_map` over the mesh in force; without one, over one device."""
     mesh = None
     if jax.sharding.get_abstract_mesh().empty:
-        mesh = jax.make_mesh((1,), (AXIS,), devices=jax.devices()[:1])
+        auto = (AxisType.Auto,)
+        mesh = jax.make_mesh((1,), (AXIS,), axis_types=auto, devices=jax.devices()[:1])
     return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs)
 
 
