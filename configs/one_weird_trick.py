@@ -10,12 +10,12 @@ simulated devices. The last is exact; of the losses seed 0 alone has been measur
 
     test cross-entropy of (convolutions' batch, fully-connected batch)
     shapes, rate 0.02: (128, 128) 0.788; (1024, 1024) 2.265, which learns nothing; (1024, 128) 0.959
-    digits, rate 0.02: (128, 128) 0.229; (1024, 1024) 0.414; (1024, 128) 0.340
-    digits, rate 0.01: (128, 128) 0.226; (1024, 1024) 0.282; (1024, 128) 0.282
+    digits (8 pixels), rate 0.02: (128, 128) 0.229; (1024, 1024) 0.414; (1024, 128) 0.340
+    digits (8 pixels), rate 0.01: (128, 128) 0.226; (1024, 1024) 0.282; (1024, 128) 0.282
 
 So small fully-connected batches mend much of what a large batch costs, but not all but a tenth of
-it: that row of the claims does not hold here. After 60 steps the convolutions, with an eighth of
-the updates, are behind; the paper trains for 90 epochs. `:mnist` has not been run.
+it: that row of the claims does not hold here. Perhaps the convolutions, with an eighth of the
+updates, are behind after 60 steps; the paper trains for 90 epochs. `:mnist` has not been run.
 
 Paper: top-1 error 42.33 (one GPU), 43.28 (eight, 1024 and 1024), 42.86 (eight, 1024 and 128).
 """
