@@ -28,7 +28,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0, 1)
     # As in the paper, features and latents are judged on different data: features need images that
     # vary, latents a generator that has learnt its data within a minute.
-    config.arms.street = {"concepts": False}
+    config.arms.street = {"concepts": False, "learning_rate": 5e-4}
     config.arms.studio = {
         "data.name": "proc_faces/studio",
         "probe.num_labels": (),

@@ -92,7 +92,11 @@ class Writers:
     def _show(self, step: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
         then, since = self.mark
-        shown = " ".join(f"{k} {v:.4g}" for k, v in metrics.items() if math.isfinite(v))
+        shown = " ".join(
+            f"{name} {value:.4g}"
+            for name, value in metrics.items()
+            if math.isfinite(value) and not name.startswith("seed_")  # of `seeds`: means are shown
+        )
         rate = ""
         if step > since:
             per_second = (step - since) / max(now - then, 1e-9)
