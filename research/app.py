@@ -198,7 +198,9 @@ def _run_name(script: str, flags: configs.Flags) -> str:
 
 def _quiet() -> None:
     """Our own log to the terminal; of the libraries', warnings alone."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:  # a library may have put one there before
+        handler.setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.INFO)
     logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
