@@ -120,7 +120,8 @@ def test_killed_many_times(alone, tmp_path):
 @pytest.mark.slow
 def test_one_of_four_is_killed(alone, tmp_path):
     """The others end within a minute and say why in a line; all started again end as one would."""
-    job = Job(tmp_path, {"run": ({**CONFIG, "mesh__fsdp": 2}, {"rules": "fsdp", "seconds": 0.1})}, 4)
+    run = {"run": ({**CONFIG, "mesh__fsdp": 2}, {"rules": "fsdp", "seconds": 0.1})}
+    job = Job(tmp_path, run, processes=4)
     started = job.start()
     while not records(tmp_path / "run"):
         time.sleep(0.01)
