@@ -70,7 +70,10 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
 def command(result: Mapping[str, Any]) -> str:
     """The command that makes a result."""
     variant = f":{result['variant']}" if result["variant"] else ""
-    return f"python experiments/{result['paper']}.py --config configs/{result['paper']}.py{variant}"
+    seeds = ",".join(map(str, result["config"]["seeds"]))
+    flags = f" --config.seeds={seeds}" if seeds != "0" else ""
+    name = result["paper"]
+    return f"python experiments/{name}.py --config configs/{name}.py{variant}{flags}"
 
 
 def _verdict(holds: bool | None) -> str:
