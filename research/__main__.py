@@ -40,7 +40,8 @@ def recorded() -> dict[str, list[dict[str, Any]]]:
 def papers() -> None:
     """Prints the table of papers."""
     table = Table(show_lines=True)
-    for column in ("script", "paper", "claim", "variants", "measured"):
+    table.add_column("script", no_wrap=True)
+    for column in ("paper", "claim", "variants", "measured"):
         table.add_column(column, overflow="fold")
     results = recorded()
     for name, module in scripts().items():

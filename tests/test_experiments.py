@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,9 +31,20 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-each_script = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCRIPTS]
-)
+# Laid out over devices as `ppo` and `dqn_atari` are: on several, with the slow tests.
+ALIKE = ("a2c", "ddpg", "her", "trpo")
+
+
+def one_by_one(slow: tuple[str, ...] = ()) -> Any:
+    """Parametrizes a test over all scripts, each in a group of its own; some of them slow."""
+    params = []
+    for name in SCRIPTS:
+        marks = [pytest.mark.xdist_group(name), *([pytest.mark.slow] if name in slow else [])]
+        params.append(pytest.param(name, marks=marks))
+    return pytest.mark.parametrize("name", params)
+
+
+each_script = one_by_one()
 
 
 def script(name: str) -> Path:
@@ -204,7 +216,7 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-@each_script
+@one_by_one(slow=ALIKE)
 def test_eight_devices_give_the_numbers_of_one(name, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
@@ -236,7 +248,7 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-@each_script
+@one_by_one(slow=ALIKE)
 def test_processes_give_the_numbers_of_one(name, count, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
