@@ -11,6 +11,7 @@ with one actor of 60 to 180. The second expects days on a CPU.
 
 from ml_collections import ConfigDict
 
+from research.rl import on_policy
 from research.rl.ale import ATARI_57
 from research.training.config import run_config
 
@@ -28,20 +29,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
         "shared": False,  # one trunk for policy and value
     })
-    config.env = ConfigDict({
-        "name": "CartPole-v1",
-        "num_envs": 16,
-        "stack": 1,  # frames in an observation
-        "action_repeat": 1,
-        "max_noops": 0,
-        "sticky_actions": 0.0,
-        "full_action_space": False,
-        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
-        "life_loss_ends": False,  # for learning alone
-        "reward_clip": 0.0,  # 0: none
-        "normalize_observations": False,
-        "normalize_rewards": False,
-    })
+    config.env = on_policy.env_config("CartPole-v1", num_envs=16)
     config.agent = ConfigDict({
         "rollout_steps": 5,  # agent steps of each environment: n of the n-step returns
         "gamma": 0.99,
@@ -55,9 +43,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.max_grad_norm = 0.5
     config.total_frames = 150_000
-    config.eval = ConfigDict({
-        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
-    })
+    config.eval = on_policy.eval_config()
     config.steps_per_call = 125
     config.log_every_steps = 125
     config.best_metric, config.best_mode = "eval/return", "max"

@@ -13,6 +13,7 @@ frames. The third has the paper's settings for Atari; expect days on a CPU.
 
 from ml_collections import ConfigDict
 
+from research.rl import on_policy
 from research.rl.ale import ATARI_57
 from research.training.config import run_config
 
@@ -32,20 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "variant": "mlp",  # or for images "minatar", "2015", "2016"
         "shared": False,  # one trunk for policy and value
     })
-    config.env = ConfigDict({
-        "name": "Pendulum-v1",
-        "num_envs": 8,
-        "stack": 1,  # frames in an observation
-        "action_repeat": 1,
-        "max_noops": 0,
-        "sticky_actions": 0.0,
-        "full_action_space": False,
-        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
-        "life_loss_ends": False,  # for learning alone
-        "reward_clip": 0.0,  # 0: none
-        "normalize_observations": False,
-        "normalize_rewards": True,
-    })
+    config.env = on_policy.env_config("Pendulum-v1", num_envs=8, normalize_rewards=True)
     config.agent = ConfigDict({
         "objective": "clip",  # or "kl_penalty", "unbounded"
         "rollout_steps": 128,  # agent steps of each environment
@@ -66,9 +54,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})
     config.max_grad_norm = 0.5
     config.total_frames = 200_000
-    config.eval = ConfigDict({
-        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
-    })
+    config.eval = on_policy.eval_config()
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)

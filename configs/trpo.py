@@ -9,6 +9,7 @@ return of -150 (random play has about -1200), and of -1000 with a trust region o
 
 from ml_collections import ConfigDict
 
+from research.rl import on_policy
 from research.training.config import run_config
 
 VARIANTS = {
@@ -21,20 +22,7 @@ VARIANTS = {
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     config.model = ConfigDict({"variant": "mlp"})
-    config.env = ConfigDict({
-        "name": "Pendulum-v1",
-        "num_envs": 16,
-        "stack": 1,  # frames in an observation
-        "action_repeat": 1,
-        "max_noops": 0,
-        "sticky_actions": 0.0,
-        "full_action_space": False,
-        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
-        "life_loss_ends": False,  # for learning alone
-        "reward_clip": 0.0,  # 0: none
-        "normalize_observations": False,
-        "normalize_rewards": True,
-    })
+    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = ConfigDict({
         "rollout_steps": 200,  # agent steps of each environment
         "gamma": 0.95,
@@ -49,9 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 200_000
-    config.eval = ConfigDict({
-        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
-    })
+    config.eval = on_policy.eval_config()
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)

@@ -132,8 +132,8 @@ def check_programs(config: ConfigDict) -> dict[str, float]:
       sends if they go round a ring; "at_once/{scheme}": of the largest activations; "workers": K.
     """
     def program(scheme: str, devices: Any = None, **overrides: Any) -> Program:
-        whole = {"fc_batch_size": overrides.get("batch_size", config.batch_size)}
-        setting = configs.with_overrides(config, {**overrides, **whole, "scheme": scheme})
+        setting = configs.with_overrides(config, {**overrides, "scheme": scheme})
+        setting.fc_batch_size = setting.batch_size
         return Program(build(setting), sharding.make_mesh(setting.mesh, devices))
 
     def velocities(program: Program) -> dict[str, np.ndarray]:
