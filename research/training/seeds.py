@@ -1,8 +1,8 @@
 """Seeds of one experiment trained together: one program, `vmap` over the seeds.
 
-A small network leaves most of a device idle, and eight of them cost little more than one. Every
-seed takes the keys it would take alone, so its numbers are those of a run of its own up to
-rounding, and its folder looks as if it had been run alone.
+Small operations cost mostly their dispatch, which seeds then share. Every seed takes the keys it
+would take alone, so its numbers are those of a run of its own up to rounding, and its folder looks
+as if it had been run alone.
 """
 
 from __future__ import annotations
