@@ -97,11 +97,11 @@ def get_config(variant: str = "") -> ConfigDict:
         config.env.num_envs = 16
         config.replay.update(capacity=100_000, learning_starts_frames=40_000)
         config.agent.update(
-            batch_size=32, agent_steps_per_update=4, target_period_updates=500, n_steps=3,
+            batch_size=32, agent_steps_per_update=4, target_period_updates=500, n_steps=5,
             double=True, epsilon_end=0.02, epsilon_decay_frames=400_000,
         )
-        config.optimizer.update(name="adam", learning_rate=2.5e-4, adam_epsilon=1.5e-4)
-        config.total_frames = 2_000_000
+        config.optimizer.update(name="adam", learning_rate=2e-4, adam_epsilon=1e-6)
+        config.total_frames = 4_000_000
         config.eval.episodes = 10
         config.log_every_steps = 250
         config.checkpoint_every_steps = 5_000

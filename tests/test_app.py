@@ -107,6 +107,35 @@ def test_unusable_workdir_is_refused(line, tmp_path, kind, capsys):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_workdir_of_another_script_is_refused(line, tmp_path, capsys):
+    shutil.copytree(TOYS, tmp_path / "toys")
+    script = (tmp_path / "toys/experiments/line.py").rename(tmp_path / "toys/experiments/curve.py")
+    (tmp_path / "toys/configs/line.py").rename(tmp_path / "toys/configs/curve.py")
+    run(line, tmp_path / "run", "--arm=fast")
+    before = sorted(tmp_path.rglob("*"))
+    assert run(config.load_module(script), tmp_path / "run", "--arm=fast") == 2
+    assert "'line' -> 'curve'" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_clock_set_back_changes_nothing(line, tmp_path, monkeypatch):
+    """Checkpoints dated years ahead are resumed from as any other."""
+    flags = ("--arm=fast", "--config.seeds=0", "--config.checkpoint_every_steps=5")
+    assert run(line, tmp_path / "run", *flags) == 0
+    unbroken = result(tmp_path / "run")["arms"]
+    folder = tmp_path / "run" / "fast" / "0"
+    (folder / "result.json").unlink()
+    saved = sorted((p for p in (folder / "checkpoints").glob("[0-9]*")), key=lambda p: int(p.name))
+    assert len(saved) > 1
+    shutil.rmtree(saved[-1])  # as if killed before it was made
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 1e9)  # in 2001
+        assert run(line, tmp_path / "run", *flags) == 0
+    assert result(tmp_path / "run")["arms"] == unbroken
+    again = [p for p in (folder / "checkpoints").glob("[0-9]*") if p.name == saved[-1].name]
+    assert again, "went on past the checkpoint, and made the last one anew"
+
+
 def test_metrics_have_steps_in_order(line, tmp_path):
     run(line, tmp_path / "run", "--arm=fast")
     steps = [record["step"] for record in read_metrics(tmp_path / "run" / "fast" / "0")]
