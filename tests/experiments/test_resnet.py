@@ -20,9 +20,9 @@ def load(path):
 
 script = load(ROOT / "experiments" / "resnet.py")
 configs = load(ROOT / "configs" / "resnet.py")
-# Seeds 0 and 2 of the default; on seed 1 residual_56 is at 0.43, and the third claim fails.
-MEASURED = {"plain_20": (0.29, 0.62), "plain_56": (2.29, 2.25),
-            "residual_20": (0.05, 0.12), "residual_56": (0.19, 0.10)}
+# Seeds 0, 1, 2 of the default.
+MEASURED = {"plain_20": (0.10, 0.44, 0.30), "plain_56": (2.26, 2.11, 2.25),
+            "residual_20": (0.07, 0.11, 0.10), "residual_56": (0.10, 0.18, 0.09)}
 
 
 def test_the_optimizer_is_momentum_with_a_coupled_penalty_on_everything():
@@ -56,7 +56,7 @@ def test_epoch_means_start_anew_with_every_epoch():
 
 def results(**changed):
     values = {**MEASURED, **changed}
-    return {arm: {"train/loss": np.zeros(2) + v} for arm, v in values.items()}
+    return {arm: {"train/loss": np.zeros(3) + v} for arm, v in values.items()}
 
 
 def test_claims_hold_for_what_was_measured():
