@@ -27,7 +27,7 @@ from research.metrics.classification import response_deviations, top_k_error, vi
 from research.models.batch_norm import precise_statistics
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
 from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner
+from research.training import Aux, Experiment, Learner, epoch_means
 from research.training.error_schedule import ErrorSchedule
 from research.viz.responses import save_responses
 
@@ -87,7 +87,7 @@ def build(config: ConfigDict) -> Experiment:
         return {
             "learner": learner.init(key, jnp.zeros((1, *shape)), train=True),
             "schedule": schedule.init(),
-            "epoch": {"loss": jnp.zeros(()), "error": jnp.zeros(()), "steps": jnp.zeros(())},
+            "epoch": epoch_means.start(),
         }
 
     def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
@@ -106,16 +106,13 @@ def build(config: ConfigDict) -> Experiment:
         current, metrics = learner.minimize(current, loss_fn, batch, key)
 
         # Means over the epoch so far, which the claims compare at the end of the last one.
-        goes_on = state["schedule"]["step"] % epoch_steps != 0
-        new = {"loss": metrics["loss"], "error": metrics["error"], "steps": 1.0}
-        epoch = {name: goes_on * state["epoch"][name] + value for name, value in new.items()}
+        epoch = epoch_means.add(state["epoch"], state["schedule"]["step"], epoch_steps, metrics)
         following = schedule.update(state["schedule"], metrics["error"])
         state = {"learner": current, "schedule": following, "epoch": epoch}
         return state, {**metrics, "learning_rate": rate}
 
     def train(state: dict, key: jax.Array) -> dict[str, float]:
-        epoch = jax.device_get(state["epoch"])
-        return {name: epoch[name] / epoch["steps"] for name in ("loss", "error")}
+        return epoch_means.read(state["epoch"])
 
     def test(state: dict, key: jax.Array) -> dict[str, float]:
         variables = precise_variables(config, learner, photographs, state["learner"])

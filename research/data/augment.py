@@ -1,10 +1,11 @@
-"""Augmentation of images on the host, as the papers before 2016 had it.
+"""Augmentation of images on the host.
 
 Functions of one image `[H, W, C]` and a NumPy generator, for `pipeline.stream(transform=...)`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -50,6 +51,31 @@ def scale_and_crop(
     of `size` cut anywhere. uint8 `[H, W, 3]` to uint8 `[size, size, 3]`.
     """
     return crop(resize_short_side(image, int(rng.integers(smallest, largest + 1))), rng, size)
+
+
+def resized_crop(
+    image: np.ndarray, rng: np.random.Generator, size: int, min_area: float = 0.08
+) -> np.ndarray:
+    """A part of the image, scaled to a square (Szegedy et al., 2014, section 6). uint8 to uint8.
+
+    Its area is uniform between `min_area` and all of the image's, the logarithm of its aspect
+    uniform between those of 3/4 and 4/3, its place anywhere. If ten draws do not fit into the
+    image: the middle square.
+    """
+    height, width = image.shape[:2]
+    for _ in range(10):
+        area = rng.uniform(min_area, 1) * height * width
+        root = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)) / 2)
+        w, h = round(math.sqrt(area) * root), round(math.sqrt(area) / root)
+        if 0 < w <= width and 0 < h <= height:
+            left, top = rng.integers(0, width - w + 1), rng.integers(0, height - h + 1)
+            break
+    else:
+        w = h = min(height, width)
+        left, top = (width - w) // 2, (height - h) // 2
+    box = (left, top, left + w, top + h)
+    scaled = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box)
+    return np.asarray(scaled)
 
 
 def crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:

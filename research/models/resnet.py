@@ -1,13 +1,14 @@
 """Residual networks and their plain counterparts (He, Zhang, Ren, Sun, 2015, arXiv:1512.03385).
 
 Two families: ImageNet's (section 3.3, table 1) and CIFAR's (section 4.2). A plain network is the
-same without shortcuts. Departure: batch normalization is over the whole batch; the paper's is over
-the 32 images of each GPU.
+same without shortcuts. Batch normalization is over the whole batch or over groups of images, as of
+a GPU (the paper's 32).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from typing import Any
 
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from research.nn.conv import Conv
+from research.nn.ghost_batch_norm import GhostBatchNorm
 
 # Section 3.4 and its reference [13], equation 10: deviation sqrt(2 / n), n weights to an output.
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -88,6 +90,11 @@ class ResNet(nn.Module):
       stride_in: layer of a bottleneck that has the stride, "1x1" (the first; the paper) or "3x3"
         (the Torch variant).
       width: channels of the first stage; 0 for the paper's.
+      norm_group: images that batch normalization is over, a divisor of the batch; 0 for all.
+      last_scale: initial gamma of each block's last normalization; with 0 a block starts as its
+        shortcut (Goyal et al., 2017, section 5.1).
+      conv_fan: "fan_in" or "fan_out", what the initial deviation of the convolutions follows.
+      classifier_deviation: initial, of the last layer; 0 for that of the convolutions.
       dtype: of the computation; batch statistics are always float32.
     """
 
@@ -97,6 +104,10 @@ class ResNet(nn.Module):
     shortcut: str = "B"
     stride_in: str = "1x1"
     width: int = 0
+    norm_group: int = 0
+    last_scale: float = 1.0
+    conv_fan: str = "fan_in"
+    classifier_deviation: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -122,12 +133,17 @@ class ResNet(nn.Module):
             raise ValueError(f"stride_in is '1x1' or '3x3', not {self.stride_in!r}")
         arch = architecture(self.variant, self.width)
         responses: dict[str, jax.Array] = {}
+        he = nn.initializers.variance_scaling(2.0, self.conv_fan, "normal")
+        batch_norm = functools.partial(
+            nn.BatchNorm if not self.norm_group else
+            functools.partial(GhostBatchNorm, group_size=self.norm_group),
+            use_running_average=not train, momentum=BATCH_NORM_MOMENTUM, dtype=self.dtype)
 
-        def conv_norm(x: jax.Array, name: str, features: int, size: int, strides: int) -> jax.Array:
+        def conv_norm(x: jax.Array, name: str, features: int, size: int, strides: int,
+                      scale: float = 1.0) -> jax.Array:
             x = Conv(features, size, strides, padding=size // 2, use_bias=False, dtype=self.dtype,
-                     kernel_init=he_normal, name=f"{name}_conv")(x)
-            x = nn.BatchNorm(use_running_average=not train, momentum=BATCH_NORM_MOMENTUM,
-                             dtype=self.dtype, name=f"{name}_norm")(x)
+                     kernel_init=he, name=f"{name}_conv")(x)
+            x = batch_norm(scale_init=nn.initializers.constant(scale), name=f"{name}_norm")(x)
             if size > 1:
                 # Numbered, because transformations sort the keys of dictionaries.
                 responses[f"{len(responses) + 1:04d}_{name}"] = x
@@ -150,10 +166,10 @@ class ResNet(nn.Module):
                     first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
                     y = nn.relu(conv_norm(x, f"{name}_1", width, 1, first))
                     y = nn.relu(conv_norm(y, f"{name}_2", width, 3, second))
-                    y = conv_norm(y, f"{name}_3", features, 1, 1)
+                    y = conv_norm(y, f"{name}_3", features, 1, 1, self.last_scale)
                 else:
                     y = nn.relu(conv_norm(x, f"{name}_1", width, 3, stride))
-                    y = conv_norm(y, f"{name}_2", width, 3, 1)
+                    y = conv_norm(y, f"{name}_2", width, 3, 1, self.last_scale)
                 if self.residual:
                     changes = x.shape[-1] != features or stride > 1
                     if self.shortcut == "C" or (self.shortcut == "B" and changes):
@@ -164,7 +180,9 @@ class ResNet(nn.Module):
                 x = nn.relu(y)
 
         pooled = x.astype(jnp.float32).mean((1, 2))
-        logits = nn.Dense(self.num_classes, kernel_init=he_normal, name="classifier")(pooled)
+        linear = (nn.initializers.normal(self.classifier_deviation) if self.classifier_deviation
+                  else he_normal)
+        logits = nn.Dense(self.num_classes, kernel_init=linear, name="classifier")(pooled)
         return logits, {"responses": responses, "features": pooled}
 
 

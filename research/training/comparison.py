@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
 from research.training import sharding
 from research.training.communication import Traffic, collectives
@@ -46,3 +49,26 @@ def largest_difference(
 def communication(program: Program) -> list[Traffic]:
     """The collectives of a program's step, from compiling it; nothing is allocated."""
     return collectives(program.trace().lower().compile().as_text(), dict(program.mesh.shape))
+
+
+def relative_difference(got: Any, expected: Any) -> float:
+    """The largest between two pytrees, relative to the largest element of each array."""
+    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
+    return max(float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in pairs)
+
+
+def after_random_gradients(
+    tx: optax.GradientTransformation, num_steps: int, seed: int
+) -> jax.Array:
+    """Eight weights, at first zero, after `num_steps` updates with normal gradients."""
+
+    def train(gradients: jax.Array) -> jax.Array:
+        def advance(carry: Any, gradient: jax.Array) -> tuple[Any, None]:
+            weights, state = carry
+            updates, state = tx.update(gradient, state, weights)
+            return (weights + updates, state), None
+
+        weights = jnp.zeros(8)
+        return jax.lax.scan(advance, (weights, tx.init(weights)), gradients)[0][0]
+
+    return jax.jit(train)(jax.random.normal(jax.random.key(seed), (num_steps, 8)))

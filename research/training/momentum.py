@@ -1,11 +1,13 @@
-"""Momentum as the networks of 2012 to 2014 were trained with it: cuda-convnet, Caffe."""
+"""Momentum with the learning rate inside, as cuda-convnet and Caffe have it, and what it needs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -59,3 +61,45 @@ def dropping(
     return optax.piecewise_constant_schedule(
         rate, {round(share * num_steps): 1 / factor for share in at}
     )
+
+
+def without_norms(params: optax.Params) -> Any:
+    """Mask for `optax.add_decayed_weights`: all but gamma and beta of layers named `*norm`."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: not path_name(path[:-1]).endswith("norm"), params
+    )
+
+
+class RateInsideState(NamedTuple):
+    """`velocity` of `nesterov_rate_inside`, the last step's `rate`, and the number of steps."""
+
+    velocity: optax.Updates
+    rate: jax.Array
+    count: jax.Array
+
+
+def nesterov_rate_inside(
+    rate: optax.Schedule, momentum: float, correct: bool = True
+) -> optax.GradientTransformation:
+    """u <- c momentum u + rate g; w <- w - (rate g + momentum u), Nesterov's momentum.
+
+    With c = rate / (the last step's rate), the momentum correction of Goyal et al. (2017, remark
+    2), u is the rate times the velocity of `optax.sgd(rate, momentum, nesterov=True)` and both give
+    the same weights. Without it, c = 1, a rise of the rate leaves the history too small and a drop
+    too large.
+    """
+
+    def init(params: optax.Params) -> RateInsideState:
+        velocity = jax.tree.map(jnp.zeros_like, params)
+        return RateInsideState(velocity, jnp.asarray(rate(0), jnp.float32), jnp.int32(0))
+
+    def update(
+        grads: optax.Updates, state: RateInsideState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, RateInsideState]:
+        new = jnp.asarray(rate(state.count), jnp.float32)
+        keep = momentum * (new / state.rate if correct else 1.0)
+        velocity = jax.tree.map(lambda u, g: keep * u + new * g, state.velocity, grads)
+        updates = jax.tree.map(lambda u, g: -(new * g + momentum * u), velocity, grads)
+        return updates, RateInsideState(velocity, new, state.count + 1)
+
+    return optax.GradientTransformation(init, update)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import optax
+
+from research.training.errors import UserError
 
 
 def noam(dim: int, warmup_steps: int, factor: float = 1.0) -> optax.Schedule:
@@ -15,5 +19,37 @@ def noam(dim: int, warmup_steps: int, factor: float = 1.0) -> optax.Schedule:
     def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
         step = jnp.asarray(count, jnp.float32) + 1.0
         return factor * dim**-0.5 * jnp.minimum(step**-0.5, step * warmup_steps**-1.5)
+
+    return schedule
+
+
+def warmup_and_drops(
+    rate: float, warmup_rate: float, warmup: str, warmup_steps: int, drop_steps: Sequence[int]
+) -> optax.Schedule:
+    """`rate`, a tenth of it after each of `drop_steps`, reached from `warmup_rate` (Goyal et al.,
+    2017, section 2.2).
+
+    Args:
+      rate: after the warm-up.
+      warmup_rate: that of a small batch, where the warm-up begins. Not zero.
+      warmup: "gradual" adds the same at every step, so that step 0 has `warmup_rate` and step
+        `warmup_steps` has `rate`; "constant" stays at `warmup_rate` until then; "none".
+      warmup_steps: its length.
+      drop_steps: the first steps with a lower rate.
+
+    Raises:
+      UserError: there is no such warm-up.
+    """
+    if warmup not in ("gradual", "constant", "none"):
+        raise UserError(f"schedule.warmup is gradual, constant or none, not {warmup!r}")
+    if warmup == "none":
+        warmup_steps = 0
+
+    def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
+        step = jnp.asarray(count, jnp.float32)
+        share = step / max(warmup_steps, 1) if warmup == "gradual" else 0.0
+        ramp = warmup_rate + share * (rate - warmup_rate)
+        drops = sum(jnp.where(step >= at, 1.0, 0.0) for at in drop_steps)
+        return jnp.where(step < warmup_steps, ramp, rate * 0.1**drops)
 
     return schedule

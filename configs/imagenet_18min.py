@@ -1,0 +1,159 @@
+"""ImageNet in 18 minutes (Howard, Shaw, Bulatov, 2018).
+
+    python experiments/imagenet_18min.py
+    python experiments/imagenet_18min.py --config configs/imagenet_18min.py:cifar10 \\
+        --config.data.dir=DIR
+"""
+
+from ml_collections import ConfigDict
+
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds; what the tests run",
+    "cifar10": "progressive resizing on CIFAR-10, 8,000 images, three epochs' worth of pixels",
+    "mnist": "rectangular validation on canvases with MNIST's digits",
+    "paper": "the same as paper_16",
+    "paper_16": "the released schedule of 16 machines (128 GPUs)",
+    "paper_4": "the released schedule of 4 machines (32 GPUs)",
+}
+NORMALIZATION = {  # of each channel's 0..1: mean and deviation
+    "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
+    "digits": ((0.2, 0.2, 0.2), (0.35, 0.35, 0.35)),
+    "mnist": ((0.08, 0.08, 0.08), (0.25, 0.25, 0.25)),
+    "cifar10": ((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
+    "imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def one_cycle(num_epochs: float, peak: float = 0.4) -> dict:
+    """Overrides: a rate that rises to its peak at 30 % of the run and falls to zero at its end."""
+    top = 0.3 * num_epochs
+    return {"num_epochs": num_epochs,
+            "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0))}
+
+
+def on_canvases(name: str, side: int, longs: tuple[int, ...]) -> dict:
+    """Overrides: digits at random places on canvases of `side` x `longs`, five epochs of crops."""
+    return {"data.name": name, "data.train_split": "train", "data.test_split": "test",
+            "data.num_train": 12_000, "data.num_test": 3_000, "data.crop": "random",
+            "data.mirror": False, "data.stored_size": side, "data.canvas_longs": longs,
+            "data.mean": NORMALIZATION[name][0], "data.deviation": NORMALIZATION[name][1],
+            "phases": ((0, side, 64),), "test.size": side, **one_cycle(5.0)}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.arms.fixed = {"phases": ((0, 32, 64),), **one_cycle(3.0)}
+    config.arms.progressive = {"phases": ((0, 16, 64), (3, 24, 64), (5, 32, 64)), **one_cycle(6.0)}
+    config.arms.small = {"phases": ((0, 16, 64),), **one_cycle(6.0)}
+    config.arms.canvases = on_canvases("digits", 16, (24, 32))
+    config.seeds = (0, 1, 2)
+    config.log_every_steps = 25
+
+    # Each from an epoch on: (epoch, image size, images of a worker, smallest share of the image in
+    # a resized crop, short side that images are stored at or 0, rectangular validation).
+    config.phases = ((0, 16, 64), (3, 24, 64), (5, 32, 64))
+    # Each from an epoch on: (epoch, learning rate) or (epoch, rate, end, rate at the end).
+    config.rate_phases = ()
+    config.num_epochs = 6.0
+    config.workers = 1  # with several, batch normalization is over a worker's images
+    config.loss_scale = 1.0  # for compute_dtype float16
+    config.model = ConfigDict({
+        "variant": "cifar8",
+        "shortcut": "A",
+        "stride_in": "3x3",  # of bottlenecks; ResNet v1.5
+        "width": 16,  # channels of the first stage; 0 for the paper's
+        "last_scale": 0.0,  # initial gamma of every block's last batch normalization
+        "conv_fan": "fan_out",
+        "classifier_deviation": 0.01,
+    })
+    config.optimizer = ConfigDict({"momentum": 0.9, "l2_penalty": 5e-4})
+    config.data.update({
+        "name": "proc_shapes",  # or a name for data.load
+        "train_split": "train[:8000]",
+        "test_split": "test",
+        "num_train": 8000,
+        "num_test": 2000,  # canvases; else the split says it
+        "num_classes": 10,
+        "stored_size": 32,  # of shapes and canvases
+        "canvas_longs": (),  # long sides of canvases that images are put on; () for images alone
+        "crop": "whole",  # of training; or "resized", "random"
+        "mirror": True,
+        "reduce": 1,  # factor by which images are averaged down
+        "mean": NORMALIZATION["proc_shapes"][0],
+        "deviation": NORMALIZATION["proc_shapes"][1],
+        "in_memory": True,  # images of one size that fit
+    })
+    config.test = ConfigDict({
+        "batch_size": 100,
+        "size": 32,  # of the final test
+        "margin": 1.0,  # short side of test images, in crops
+    })
+    cycle = one_cycle(6.0)
+    config.num_epochs, config.rate_phases = cycle["num_epochs"], cycle["rate_phases"]
+
+    if variant == "smoke":
+        config.check_claims = False
+        config.arms = ConfigDict(convert_dict=False)
+        config.arms.progressive = {}
+        config.arms.fixed = {"phases": ((0, 16, 16),)}
+        config.seeds = (0,)
+        config.log_every_steps = 4
+        config.phases, config.num_epochs = ((0, 8, 32), (2, 12, 16), (3, 16, 16)), 4.0
+        config.rate_phases = one_cycle(4.0, 0.1)["rate_phases"]
+        config.model.width = 4
+        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
+                            "num_train": 128, "stored_size": 16})
+        config.test.update({"batch_size": 24, "size": 16})
+    elif variant == "cifar10":
+        of_data(config, "cifar10")
+        config.data.test_split = "test[:2000]"
+        del config.arms.canvases
+    elif variant == "mnist":
+        config.arms = ConfigDict(convert_dict=False)
+        config.arms.canvases = on_canvases("mnist", 28, (40, 48, 56))
+    elif variant:
+        imagenet(config, variant)
+    return config
+
+
+def of_data(config: ConfigDict, name: str) -> None:
+    config.data.name = name
+    config.data.mean, config.data.deviation = NORMALIZATION[name]
+
+
+def imagenet(config: ConfigDict, variant: str) -> None:
+    """The released phases; learning rates as they stand there."""
+    config.arms = ConfigDict(convert_dict=False)
+    config.check_claims = False
+    config.published_as = "resnet50"
+    config.seeds = (0,)
+    config.log_every_steps, config.checkpoint_every_steps = 20, 500
+    config.compute_dtype, config.loss_scale = "float16", 1024.0
+    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
+    config.optimizer.l2_penalty = 1e-4
+    of_data(config, "imagenet2012")
+    config.data.update({"train_split": "train", "test_split": "validation",
+                        "num_train": 1_281_167, "num_classes": 1000, "crop": "resized",
+                        "in_memory": False})
+    config.test.update({"batch_size": 128, "size": 288, "margin": 1.14})
+    if variant == "paper_4":
+        rate = 2.0
+        config.workers, config.num_epochs = 32, 30.0
+        config.phases = (
+            (0, 128, 256, 0.08, 160), (6, 128, 512, 0.08, 160), (13, 224, 224, 0.087, 352),
+            (28, 288, 128, 0.5, 0, True))
+        config.rate_phases = (
+            (0, rate, 6, 2 * rate), (6, 2 * rate), (11, 2 * rate, 13, rate), (13, 0.875 * rate),
+            (16, 0.875 * rate, 23, 0.0875 * rate), (23, 0.0875 * rate, 28, 0.00875 * rate),
+            (28, 0.005 * rate, 30, 0.0005 * rate))
+        return
+    rate = 1.88
+    config.workers, config.num_epochs = 128, 50.0
+    config.phases = (
+        (0, 128, 64, 0.08, 160), (6, 128, 128, 0.08, 160), (16, 224, 64), (19, 224, 192),
+        (37, 288, 128, 0.5, 0, True))
+    config.rate_phases = (
+        (0, rate, 6, 2 * rate), (6, 2 * rate), (16, rate), (19, 2 * rate * 0.15),
+        (31, 2 * rate * 0.015), (37, 2 * rate / 100), (38, 2 * rate / 1000))

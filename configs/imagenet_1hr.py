@@ -1,0 +1,140 @@
+"""Accurate, large minibatch SGD (Goyal et al., 2017).
+
+    python experiments/imagenet_1hr.py
+    python experiments/imagenet_1hr.py --config configs/imagenet_1hr.py:cifar10 \\
+        --config.data.dir=DIR
+"""
+
+from ml_collections import ConfigDict
+
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds; what the tests run",
+    "cifar10": "the claim on CIFAR-10 averaged down to 8x8, 12,800 images, ten epochs",
+    "batches": "the batch-size study: 32 to 1,024 images, warmed up gradually; other schedules",
+    "paper": "ImageNet, ResNet-50, batch 8,192, 90 epochs: 14,040 steps",
+    "paper_256": "its baseline: batch 256",
+    "paper_resnet101": "the same with ResNet-101, batch 8,192",
+}
+NORMALIZATION = {  # of each channel's 0..1: mean and deviation
+    "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
+    "cifar10": ((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
+    "imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.arms.base = {"batch_size": 32}
+    config.arms.warmup = {"check_exactly": True}
+    config.arms.no_warmup = {"schedule.warmup": "none"}
+    config.arms.unscaled = {"schedule.scaling": "none"}
+    config.arms.gamma_one = {"model.last_scale": 1.0}
+    config.seeds = (0, 1, 2)
+    config.log_every_steps = 25
+
+    config.batch_size = 512  # kn: k workers of n = model.norm_group images
+    config.num_epochs = 10
+    config.median_epochs = 1  # that reported errors are medians over
+    config.check_exactly = False  # compare gradients and momentum with their definitions
+    config.model = ConfigDict({
+        "variant": "cifar8",
+        "shortcut": "A",
+        "stride_in": "3x3",  # of bottlenecks; the Torch variant
+        "width": 16,  # channels of the first stage; 0 for the paper's
+        "norm_group": 32,  # images that statistics are over; 0 for all of the batch
+        "last_scale": 0.0,  # initial gamma of every block's last batch normalization
+        "classifier_deviation": 0.01,
+    })
+    config.schedule = ConfigDict({
+        "learning_rate": 0.05,  # of the reference batch
+        "reference_batch_size": 32,
+        "scaling": "linear",  # with the batch; or "sqrt", "none"
+        "warmup": "gradual",  # from the reference's rate; or "constant", "none"
+        "warmup_epochs": 3.0,
+        "drop_at_epochs": (6.0, 8.5),  # to a tenth
+    })
+    config.optimizer = ConfigDict({
+        "momentum": 0.9,  # Nesterov's
+        "momentum_correction": True,
+        "l2_penalty": 1e-4,  # not on gamma and beta
+    })
+    config.data.update({
+        "name": "proc_shapes",  # or a name for data.load
+        "train_split": "train",
+        "test_split": "test",
+        "num_train": 12_800,
+        "num_classes": 10,
+        "image_size": 16,
+        "reduce": 1,  # factor by which images are averaged down
+        "crop": "whole",  # of training; or "resized", "random"
+        "mirror": True,
+        "mean": NORMALIZATION["proc_shapes"][0],
+        "deviation": NORMALIZATION["proc_shapes"][1],
+        "in_memory": True,  # images of one size that fit
+    })
+    config.test = ConfigDict({"batch_size": 200, "image_size": 16, "short_side": 16})
+    at_size(config, {"smoke": 8, "cifar10": 8}.get(variant, 16))
+
+    if variant == "smoke":
+        config.check_claims = False
+        config.arms = ConfigDict(convert_dict=False)
+        config.arms.warmup = {"check_exactly": True}
+        config.arms.base = {"batch_size": 16}
+        config.seeds = (0,)
+        config.model.update({"width": 4, "norm_group": 16})
+        config.batch_size, config.num_epochs, config.median_epochs = 32, 6, 3
+        config.schedule.update({"reference_batch_size": 16, "warmup_epochs": 2.0,
+                                "drop_at_epochs": (4.0,)})
+        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
+                            "num_train": 128})
+        config.log_every_steps, config.test.batch_size = 4, 32
+    elif variant == "cifar10":
+        of_data(config, "cifar10")
+        config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]",
+                            "reduce": 4})
+    elif variant == "batches":
+        config.check_claims = False
+        config.arms = ConfigDict(convert_dict=False)
+        for size in (32, 64, 128, 256, 512, 1024):
+            config.arms[f"batch_{size}"] = {"batch_size": size}
+        config.arms.constant_512 = {"schedule.warmup": "constant"}
+        config.arms.sqrt_512 = {"schedule.scaling": "sqrt"}
+        config.arms.half_rate_512 = {"schedule.learning_rate": 0.025}
+        config.arms.twice_rate_512 = {"schedule.learning_rate": 0.1}
+        config.arms.local_64_512 = {"model.norm_group": 64}
+    elif variant:
+        imagenet(config)
+        if variant == "paper_256":
+            config.batch_size = 256
+        elif variant == "paper_resnet101":
+            config.model.variant, config.published_as = "imagenet101", "resnet101"
+    return config
+
+
+def at_size(config: ConfigDict, size: int) -> None:
+    config.data.image_size = config.test.image_size = config.test.short_side = size
+
+
+def of_data(config: ConfigDict, name: str) -> None:
+    config.data.name = name
+    config.data.mean, config.data.deviation = NORMALIZATION[name]
+
+
+def imagenet(config: ConfigDict) -> None:
+    """Section 5.1."""
+    config.arms = ConfigDict(convert_dict=False)
+    config.check_claims = False
+    config.published_as = "resnet50"
+    config.seeds = (0, 1, 2, 3, 4)
+    config.log_every_steps, config.checkpoint_every_steps = 100, 1000
+    config.batch_size, config.num_epochs, config.median_epochs = 8192, 90, 5
+    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
+    config.schedule.update({"learning_rate": 0.1, "reference_batch_size": 256,
+                            "warmup_epochs": 5.0, "drop_at_epochs": (30.0, 60.0, 80.0)})
+    of_data(config, "imagenet2012")
+    config.data.update({"test_split": "validation", "num_train": 1_281_167, "num_classes": 1000,
+                        "crop": "resized", "in_memory": False})
+    at_size(config, 224)
+    config.test.short_side = 256

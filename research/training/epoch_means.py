@@ -1,0 +1,30 @@
+"""Means of loss and error over the epoch so far, in the training state: what claims compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+EpochMeans = dict[str, jax.Array]
+
+
+def start() -> EpochMeans:
+    """Before the first step."""
+    return {"loss": jnp.zeros(()), "error": jnp.zeros(()), "steps": jnp.zeros(())}
+
+
+def add(
+    epoch: EpochMeans, step: jax.Array, epoch_steps: int, metrics: Mapping[str, jax.Array]
+) -> EpochMeans:
+    """With the metrics "loss" and "error" of step number `step`; an epoch's first starts anew."""
+    goes_on = step % epoch_steps != 0
+    new = {"loss": metrics["loss"], "error": metrics["error"], "steps": 1.0}
+    return {name: goes_on * epoch[name] + value for name, value in new.items()}
+
+
+def read(epoch: EpochMeans) -> dict[str, float]:
+    """The means, on the host."""
+    sums = jax.device_get(epoch)
+    return {name: sums[name] / sums["steps"] for name in ("loss", "error")}
