@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -56,13 +56,14 @@ def architecture(variant: str, width: int = 0) -> Architecture:
     """The paper's network called `variant`.
 
     Args:
-      variant: "imagenet18", 34, 50, 101 or 152; "cifar20", or any other depth 6n + 2.
+      variant: "imagenet18", 34, 50, 101 or 152; "cifar20", or any other depth 6n + 2; of no paper,
+        "flat3" or any other number of blocks in one stage, on images of few pixels.
       width: channels of the first stage; 0 for the paper's 64 (ImageNet) or 16 (CIFAR).
 
     Raises:
       ValueError: there is no such network.
     """
-    match = re.fullmatch(r"(imagenet|cifar)(\d+)", variant)
+    match = re.fullmatch(r"(imagenet|cifar|flat)(\d+)", variant)
     if not match:
         raise ValueError(f"variant is 'imagenet50', 'cifar20' and so on, not {variant!r}")
     depth = int(match[2])
@@ -72,6 +73,8 @@ def architecture(variant: str, width: int = 0) -> Architecture:
                              f"not {depth}")
         blocks, bottleneck = IMAGENET[depth]
         return Architecture(blocks, tuple((width or 64) << i for i in range(4)), bottleneck, True)
+    if match[1] == "flat":
+        return Architecture((depth,), (width or 16,), False, False)
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
         raise ValueError(f"CIFAR networks have 6n + 2 layers (20, 32, 44, ...), not {depth}")
@@ -106,7 +109,7 @@ class ResNet(nn.Module):
     width: int = 0
     norm_group: int = 0
     last_scale: float = 1.0
-    conv_fan: str = "fan_in"
+    conv_fan: Literal["fan_in", "fan_out"] = "fan_in"
     classifier_deviation: float = 0.0
     dtype: Dtype = jnp.float32
 

@@ -20,7 +20,7 @@ def add(
 ) -> EpochMeans:
     """With the metrics "loss" and "error" of step number `step`; an epoch's first starts anew."""
     goes_on = step % epoch_steps != 0
-    new = {"loss": metrics["loss"], "error": metrics["error"], "steps": 1.0}
+    new = {"loss": metrics["loss"], "error": metrics["error"], "steps": jnp.ones(())}
     return {name: goes_on * epoch[name] + value for name, value in new.items()}
 
 

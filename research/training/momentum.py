@@ -71,11 +71,11 @@ def without_norms(params: optax.Params) -> Any:
 
 
 class RateInsideState(NamedTuple):
-    """`velocity` of `nesterov_rate_inside`, the last step's `rate`, and the number of steps."""
+    """`velocity` of `nesterov_rate_inside`, the last step's `rate`, and the `step` to come."""
 
     velocity: optax.Updates
     rate: jax.Array
-    count: jax.Array
+    step: jax.Array
 
 
 def nesterov_rate_inside(
@@ -96,10 +96,10 @@ def nesterov_rate_inside(
     def update(
         grads: optax.Updates, state: RateInsideState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, RateInsideState]:
-        new = jnp.asarray(rate(state.count), jnp.float32)
+        new = jnp.asarray(rate(state.step), jnp.float32)
         keep = momentum * (new / state.rate if correct else 1.0)
         velocity = jax.tree.map(lambda u, g: keep * u + new * g, state.velocity, grads)
         updates = jax.tree.map(lambda u, g: -(new * g + momentum * u), velocity, grads)
-        return updates, RateInsideState(velocity, new, state.count + 1)
+        return updates, RateInsideState(velocity, new, state.step + 1)
 
     return optax.GradientTransformation(init, update)
