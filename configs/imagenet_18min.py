@@ -33,6 +33,15 @@ def one_cycle(num_epochs: float, peak: float = 0.4) -> dict:
             "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0))}
 
 
+def resizing(config: ConfigDict, size: int) -> None:
+    """Arms of three epochs' worth of pixels at full size, and one that never sees it."""
+    half, most = size // 2, size * 3 // 4
+    config.arms.fixed = {"phases": ((0, size, 64),), **one_cycle(3.0)}
+    config.arms.progressive = {"phases": ((0, half, 64), (3, most, 64), (5, size, 64)),
+                               **one_cycle(6.0)}
+    config.arms.small = {"phases": ((0, half, 64),), **one_cycle(6.0)}
+
+
 def on_canvases(name: str, side: int, longs: tuple[int, ...]) -> dict:
     """Overrides: digits at random places on canvases of `side` x `longs`, five epochs of crops."""
     return {"data.name": name, "data.train_split": "train", "data.test_split": "test",
@@ -44,16 +53,14 @@ def on_canvases(name: str, side: int, longs: tuple[int, ...]) -> dict:
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.arms.fixed = {"phases": ((0, 32, 64),), **one_cycle(3.0)}
-    config.arms.progressive = {"phases": ((0, 16, 64), (3, 24, 64), (5, 32, 64)), **one_cycle(6.0)}
-    config.arms.small = {"phases": ((0, 16, 64),), **one_cycle(6.0)}
+    resizing(config, 16)
     config.arms.canvases = on_canvases("digits", 16, (24, 32))
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
 
     # Each from an epoch on: (epoch, image size, images of a worker, smallest share of the image in
     # a resized crop, short side that images are stored at or 0, rectangular validation).
-    config.phases = ((0, 16, 64), (3, 24, 64), (5, 32, 64))
+    config.phases = ((0, 8, 64), (3, 12, 64), (5, 16, 64))
     # Each from an epoch on: (epoch, learning rate) or (epoch, rate, end, rate at the end).
     config.rate_phases = ()
     config.num_epochs = 6.0
@@ -76,7 +83,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "num_train": 8000,
         "num_test": 2000,  # canvases; else the split says it
         "num_classes": 10,
-        "stored_size": 32,  # of shapes and canvases
+        "stored_size": 16,  # of shapes and canvases
         "canvas_longs": (),  # long sides of canvases that images are put on; () for images alone
         "crop": "whole",  # of training; or "resized", "random"
         "mirror": True,
@@ -87,7 +94,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.test = ConfigDict({
         "batch_size": 100,
-        "size": 32,  # of the final test
+        "size": 16,  # of the final test
         "margin": 1.0,  # short side of test images, in crops
     })
     cycle = one_cycle(6.0)
@@ -102,13 +109,15 @@ def get_config(variant: str = "") -> ConfigDict:
         config.log_every_steps = 4
         config.phases, config.num_epochs = ((0, 8, 32), (2, 12, 16), (3, 16, 16)), 4.0
         config.rate_phases = one_cycle(4.0, 0.1)["rate_phases"]
-        config.model.width = 4
+        config.model.update({"variant": "flat1", "width": 4})
         config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
                             "num_train": 128, "stored_size": 16})
         config.test.update({"batch_size": 24, "size": 16})
     elif variant == "cifar10":
         of_data(config, "cifar10")
         config.data.test_split = "test[:2000]"
+        resizing(config, 32)
+        config.phases, config.test.size = ((0, 16, 64), (3, 24, 64), (5, 32, 64)), 32
         del config.arms.canvases
     elif variant == "mnist":
         config.arms = ConfigDict(convert_dict=False)

@@ -34,7 +34,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
 
-    config.batch_size = 512  # kn: k workers of n = model.norm_group images
+    config.batch_size = 256  # kn: k workers of n = model.norm_group images
     config.num_epochs = 10
     config.median_epochs = 1  # that reported errors are medians over
     config.check_exactly = False  # compare gradients and momentum with their definitions
@@ -48,7 +48,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "classifier_deviation": 0.01,
     })
     config.schedule = ConfigDict({
-        "learning_rate": 0.05,  # of the reference batch
+        "learning_rate": 0.1,  # of the reference batch
         "reference_batch_size": 32,
         "scaling": "linear",  # with the batch; or "sqrt", "none"
         "warmup": "gradual",  # from the reference's rate; or "constant", "none"
@@ -62,11 +62,11 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.data.update({
         "name": "proc_shapes",  # or a name for data.load
-        "train_split": "train",
+        "train_split": "train[:6400]",
         "test_split": "test",
-        "num_train": 12_800,
+        "num_train": 6400,
         "num_classes": 10,
-        "image_size": 16,
+        "image_size": 8,
         "reduce": 1,  # factor by which images are averaged down
         "crop": "whole",  # of training; or "resized", "random"
         "mirror": True,
@@ -74,8 +74,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "deviation": NORMALIZATION["proc_shapes"][1],
         "in_memory": True,  # images of one size that fit
     })
-    config.test = ConfigDict({"batch_size": 200, "image_size": 16, "short_side": 16})
-    at_size(config, {"smoke": 8, "cifar10": 8}.get(variant, 16))
+    config.test = ConfigDict({"batch_size": 200, "image_size": 8, "short_side": 8})
 
     if variant == "smoke":
         config.check_claims = False
@@ -83,7 +82,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms.warmup = {"check_exactly": True}
         config.arms.base = {"batch_size": 16}
         config.seeds = (0,)
-        config.model.update({"width": 4, "norm_group": 16})
+        config.model.update({"variant": "flat1", "width": 4, "norm_group": 16})
         config.batch_size, config.num_epochs, config.median_epochs = 32, 6, 3
         config.schedule.update({"reference_batch_size": 16, "warmup_epochs": 2.0,
                                 "drop_at_epochs": (4.0,)})
@@ -93,17 +92,19 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "cifar10":
         of_data(config, "cifar10")
         config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]",
-                            "reduce": 4})
+                            "num_train": 12_800, "reduce": 4})
+        config.batch_size, config.schedule.learning_rate = 512, 0.05
+        config.model.variant = "flat3"
     elif variant == "batches":
         config.check_claims = False
         config.arms = ConfigDict(convert_dict=False)
         for size in (32, 64, 128, 256, 512, 1024):
             config.arms[f"batch_{size}"] = {"batch_size": size}
-        config.arms.constant_512 = {"schedule.warmup": "constant"}
-        config.arms.sqrt_512 = {"schedule.scaling": "sqrt"}
-        config.arms.half_rate_512 = {"schedule.learning_rate": 0.025}
-        config.arms.twice_rate_512 = {"schedule.learning_rate": 0.1}
-        config.arms.local_64_512 = {"model.norm_group": 64}
+        config.arms.constant_256 = {"schedule.warmup": "constant"}
+        config.arms.sqrt_256 = {"schedule.scaling": "sqrt"}
+        config.arms.half_rate_256 = {"schedule.learning_rate": 0.05}
+        config.arms.twice_rate_256 = {"schedule.learning_rate": 0.2}
+        config.arms.groups_of_64_256 = {"model.norm_group": 64}
     elif variant:
         imagenet(config)
         if variant == "paper_256":

@@ -30,7 +30,8 @@ from research.data.photographs import opener
 from research.data.procedural import canvases
 from research.models.resnet import ResNet
 from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner, State
+from research.training import Aux, Experiment, Learner
+from research.training.experiment import State
 from research.training.loss_scale import scale_gradient
 from research.training.momentum import without_norms
 from research.training.phases import RatePhase, rate_by_step, run_phases

@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-# Laid out over devices as `ppo` and `dqn_atari` are: on several, with the slow tests.
-ALIKE = ("a2c", "ddpg", "her", "trpo")
+# Laid out over devices as `ppo`, `dqn_atari` or `resnet` is: on several, with the slow tests.
+ALIKE = ("a2c", "ddpg", "her", "imagenet_18min", "imagenet_1hr", "trpo")
 
 
 def one_by_one(slow: tuple[str, ...] = ()) -> Any:

@@ -73,9 +73,8 @@ def resized_crop(
     else:
         w = h = min(height, width)
         left, top = (width - w) // 2, (height - h) // 2
-    box = (left, top, left + w, top + h)
-    scaled = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box)
-    return np.asarray(scaled)
+    part = Image.fromarray(np.ascontiguousarray(image[top : top + h, left : left + w]))
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:

@@ -69,7 +69,7 @@ def test_the_penalty_leaves_norms_alone():
 
 
 def test_scaled_float16_gradients_are_those_of_float32():
-    """From master weights in float32, to 1 % of each array's largest, after a step from rest."""
+    """From master weights in float32, to 1 % of the whole gradient, after a step from rest."""
     def velocity(**overrides):
         config = configs.with_overrides(smoke, {"model.last_scale": 1.0, **overrides})
         experiment = script.build(config)
@@ -84,8 +84,8 @@ def test_scaled_float16_gradients_are_those_of_float32():
     half, metrics = velocity(compute_dtype="float16", loss_scale=1024.0)
     np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=1e-3)
     np.testing.assert_allclose(metrics["grad_norm"], expected["grad_norm"], rtol=1e-2)
-    for a, b in zip(jax.tree.leaves(half), jax.tree.leaves(exact), strict=True):
-        assert np.linalg.norm(a - b) <= 1e-2 * np.linalg.norm(b) + 1e-6
+    apart = optax.global_norm(jax.tree.map(jnp.subtract, half, exact))
+    assert 0 < apart <= 1e-2 * optax.global_norm(exact)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_scaled_loss_is_not_a_scaled_rate_when_there_is_a_penalty():
 
 def compare_on_devices():
     losses, params, batch = problem()
-    mesh = jax.make_mesh((8,), ("workers",))
+    mesh = jax.make_mesh((8,), ("workers",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
     run = jax.jit(jax.shard_map(
         functools.partial(worker_gradient, losses, axis="workers"), mesh=mesh,
