@@ -42,19 +42,21 @@ def resizing(config: ConfigDict, size: int) -> None:
     config.arms.small = {"phases": ((0, half, 64),), **one_cycle(6.0)}
 
 
-def on_canvases(name: str, side: int, longs: tuple[int, ...]) -> dict:
-    """Overrides: digits at random places on canvases of `side` x `longs`, five epochs of crops."""
+def on_canvases(
+    name: str, side: int, longs: tuple[int, ...], num_train: int, num_epochs: float
+) -> dict:
+    """Overrides: digits at random places on canvases of `side` x `longs`, trained on crops."""
     return {"data.name": name, "data.train_split": "train", "data.test_split": "test",
-            "data.num_train": 12_000, "data.num_test": 3_000, "data.crop": "random",
+            "data.num_train": num_train, "data.num_test": 3_000, "data.crop": "random",
             "data.mirror": False, "data.stored_size": side, "data.canvas_longs": longs,
             "data.mean": NORMALIZATION[name][0], "data.deviation": NORMALIZATION[name][1],
-            "phases": ((0, side, 64),), "test.size": side, **one_cycle(5.0)}
+            "phases": ((0, side, 64),), "test.size": side, **one_cycle(num_epochs)}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     resizing(config, 16)
-    config.arms.canvases = on_canvases("digits", 16, (24, 32))
+    config.arms.canvases = on_canvases("digits", 16, (24, 32), 8000, 3.0)
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
 
@@ -121,7 +123,7 @@ def get_config(variant: str = "") -> ConfigDict:
         del config.arms.canvases
     elif variant == "mnist":
         config.arms = ConfigDict(convert_dict=False)
-        config.arms.canvases = on_canvases("mnist", 28, (40, 48, 56))
+        config.arms.canvases = on_canvases("mnist", 28, (40, 48, 56), 12_000, 5.0)
     elif variant:
         imagenet(config, variant)
     return config
