@@ -28,7 +28,7 @@ from research.data.photographs import opener
 from research.metrics.classification import top_k_error, view_probabilities
 from research.models.resnet import ResNet
 from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner, epoch_means
+from research.training import Aux, Experiment, Learner, epoch_means, sharding
 from research.training.comparison import after_random_gradients, relative_difference
 from research.training.momentum import nesterov_rate_inside, without_norms
 from research.training.schedules import warmup_and_drops
@@ -40,21 +40,26 @@ PAPER = Paper(
     authors="Priya Goyal, Piotr Dollár, Ross Girshick, Pieter Noordhuis, Lukasz Wesolowski, "
             "Aapo Kyrola, Andrew Tulloch, Yangqing Jia, Kaiming He",
     year=2017, arxiv="1706.02677",
-    claim="A linearly scaled learning rate with a gradual warm-up makes large minibatches train as "
-          "small ones do.",
+    claim="With a rate scaled linearly and warmed up, large minibatches train as small ones do.",
     parameters={"resnet50": 25_557_032, "resnet101": 44_549_160},
     curves=("loss", "train/error", "test/error"), x="images",
 )
 
+EXACT = ("workers", "momentum", "uncorrected")  # what `check_exactly` compares
+
+
+def steps_of(config: ConfigDict, epochs: float) -> int:
+    return math.ceil(epochs * config.data.num_train / config.batch_size)
+
 
 def make_schedule(config: ConfigDict) -> optax.Schedule:
     """Section 2.1: the rate grows with the batch; section 2.2: from the small batch's."""
-    s, epoch_steps = config.schedule, config.data.num_train // config.batch_size
+    s = config.schedule
     ratio = config.batch_size / s.reference_batch_size
     scale = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[s.scaling]
     return warmup_and_drops(
-        scale * s.learning_rate, s.learning_rate, s.warmup, round(s.warmup_epochs * epoch_steps),
-        [round(epoch * epoch_steps) for epoch in s.drop_at_epochs])
+        scale * s.learning_rate, s.learning_rate, s.warmup, steps_of(config, s.warmup_epochs),
+        [steps_of(config, epoch) for epoch in s.drop_at_epochs])
 
 
 def make_learner(config: ConfigDict) -> Learner:
@@ -75,7 +80,7 @@ def build(config: ConfigDict) -> Experiment:
     opened = opener(c.name, c.image_size, c.dir)
     open_split = functools.cache(
         lambda split: opened(split).in_memory() if c.in_memory else opened(split))
-    shape, epoch_steps = (c.image_size, c.image_size, 3), c.num_train // config.batch_size
+    shape, epoch_steps = (c.image_size, c.image_size, 3), steps_of(config, 1)
 
     def init(key: jax.Array) -> dict[str, Any]:
         return {"learner": learner.init(key, jnp.zeros((1, *shape)), train=False),
@@ -114,18 +119,14 @@ def build(config: ConfigDict) -> Experiment:
             "label": jax.ShapeDtypeStruct((), np.int32)}
     source = data.pipeline.stream(
         lambda: open_split(c.train_split), spec, config.batch_size, config.seed, crops.augmented)
-    return Experiment(init, step, round(config.num_epochs * epoch_steps), source,
+    return Experiment(init, step, steps_of(config, config.num_epochs), source,
                       {"train": train, "test": test}, per_step={"images": config.batch_size})
 
 
 def check_exactly(config: ConfigDict) -> dict[str, float]:
-    """Relative differences that should be rounding errors, for what a faithful step consists of.
-
-    Returns:
-      "exact/workers": of the gradients that workers compute, each on its own images, from those of
-        the script's program; "exact/momentum": of weights after the whole schedule, from those of
-        `optax.sgd`, which has the rate outside; "exact/uncorrected": the same without correction.
-    """
+    """Relative differences: "exact/workers" of the gradients that workers compute, each on its own
+    images, from those of the script's program; "exact/momentum" of weights after the whole schedule
+    from those of `optax.sgd`, with the rate outside; "exact/uncorrected", without correction."""
     c, o, learner = config.data, config.optimizer, make_learner(config)
     rng, shape = np.random.default_rng(config.seed), (c.image_size, c.image_size, 3)
     state = learner.init(jax.random.key(config.seed), jnp.zeros((1, *shape)), train=False)
@@ -139,26 +140,26 @@ def check_exactly(config: ConfigDict) -> dict[str, float]:
 
     by_workers = gradient_of_workers(losses, state.params, batch, config.model.norm_group)
     together = jax.jit(jax.grad(lambda params: losses(params, batch).mean()))(state.params)
-    steps = round(config.num_epochs * (c.num_train // config.batch_size))
-    rate = make_schedule(config)
+    steps, rate = steps_of(config, config.num_epochs), make_schedule(config)
     outside, inside, uncorrected = (after_random_gradients(tx, steps, config.seed) for tx in (
         optax.sgd(rate, o.momentum, nesterov=True), nesterov_rate_inside(rate, o.momentum),
         nesterov_rate_inside(rate, o.momentum, correct=False)))
-    return {"exact/workers": relative_difference(by_workers, together),
-            "exact/momentum": relative_difference(inside, outside),
-            "exact/uncorrected": relative_difference(uncorrected, outside)}
+    pairs = (by_workers, together), (inside, outside), (uncorrected, outside)
+    return {f"exact/{name}": relative_difference(*pair)
+            for name, pair in zip(EXACT, pairs, strict=True)}
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     # The reported numbers are medians over the last epochs (section 5.1).
-    every_epoch = {"eval_every_steps": config.data.num_train // config.batch_size}
-    config = configs.with_overrides(config, every_epoch)
+    config = configs.with_overrides(config, {"eval_every_steps": steps_of(config, 1)})
     experiment = build(config)
     state = training.run(experiment, config, workdir)
     numbers = training.evaluate(experiment, state, config)
     for name in numbers:
         epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs:]
         numbers[name] = float(np.median(epochs or [numbers[name]]))
+    # What every worker sends at least, in a step.
+    numbers["gradient_megabytes"] = 4e-6 * sum(sharding.count_parameters(state).values())
     return {**numbers, **(check_exactly(config) if config.check_exactly else {})}
 
 
@@ -167,30 +168,27 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         return []
     rows = []
 
-    def compare(what: str, paper: str, first: str, second: str, least: float, most: float) -> None:
-        """Training error of the last epochs: least <= `first` - `second` <= most on every seed."""
-        if {first, second} <= results.keys():
-            a, b = results[first]["train/error"], results[second]["train/error"]
-            gaps = a - b
-            ours = f"{a.mean():.1f}, {b.mean():.1f}; {gaps.min():.1f} to {gaps.max():.1f} apart"
-            rows.append(Claim(f"{what} ({first} - {second})", paper, ours,
-                              gaps.min() >= least and gaps.max() <= most))
+    def compare(what: str, paper: str, a: str, b: str, least: float, most: float = 100) -> None:
+        """Training error of the last epochs: `least` <= `a` - `b` <= `most` on every seed."""
+        if {a, b} <= results.keys():
+            first, second = results[a]["train/error"], results[b]["train/error"]
+            low, high = (first - second).min(), (first - second).max()
+            ours = f"{first.mean():.1f}, {second.mean():.1f}; {low:.1f} to {high:.1f} apart"
+            rows.append(Claim(f"{what} ({a} - {b})", paper, ours, low >= least and high <= most))
 
-    compare("a large minibatch trains as a small one, +-12", "23.74, 23.60 %", "warmup", "base",
-            -12, 12)
-    compare("without warm-up it is worse by 15", "24.84, 23.74 %", "no_warmup", "warmup", 15, 100)
-    compare("with the small batch's rate it is worse by 3", "41.67, 23.74 %", "unscaled", "warmup",
-            3, 100)
-    compare("with gamma one it is worse by 10", "24.11, 23.74 %", "gamma_one", "warmup", 10, 100)
+    compare("large batches train as small ones, +-12", "23.74, 23.60 %", "warmup", "base", -12, 12)
+    compare("without warm-up it is worse by 15", "24.84, 23.74 %", "no_warmup", "warmup", 15)
+    compare("with an unscaled rate it is worse by 3", "41.67, 23.74 %", "unscaled", "warmup", 3)
+    compare("with gamma one it is worse by 10", "24.11, 23.74 %", "gamma_one", "warmup", 10)
     if "exact/workers" in results["warmup"]:
-        exact = {name: results["warmup"][f"exact/{name}"].max()
-                 for name in ("workers", "momentum", "uncorrected")}
+        workers, momentum, uncorrected = (
+            results["warmup"][f"exact/{name}"].max() for name in EXACT)
         rows += [
             Claim("the gradient of k workers is one program's (relative difference < 1e-4)",
-                  "the same function", f"{exact['workers']:.1e}", exact["workers"] < 1e-4),
+                  "the same function", f"{workers:.1e}", workers < 1e-4),
             Claim("a rate inside the velocity, corrected, is one outside (< 1e-4; without > 1e-2)",
-                  "remark 2", f"{exact['momentum']:.1e}; {exact['uncorrected']:.2f}",
-                  exact["momentum"] < 1e-4 and exact["uncorrected"] > 1e-2)]
+                  "remark 2", f"{momentum:.1e}; {uncorrected:.2f}",
+                  momentum < 1e-4 and uncorrected > 1e-2)]
     return rows
 
 

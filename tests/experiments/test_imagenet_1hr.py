@@ -1,5 +1,7 @@
 """The schedule of every batch size, what is penalized, and that what is broken breaks a claim."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,11 +18,12 @@ smoke = configs.load_config(FILE, "smoke")
 @pytest.mark.parametrize(("variant", "ratio"), [("paper", 32), ("paper_256", 1)])
 def test_rates_of_the_paper(variant, ratio):
     config = configs.load_config(FILE, variant)
-    schedule, epoch = script.make_schedule(config), 1_281_167 // config.batch_size
-    peak = 0.1 * ratio
-    at = {0: 0.1, 1: 0.1 + (peak - 0.1) / (5 * epoch), 5 * epoch: peak, 30 * epoch - 1: peak,
-          30 * epoch: peak / 10, 60 * epoch: peak / 100, 80 * epoch: peak / 1000}
+    schedule, peak = script.make_schedule(config), 0.1 * ratio
+    warm, *drops = (math.ceil(e * 1_281_167 / config.batch_size) for e in (5, 30, 60, 80))
+    at = {0: 0.1, 1: 0.1 + (peak - 0.1) / warm, warm: peak, drops[0] - 1: peak,
+          drops[0]: peak / 10, drops[1]: peak / 100, drops[2]: peak / 1000}
     np.testing.assert_allclose([schedule(t) for t in at], list(at.values()), rtol=1e-4)
+    assert script.build(config).num_steps == {32: 14_076, 1: 450_411}[ratio]
 
 
 @pytest.mark.parametrize(("scaling", "rate"), [("linear", 0.8), ("sqrt", 0.2), ("none", 0.05)])
