@@ -1,0 +1,82 @@
+"""GAIL and behavioural cloning on classic control. Lengths are in frames: steps of the task.
+
+    python experiments/gail.py --config configs/gail.py
+    python experiments/gail.py --config configs/gail.py:episodes
+"""
+
+from ml_collections import ConfigDict
+
+from research.rl import on_policy, trpo
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "episodes": "both methods after 1, 4 and 11 episodes of the expert",
+    "pendulum": "the same on Pendulum, continuous actions",
+    "acrobot": "the same on Acrobot",
+    "paper": "the paper's networks and amounts of data, on Acrobot",
+}
+EPISODES = (1, 4, 11)
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.method = "gail"  # "cloning", "expert"
+    config.model = ConfigDict({"variant": "mlp100"})
+    config.env = on_policy.env_config("Acrobot-v1", num_envs=16)
+    config.agent = trpo.agent_config()
+    config.agent.update(gamma=0.99, gae_lambda=0.97)
+    config.gail = ConfigDict({
+        "reward": "log(1 - D)",  # where an end of the episode is good, "-log D" where it is bad
+        "hidden": (100, 100),  # of the discriminator
+        "learning_rate": 1e-3,
+        "updates": 3,  # of the discriminator, in an iteration
+        "entropy_weight": 0.0,  # lambda
+    })
+    config.cloning = ConfigDict({
+        "learning_rate": 1e-3,
+        "train_share": 0.7,  # the other pairs tell when to stop
+        "batch_size": 128,
+        "num_steps": 60,
+        "updates_per_step": 50,
+    })
+    config.expert = ConfigDict({
+        "total_frames": 200_000,
+        "episodes": 1,
+        "every_steps": 20,  # of an episode, pairs that are seen
+        "max_episode_steps": 500,
+    })
+    config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
+    config.total_frames = 200_000
+    config.eval = on_policy.eval_config()
+    config.log_every_steps = 5
+    config.eval_every_steps = 10
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.seeds = (0, 1, 2)
+    config.arms = ConfigDict({
+        "gail_1": {},
+        "cloning_1": {"method": "cloning"},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.env.num_envs = 8
+        config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
+        config.expert.update(total_frames=8 * 8 * 10, max_episode_steps=100)
+        config.total_frames = 8 * 8 * 20
+        config.cloning.update(num_steps=4, updates_per_step=2)
+        config.eval.episodes = 8
+        config.eval_every_steps = 0
+        config.seeds = (0,)
+        config.checkpoint_every_steps = 5
+        config.check_claims = False
+    elif variant == "episodes":
+        config.arms = ConfigDict({
+            f"{method}_{n}": {"method": method, "expert.episodes": n}
+            for n in EPISODES for method in ("gail", "cloning")
+        }, convert_dict=False)
+    if variant == "pendulum":
+        config.env.update(name="Pendulum-v1", normalize_rewards=True)
+        config.agent.update(gamma=0.95, gae_lambda=0.95)
+        config.expert.max_episode_steps = 200
+        config.gail.reward = "-log D"
+    return config
