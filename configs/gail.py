@@ -12,8 +12,8 @@ from research.training.config import run_config
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",
     "episodes": "both methods after 1, 4 and 11 episodes of the expert",
-    "pendulum": "the same on Pendulum, continuous actions",
-    "acrobot": "the same on Acrobot",
+    "cartpole": "CartPole, discrete actions",
+    "acrobot": "Acrobot, discrete actions; the task is to end the episode",
     "paper": "the paper's networks and amounts of data, on Acrobot",
 }
 EPISODES = (1, 4, 11)
@@ -23,11 +23,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     config.method = "gail"  # "cloning", "expert"
     config.model = ConfigDict({"variant": "mlp100"})
-    config.env = on_policy.env_config("Acrobot-v1", num_envs=16)
+    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = trpo.agent_config()
-    config.agent.update(gamma=0.99, gae_lambda=0.97)
     config.gail = ConfigDict({
-        "reward": "log(1 - D)",  # where an end of the episode is good, "-log D" where it is bad
+        "reward": "-log D",  # "log(1 - D)" where the task is to end the episode
         "hidden": (100, 100),  # of the discriminator
         "learning_rate": 1e-3,
         "updates": 3,  # of the discriminator, in an iteration
@@ -37,17 +36,17 @@ def get_config(variant: str = "") -> ConfigDict:
         "learning_rate": 1e-3,
         "train_share": 0.7,  # the other pairs tell when to stop
         "batch_size": 128,
-        "num_steps": 60,
+        "num_steps": 94,
         "updates_per_step": 50,
     })
     config.expert = ConfigDict({
-        "total_frames": 200_000,
+        "total_frames": 120_000,
         "episodes": 1,
         "every_steps": 20,  # of an episode, pairs that are seen
-        "max_episode_steps": 500,
+        "max_episode_steps": 200,
     })
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
-    config.total_frames = 200_000
+    config.total_frames = 300_000
     config.eval = on_policy.eval_config()
     config.log_every_steps = 5
     config.eval_every_steps = 10
@@ -56,6 +55,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms = ConfigDict({
         "gail_1": {},
         "cloning_1": {"method": "cloning"},
+        "cloning_11": {"method": "cloning", "expert.episodes": 11},
     }, convert_dict=False)
 
     if variant == "smoke":
@@ -74,9 +74,10 @@ def get_config(variant: str = "") -> ConfigDict:
             f"{method}_{n}": {"method": method, "expert.episodes": n}
             for n in EPISODES for method in ("gail", "cloning")
         }, convert_dict=False)
-    if variant == "pendulum":
-        config.env.update(name="Pendulum-v1", normalize_rewards=True)
-        config.agent.update(gamma=0.95, gae_lambda=0.95)
-        config.expert.max_episode_steps = 200
-        config.gail.reward = "-log D"
+    if variant in ("cartpole", "acrobot", "paper"):
+        config.env.update(name="CartPole-v1" if variant == "cartpole" else "Acrobot-v1",
+                          normalize_rewards=False)
+        config.agent.update(gamma=0.99, gae_lambda=0.97)
+        config.expert.max_episode_steps = 500
+        config.gail.reward = "-log D" if variant == "cartpole" else "log(1 - D)"
     return config

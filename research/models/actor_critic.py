@@ -144,3 +144,24 @@ class ActorCritic(nn.Module):
         if not self.shared:
             of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
         return (policy, ValueHead(name="value")(of_value)), {"features": features}
+
+
+class ActorQ(nn.Module):
+    """Policy over discrete actions, and values of all of them; attributes as in `ActorCritic`."""
+
+    num_actions: int
+    variant: str
+    shared: bool
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[tuple[Policy, jax.Array], dict[str, jax.Array]]:
+        """Returns: (policy `{"logits": [B, A]}`, action values `[B, A]`), and
+        `{"features": [B, F]}`, the policy's."""
+        features = Trunk(self.variant, self.dtype, name="trunk")(x)
+        policy = PolicyHead(self.num_actions, 0, name="policy")(features)
+        of_value = features
+        if not self.shared:
+            of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
+        head = nn.Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(1.0), name="value")
+        return (policy, head(of_value).astype(jnp.float32)), {"features": features}
