@@ -36,7 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "learning_rate": 1e-3,
         "train_share": 0.7,  # the other pairs tell when to stop
         "batch_size": 128,
-        "num_steps": 94,
+        "num_steps": 93,
         "updates_per_step": 50,
     })
     config.expert = ConfigDict({

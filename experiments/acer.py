@@ -1,5 +1,5 @@
-"""Sample Efficient Actor-Critic with Experience Replay (Wang, Bapst, Heess, Mnih, Munos, Kavukcuoglu,
-de Freitas, 2016), arXiv:1611.01224, for discrete actions.
+"""Sample Efficient Actor-Critic with Experience Replay (Wang, Bapst, Heess, Mnih, Munos,
+Kavukcuoglu, de Freitas, 2016), arXiv:1611.01224, for discrete actions.
 
 Claim: an actor-critic that replays its experience learns from fewer frames than on-policy alone.
 
@@ -26,7 +26,7 @@ from research.rl import games
 from research.rl.distributions import Categorical
 from research.rl.on_policy import evaluation, rules
 from research.rl.retrace import retrace
-from research.rl.rollouts import Actors, flattened
+from research.rl.rollouts import Actors
 from research.rl.segments import Segment, Segments, play
 from research.rl.transitions import RingState
 
@@ -114,9 +114,10 @@ def build(config: Any) -> training.Experiment:
         })
 
     def update(loop: tuple[Any, ...], segment: Segment, key: jax.Array) -> tuple[Any, ...]:
-        learned, average = loop[:2]
+        learned, average, _ = loop
         learned, metrics = learner.minimize(learned, loss_fn, (segment, average), key)
-        return learned, optax.incremental_update(learned.params, average, 1 - agent.average_decay), metrics
+        average = optax.incremental_update(learned.params, average, 1 - agent.average_decay)
+        return learned, average, metrics
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         """One segment is played and learned from, then some are replayed (algorithm 1)."""
@@ -128,7 +129,7 @@ def build(config: Any) -> training.Experiment:
         hyper = {**state.learner.opt_state.hyperparams, "learning_rate": rate(state.steps)}
         learned = state.learner.replace(
             opt_state=state.learner.opt_state._replace(hyperparams=hyper))
-        loop = update((learned, state.average), segment, now_key)
+        loop = update((learned, state.average, None), segment, now_key)
 
         def again(i: jax.Array, loop: tuple[Any, ...]) -> tuple[Any, ...]:
             draw_key, loss_key = jax.random.split(jax.random.fold_in(replay_key, i))
@@ -170,7 +171,8 @@ def policy_gradient(
 
 def bounded(gain: jax.Array, divergence: jax.Array, limit: float) -> jax.Array:
     """The closest to `gain` whose product with `divergence` is at most `limit` (equation 12)."""
-    product, square = (gain * divergence).sum(-1, keepdims=True), (divergence**2).sum(-1, keepdims=True)
+    product = (gain * divergence).sum(axis=-1, keepdims=True)
+    square = (divergence**2).sum(axis=-1, keepdims=True)
     return gain - jax.nn.relu(product - limit) / (square + 1e-8) * divergence
 
 

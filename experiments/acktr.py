@@ -1,5 +1,5 @@
-"""Scalable trust-region method for deep reinforcement learning using Kronecker-factored approximation
-(Wu, Mansimov, Liao, Grosse, Ba, 2017), arXiv:1708.05144.
+"""Scalable trust-region method for deep reinforcement learning using Kronecker-factored
+approximation (Wu, Mansimov, Liao, Grosse, Ba, 2017), arXiv:1708.05144.
 
 Claim: natural gradient steps by Kronecker factors learn from fewer frames than first-order ones.
 

@@ -1,6 +1,6 @@
-"""Kronecker-factored approximate curvature (Martens and Grosse, 2015, arXiv:1503.05671; convolutions
-as Grosse and Martens, 2016, arXiv:1602.01407), with the trust region of ACKTR (Wu et al., 2017,
-arXiv:1708.05144).
+"""Kronecker-factored approximate curvature (Martens and Grosse, 2015, arXiv:1503.05671; of
+convolutions Grosse and Martens, 2016, arXiv:1602.01407), with the trust region of ACKTR (Wu et al.,
+2017, arXiv:1708.05144).
 
 A layer's block of the Fisher matrix is taken for the Kronecker product A (x) G: A is the second
 moment of its inputs `[a, 1]`, G that of the gradients of the log likelihood with respect to its
