@@ -26,18 +26,19 @@ def get_config(variant: str = "") -> ConfigDict:
         "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
         "shared": False,  # one trunk for policy and value
     })
-    config.env = on_policy.env_config("CartPole-v1", num_envs=16)
+    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = ConfigDict({
-        "rollout_steps": 20,  # agent steps of each environment: n of the n-step returns
-        "gamma": 0.99,
-        "gae_lambda": 1.0,  # 1: n-step returns
+        "rollout_steps": 50,  # agent steps of each environment: n of the n-step returns
+        "gamma": 0.95,
+        "gae_lambda": 0.95,  # 1: n-step returns
         "value_weight": 0.5,  # of the squared error
-        "entropy_weight": 0.01,
+        "entropy_weight": 0.0,
     })
     config.optimizer = ConfigDict({
         "name": "kfac",  # "rmsprop"
-        "kfac_learning_rate": 0.25,  # the longest step; both rates go to 0 over the run
+        "kfac_learning_rate": 1.0,  # the longest step; both rates go to 0 over the run
         "trust_region": 0.001,  # delta, nats
+        "value_trust_region": 0.1,  # the same of a value that shares no layer with the policy
         "damping": 0.01,
         "factor_decay": 0.99,
         "momentum": 0.9,
@@ -46,10 +47,10 @@ def get_config(variant: str = "") -> ConfigDict:
         "rmsprop_decay": 0.99,
         "rmsprop_epsilon": 1e-5,
     })
-    config.total_frames = 150_000
+    config.total_frames = 200_000
     config.eval = on_policy.eval_config()
-    config.steps_per_call = 125
-    config.log_every_steps = 125
+    config.steps_per_call = 5
+    config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({
@@ -59,7 +60,8 @@ def get_config(variant: str = "") -> ConfigDict:
 
     if variant == "smoke":
         config.env.update(num_envs=8, normalize_observations=True)
-        config.total_frames = 8 * 5 * 60
+        config.agent.rollout_steps = 8
+        config.total_frames = 8 * 8 * 40
         config.eval.episodes = 8
         config.steps_per_call = config.log_every_steps = 10
         config.checkpoint_every_steps = 20
@@ -70,7 +72,9 @@ def get_config(variant: str = "") -> ConfigDict:
         return config
     config.arms = ConfigDict(convert_dict=False)
     config.model.shared = True
-    config.optimizer.rmsprop_learning_rate = 7e-4
+    config.env.normalize_rewards = False
+    config.agent.update(rollout_steps=20, gamma=0.99, gae_lambda=1.0, entropy_weight=0.01)
+    config.optimizer.update(kfac_learning_rate=0.25, trust_region=0.001, rmsprop_learning_rate=7e-4)
     if variant == "minatar":
         config.model.variant = "minatar"
         config.env.update(name="Breakout-MinAtar", num_envs=64)
@@ -78,8 +82,8 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "paper" or variant in ATARI_57:
         config.model.variant = "2015"
         config.env.update(
-            name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
-            max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant, num_envs=32, stack=4,
+            action_repeat=4, max_noops=30, life_loss_ends=True, reward_clip=1.0,
         )
         config.total_frames = 40_000_000
         config.eval.update(episodes=30, max_noops=30)

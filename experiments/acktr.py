@@ -114,7 +114,7 @@ def make_kfac(config: Any, num_steps: int, env: Any) -> KFAC:
         optax.linear_schedule(settings.kfac_learning_rate, 0.0, num_steps), settings.trust_region,
         settings.factor_decay, settings.damping, settings.momentum, settings.inverse_every_steps,
         # Networks that share nothing are two problems (section 3.1).
-        apart=() if config.model.shared else ("value",),
+        apart={} if config.model.shared else {"value": settings.value_trust_region},
         # The Fisher information of a normal's logarithmic deviation is 2, wherever it stands.
         known={"policy/log_std": 2.0} if env.action_size else {},
     )

@@ -15,7 +15,7 @@ and G is their mean.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -130,13 +130,13 @@ class KFAC:
 
     Attributes:
       learning_rate: the longest step, eta_max, of steps taken so far.
-      trust_region: delta, of the quadratic model of the KL divergence; 0 for none.
+      trust_region: delta, of the quadratic model of the KL divergence.
       decay: of the running averages; of the first n batches all have the same weight.
       damping: lambda, split between the factors (Martens and Grosse, section 6.3).
       momentum: of steps; the new step has the weight 1 - momentum (OpenAI Baselines).
       inverse_every: steps from one inversion of the factors to the next.
-      apart: beginnings of paths; parameters below each have a trust region of their own, as those
-        of a network that shares no layer with the others.
+      apart: beginnings of paths; parameters below each have a trust region of their own, of this
+        size, as those of a network that shares no layer with the others.
       known: diagonal Fisher information of parameters that are no layer's, by path.
     """
 
@@ -146,7 +146,7 @@ class KFAC:
     damping: float = 0.01
     momentum: float = 0.9
     inverse_every: int = 1
-    apart: Sequence[str] = ()
+    apart: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def tx(self) -> optax.GradientTransformation:
@@ -216,12 +216,10 @@ class KFAC:
         sizes: dict[str, Any] = {start: 0.0 for start in ("", *self.apart)}
         for name, d in direction.items():
             sizes[self._region(name)] += (d * gradient[name]).sum()
-        if not self.trust_region:
-            return {start: longest for start in sizes}
+        limits = {"": self.trust_region, **self.apart}
         return {
-            start: jnp.minimum(
-                longest, jnp.sqrt(2 * self.trust_region / jnp.maximum(size, 1e-12))
-            ) for start, size in sizes.items()
+            start: jnp.minimum(longest, jnp.sqrt(2 * limits[start] / jnp.maximum(size, 1e-12)))
+            for start, size in sizes.items()
         }
 
 
