@@ -4,6 +4,9 @@ game: agent steps times action repeat.
     python experiments/acktr.py --config configs/acktr.py
     python experiments/acktr.py --config configs/acktr.py:pong
 
+The first checks the claim on Pendulum, three seeds of three arms: 4 to 6 CPU seconds a seed, and a
+minute on two cores in all; expect a return of -180 to -250, and of -750 to -930 with RMSProp, random
+play's being -1240. The second expects days on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -47,7 +50,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "rmsprop_decay": 0.99,
         "rmsprop_epsilon": 1e-5,
     })
-    config.total_frames = 200_000
+    config.total_frames = 150_000
     config.eval = on_policy.eval_config()
     config.steps_per_call = 5
     config.log_every_steps = 5
@@ -55,7 +58,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({
         "acktr": {},
-        "a2c": {"optimizer.name": "rmsprop", "max_grad_norm": 0.5},
+        # A2C with n = 5 as it is published, thus ten updates for each of ACKTR's; and with nothing
+        # but the optimizer exchanged. Each with the best learning rate of those tried.
+        "a2c": {"optimizer.name": "rmsprop", "max_grad_norm": 0.5, "agent.rollout_steps": 5,
+                "steps_per_call": 50, "log_every_steps": 50},
+        "a2c_50": {"optimizer.name": "rmsprop", "max_grad_norm": 0.5,
+                   "optimizer.rmsprop_learning_rate": 1e-2},
     }, convert_dict=False)
 
     if variant == "smoke":

@@ -2,6 +2,11 @@
 
     python experiments/gail.py --config configs/gail.py
     python experiments/gail.py --config configs/gail.py:episodes
+
+The first checks the claim on Pendulum, three seeds of three arms: about five minutes on two cores,
+of which each run of an arm spends some ten seconds on its expert. Expect returns of -150 to -180 of
+the expert, -200 to -270 of GAIL that has seen 10 of its pairs, and of cloning no better than random
+play's, -1240. With 100 whole episodes, 20,000 pairs, cloning has the expert's return.
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +19,7 @@ VARIANTS = {
     "episodes": "both methods after 1, 4 and 11 episodes of the expert",
     "cartpole": "CartPole, discrete actions",
     "acrobot": "Acrobot, discrete actions; the task is to end the episode",
-    "paper": "the paper's networks and amounts of data, on Acrobot",
+    "paper": "settings of the authors' code for classic control, on Acrobot; 1.5M frames",
 }
 EPISODES = (1, 4, 11)
 
@@ -80,4 +85,10 @@ def get_config(variant: str = "") -> ConfigDict:
         config.agent.update(gamma=0.99, gae_lambda=0.97)
         config.expert.max_episode_steps = 500
         config.gail.reward = "-log D" if variant == "cartpole" else "log(1 - D)"
+    if variant == "paper":
+        config.env.num_envs = 10
+        config.agent.update(rollout_steps=500, gamma=0.995, value_minibatches=20)
+        config.gail.update(learning_rate=0.01, updates=1)
+        config.expert.update(total_frames=500_000, every_steps=5)
+        config.total_frames = 300 * 5_000
     return config

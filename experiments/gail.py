@@ -5,9 +5,10 @@ its episodes; a policy cloned from them needs more.
 
 Phases: TRPO on the true reward makes the expert, whose episodes are thinned out to every 20th pair
 from a random offset; then a network like the expert's is trained from these alone, by GAIL or by
-cloning. Departures: the value function is fitted as in OpenAI Baselines' TRPO; the discriminator
-may take several gradient steps an iteration. The reward of the paper's cost, -log D, is positive
-and keeps episodes going; where the task is to end them `gail.reward` is log(1 - D), as monotone.
+cloning. The reward of the paper's cost, -log D, is positive and keeps episodes going; where the
+task is to end them `gail.reward` is log(1 - D), as in the authors' code. Departures: the value
+function is fitted as in OpenAI Baselines' TRPO; the discriminator may take several gradient steps
+an iteration, on inputs as they are. The paper's other tasks need MuJoCo.
 """
 
 from __future__ import annotations

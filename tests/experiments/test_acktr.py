@@ -86,3 +86,15 @@ def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):
         jax.eval_shape(acktr.build(config).init, jax.random.key(0))
+
+
+def test_convolutions_have_factors_too():
+    config = configured("minatar")
+    experiment = acktr.build(config)
+    state = jax.eval_shape(experiment.init, jax.random.key(0))
+    factors = state.learner.opt_state.factors
+    assert factors["trunk/Conv_0"].inputs.shape == (3 * 3 * 4 + 1,) * 2
+    assert factors["trunk/Conv_0"].outputs.shape == (16, 16)
+    assert set(state.learner.opt_state.step_size) == {""}  # a shared trunk: one trust region
+    after, _ = jax.eval_shape(experiment.step, state, None, jax.random.key(0))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)

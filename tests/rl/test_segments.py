@@ -74,7 +74,7 @@ def test_what_is_sampled_was_played_and_is_of_the_newest(kind, depth):
     for count, segment in enumerate(history, 1):
         state = add(state, segment)
         held, seen = history[max(0, count - 4):count], set()
-        for key in range(12):
+        for key in range(30):
             drawn = jax.tree.map(np.asarray, sample(state, jax.random.key(key)))
             for i in range(N):
                 mine = [j for j, old in enumerate(held) if (old.reward[:, i] ==
