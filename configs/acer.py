@@ -4,8 +4,8 @@ action repeat) or, where they say so, in agent steps of each environment.
     python experiments/acer.py --config configs/acer.py
     python experiments/acer.py --config configs/acer.py:pong
 
-The first checks the claim on Acrobot, three seeds of three arms.
-The second expects days on a CPU.
+The first checks the claim on Acrobot, three seeds of three arms: 4 CPU seconds a seed; expect a
+return of -90 to -140, and of -500, which is none, without replay. The second expects days on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -52,10 +52,10 @@ def get_config(variant: str = "") -> ConfigDict:
         "rmsprop_epsilon": 1e-5,
     })
     config.max_grad_norm = 10.0
-    config.total_frames = 50_000
+    config.total_frames = 80_000
     config.eval = on_policy.eval_config()
-    config.steps_per_call = 13
-    config.log_every_steps = 13
+    config.steps_per_call = 25
+    config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({

@@ -4,9 +4,9 @@ game: agent steps times action repeat.
     python experiments/acktr.py --config configs/acktr.py
     python experiments/acktr.py --config configs/acktr.py:pong
 
-The first checks the claim on Pendulum, three seeds of three arms: 4 to 6 CPU seconds a seed, and a
-minute on two cores in all; expect a return of -180 to -250, and of -750 to -930 with RMSProp, random
-play's being -1240. The second expects days on a CPU.
+The first checks the claim on Pendulum, three seeds of three arms: 4 to 6 CPU seconds a seed, a
+minute on two cores in all; expect a return of -180 to -250, and with RMSProp of -750 to -930, where
+random play has -1240. The second expects days on a CPU.
 """
 
 from ml_collections import ConfigDict
