@@ -86,6 +86,7 @@ def test_the_bounded_gradient_is_the_closest_within_the_trust_region():
     np.testing.assert_allclose(across, 0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_solves_every_probe_on_replayed_experience():
     config = configured(
         agent__gamma=GAMMA, agent__segment_steps=5, optimizer__learning_rate=5e-3,
@@ -104,17 +105,25 @@ def test_solves_every_probe_on_replayed_experience():
         assert errors[name, "none"] < (0.4 if probes.PROBES[name].noisy else 0.2), name
 
 
-def test_without_replay_there_is_one_update_a_step_and_with_it_five_in_the_mean():
-    counts = {}
-    for ratio in (0.0, 4.0):
-        experiment = acer.build(configured(agent__replay_ratio=ratio))
-        state = experiment.init(jax.random.key(0))
-        state, _ = jax.jit(lambda s, step=experiment.step: jax.lax.scan(
-            lambda s, k: step(s, None, k), s, jax.random.split(jax.random.key(1), 100)))(state)
-        counts[ratio] = int(state.learner.opt_state.count)
-        assert state.steps == 100
-    assert counts[0.0] == 100
-    assert abs(counts[4.0] - 500) < 4 * 400**0.5
+def test_after_learning_has_started_there_are_five_updates_a_step_in_the_mean():
+    """And the average policy follows the learned one."""
+    experiment = acer.build(configured(agent__segment_steps=4, replay__learning_starts_frames=320,
+                                       total_frames=8 * 4 * 110))
+    state = experiment.init(jax.random.key(0))
+    step = jax.jit(experiment.step)
+    for t in range(110):
+        state, _ = step(state, None, jax.random.key(t))
+        updates = int(state.learner.opt_state.count)
+        if t == 8:
+            assert updates == 9  # 9 x 4 steps of 8 environments: not yet started
+            far = distance(state)
+    assert abs(updates - (9 + 101 * 5)) < 4 * 404**0.5 and state.steps == 110
+    assert 0 < far and 0 < distance(state)
+
+
+def distance(state):
+    pairs = zip(*map(jax.tree.leaves, (state.average, state.learner.params)), strict=True)
+    return max(float(abs(a - b).max()) for a, b in pairs)
 
 
 def test_parameters_at_paper_size():

@@ -41,7 +41,7 @@ def found(net, params, x):
     return kfac.statistics(lambda: net.apply({"params": params}, x), likelihood)
 
 
-@pytest.mark.parametrize(("strides", "padding"), [(1, "SAME"), (2, "VALID"), (2, "SAME")])
+@pytest.mark.parametrize(("strides", "padding"), [(1, "VALID"), (2, "SAME")])
 def test_factors_are_those_of_examples_one_by_one(strides, padding):
     """The gradient of an example is the sum over places of inputs times gradients of outputs: the
     inputs written out in NumPy, the gradients by the bias of a single place."""

@@ -30,7 +30,7 @@ class Clock:
         return seen, seen, 0.0, over, false, {"final_observation": after, "life_lost": false}
 
 
-@pytest.mark.parametrize(("every", "most"), [(1, LENGTH), (4, LENGTH), (4, 10), (20, 40)])
+@pytest.mark.parametrize(("every", "most"), [(1, LENGTH), (4, 10)])
 def test_every_nth_pair_of_the_first_episode_from_a_random_offset(every, most):
     env = Vectorized(Clock(), 200)
     got = jax.jit(lambda key: demonstrations.record(
@@ -49,4 +49,4 @@ def test_every_nth_pair_of_the_first_episode_from_a_random_offset(every, most):
         np.testing.assert_array_equal(seen[present, 0], length)  # of no later episode
         np.testing.assert_array_equal(action[present], expected + 7)
         offsets.add(offset)
-    assert offsets == set(range(every)) or every == 20 and len(offsets) > 12
+    assert offsets == set(range(every))

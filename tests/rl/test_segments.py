@@ -64,8 +64,7 @@ def played(kind, depth, count, **settings):
     return [jax.tree.map(lambda x, i=i: np.asarray(x[i]), made) for i in range(count)], metrics
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize(("kind", "depth"), [("images", 4), ("vectors", 1)])
 def test_what_is_sampled_was_played_and_is_of_the_newest(kind, depth):
     replay = Segments(N, T, capacity=4 * T * N + 7, depth=depth)  # four segments of each
     history, _ = played(kind, depth, 7)
