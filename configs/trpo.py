@@ -9,7 +9,7 @@ return of -150 (random play has about -1200), and of -1000 with a trust region o
 
 from ml_collections import ConfigDict
 
-from research.rl import on_policy
+from research.rl import on_policy, trpo
 from research.training.config import run_config
 
 VARIANTS = {
@@ -23,18 +23,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     config.model = ConfigDict({"variant": "mlp"})
     config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
-    config.agent = ConfigDict({
-        "rollout_steps": 200,  # agent steps of each environment
-        "gamma": 0.95,
-        "gae_lambda": 0.95,
-        "kl_limit": 0.01,  # nats, of the mean divergence of a step
-        "cg_iterations": 10,
-        "damping": 0.1,
-        "backtracks": 10,
-        "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
-        "value_epochs": 5,
-        "value_minibatches": 25,
-    })
+    config.agent = trpo.agent_config()
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 200_000
     config.eval = on_policy.eval_config()

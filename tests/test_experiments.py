@@ -32,7 +32,10 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
 # Laid out over devices as `ppo`, `dqn_atari` or `resnet` is: on several, with the slow tests.
-ALIKE = ("a2c", "ddpg", "her", "imagenet_18min", "imagenet_1hr", "trpo")
+ALIKE = (
+    "a2c", "acer", "acktr", "ddpg", "gail", "her", "human_preferences", "imagenet_18min",
+    "imagenet_1hr", "trpo",
+)
 
 
 def one_by_one(slow: tuple[str, ...] = ()) -> Any:

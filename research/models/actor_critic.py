@@ -20,7 +20,8 @@ from research.training.errors import UserError
 # Convolutions (features, kernel, stride), then units of the dense layers.
 _VARIANTS: dict[str, tuple[Sequence[tuple[int, int, int]], Sequence[int]]] = {
     "mlp": ((), (64, 64)),  # Schulman et al. 2017, section 6.1; tanh
-    "minatar": (((16, 3, 1),), (128,)),  # Young and Tian 2019; this and the next two ReLU
+    "mlp100": ((), (100, 100)),  # Ho and Ermon 2016, section 6; tanh
+    "minatar": (((16, 3, 1),), (128,)),  # Young and Tian 2019; this and the following ReLU
     "2015": (((32, 8, 4), (64, 4, 2), (64, 3, 1)), (512,)),  # Mnih et al. 2015, in Baselines
     "2016": (((16, 8, 4), (32, 4, 2)), (256,)),  # Mnih et al. 2016, the paper's Atari network
 }
@@ -32,7 +33,7 @@ class Trunk(nn.Module):
     """Observation to features `[B, F]`; images are scaled to [0, 1].
 
     Attributes:
-      variant: "mlp" for vectors; "minatar", "2015" or "2016" for images.
+      variant: "mlp" and "mlp100" for vectors; "minatar", "2015" or "2016" for images.
       dtype: type of the computation; parameters are float32.
     """
 
@@ -143,3 +144,24 @@ class ActorCritic(nn.Module):
         if not self.shared:
             of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
         return (policy, ValueHead(name="value")(of_value)), {"features": features}
+
+
+class ActorQ(nn.Module):
+    """Policy over discrete actions, and values of all of them; attributes as in `ActorCritic`."""
+
+    num_actions: int
+    variant: str
+    shared: bool
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[tuple[Policy, jax.Array], dict[str, jax.Array]]:
+        """Returns: (policy `{"logits": [B, A]}`, action values `[B, A]`), and
+        `{"features": [B, F]}`, the policy's."""
+        features = Trunk(self.variant, self.dtype, name="trunk")(x)
+        policy = PolicyHead(self.num_actions, 0, name="policy")(features)
+        of_value = features
+        if not self.shared:
+            of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
+        head = nn.Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(1.0), name="value")
+        return (policy, head(of_value).astype(jnp.float32)), {"features": features}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def draw_curves(
         (line,) = axes.plot(xs, middle, label=label, marker=marker, linewidth=1.8)
         if len(curves) > 1:
             axes.fill_between(xs, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
-    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.set(title=textwrap.fill(title, 72), xlabel=x, ylabel=y)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

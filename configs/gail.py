@@ -1,0 +1,94 @@
+"""GAIL and behavioural cloning on classic control. Lengths are in frames: steps of the task.
+
+    python experiments/gail.py --config configs/gail.py
+    python experiments/gail.py --config configs/gail.py:episodes
+
+The first checks the claim on Pendulum, three seeds of three arms: about five minutes on two cores,
+of which each run of an arm spends some ten seconds on its expert. Expect returns of -150 to -180 of
+the expert, -200 to -270 of GAIL that has seen 10 of its pairs, and of cloning no better than random
+play's, -1240. With 100 whole episodes, 20,000 pairs, cloning has the expert's return.
+"""
+
+from ml_collections import ConfigDict
+
+from research.rl import on_policy, trpo
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "episodes": "both methods after 1, 4 and 11 episodes of the expert",
+    "cartpole": "CartPole, discrete actions",
+    "acrobot": "Acrobot, discrete actions; the task is to end the episode",
+    "paper": "settings of the authors' code for classic control, on Acrobot; 1.5M frames",
+}
+EPISODES = (1, 4, 11)
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.method = "gail"  # "cloning", "expert"
+    config.model = ConfigDict({"variant": "mlp100"})
+    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
+    config.agent = trpo.agent_config()
+    config.gail = ConfigDict({
+        "reward": "-log D",  # "log(1 - D)" where the task is to end the episode
+        "hidden": (100, 100),  # of the discriminator
+        "learning_rate": 1e-3,
+        "updates": 3,  # of the discriminator, in an iteration
+        "entropy_weight": 0.0,  # lambda
+    })
+    config.cloning = ConfigDict({
+        "learning_rate": 1e-3,
+        "train_share": 0.7,  # the other pairs tell when to stop
+        "batch_size": 128,
+        "num_steps": 93,
+        "updates_per_step": 50,
+    })
+    config.expert = ConfigDict({
+        "total_frames": 120_000,
+        "episodes": 1,
+        "every_steps": 20,  # of an episode, pairs that are seen
+        "max_episode_steps": 200,
+    })
+    config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
+    config.total_frames = 300_000
+    config.eval = on_policy.eval_config()
+    config.log_every_steps = 5
+    config.eval_every_steps = 10
+    config.best_metric, config.best_mode = "eval/return", "max"
+    config.seeds = (0, 1, 2)
+    config.arms = ConfigDict({
+        "gail_1": {},
+        "cloning_1": {"method": "cloning"},
+        "cloning_11": {"method": "cloning", "expert.episodes": 11},
+    }, convert_dict=False)
+
+    if variant == "smoke":
+        config.env.num_envs = 8
+        config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
+        config.expert.update(total_frames=8 * 8 * 10, max_episode_steps=100)
+        config.total_frames = 8 * 8 * 20
+        config.cloning.update(num_steps=4, updates_per_step=2)
+        config.eval.episodes = 8
+        config.eval_every_steps = 0
+        config.seeds = (0,)
+        config.checkpoint_every_steps = 5
+        config.check_claims = False
+    elif variant == "episodes":
+        config.arms = ConfigDict({
+            f"{method}_{n}": {"method": method, "expert.episodes": n}
+            for n in EPISODES for method in ("gail", "cloning")
+        }, convert_dict=False)
+    if variant in ("cartpole", "acrobot", "paper"):
+        config.env.update(name="CartPole-v1" if variant == "cartpole" else "Acrobot-v1",
+                          normalize_rewards=False)
+        config.agent.update(gamma=0.99, gae_lambda=0.97)
+        config.expert.max_episode_steps = 500
+        config.gail.reward = "-log D" if variant == "cartpole" else "log(1 - D)"
+    if variant == "paper":
+        config.env.num_envs = 10
+        config.agent.update(rollout_steps=500, gamma=0.995, value_minibatches=20)
+        config.gail.update(learning_rate=0.01, updates=1)
+        config.expert.update(total_frames=500_000, every_steps=5)
+        config.total_frames = 300 * 5_000
+    return config
