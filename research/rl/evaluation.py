@@ -69,10 +69,3 @@ class Evaluation:
             env_key, env_state, action
         )
         return observation, env_state, reward, terminated | truncated
-
-
-def uniform_actions(env: Environment, key: jax.Array, count: int) -> jax.Array:
-    """Actions `[count]` or `[count, A]` of a policy that looks at nothing."""
-    if env.num_actions:
-        return jax.random.randint(key, (count,), 0, env.num_actions)
-    return jax.random.uniform(key, (count, env.action_size), minval=-1, maxval=1)
