@@ -3,6 +3,23 @@
     python experiments/imagenet_1hr.py
     python experiments/imagenet_1hr.py --config configs/imagenet_1hr.py:cifar10 \\
         --config.data.dir=DIR
+
+The default trains a network of 3 blocks on procedural shapes of 8x8 pixels: five arms of three
+seeds, 330 CPU seconds, nothing downloaded. Training error of the last epoch, seeds 0, 1, 2:
+
+    base (batch 32, rate 0.1)                 29.4 27.5 28.6
+    warmup (batch 256, rate 0.8, 3 epochs)    39.2 34.5 38.1   within 12 of base, as claimed
+    unscaled (batch 256, rate 0.1)            79.7 76.8 82.1   worse, as claimed
+    no_warmup (batch 256, rate 0.8)           35.6 35.5 35.9   NOT worse
+    gamma_one (as warmup, last gamma one)     28.8 23.2 28.2   better, NOT worse
+
+So at this size the linear rate is what matters; neither the warm-up nor zero gamma helps. Tried
+besides, seed 0 alone, and no better in this: rates four times as high (warmup 59.0, no_warmup 57.8,
+gamma_one 34.5), 20 layers of width 8 (no_warmup 42.9), one stage of 3 blocks (no_warmup 54.3,
+gamma_one 36.7), the setting of `:cifar10` (no_warmup 47.3, where the rest has not been run).
+
+Paper: ResNet-50, top-1 error 23.60 (batch 256), 23.74 (8,192), 24.84 without warm-up, 41.67 with
+the rate of batch 256, 24.11 with gamma one.
 """
 
 from ml_collections import ConfigDict
