@@ -16,16 +16,13 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 
 from research import app, training
-from research.models.actor_critic import Actor, Critic
 from research.paper import Claim, Paper
 from research.rl import games
-from research.rl.distributions import distribution
 from research.rl.on_policy import evaluation, make_collector, rules
-from research.rl.rollouts import Actors, flattened, sweep
-from research.rl.trust_region import trust_region_step
+from research.rl.rollouts import Actors, flattened
+from research.rl.trpo import TRPO
 
 PAPER = Paper(
     title="Trust Region Policy Optimization",
@@ -58,71 +55,28 @@ def build(config: Any) -> training.Experiment:
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
-    if size % agent.value_minibatches or size % agent.fisher_every:
-        raise training.UserError(
-            f"{size} steps of a rollout do not divide by agent.value_minibatches="
-            f"{agent.value_minibatches} and agent.fisher_every={agent.fisher_every}"
-        )
-    variant, dtype = config.model.variant, config.compute_dtype
-    # Its step is no optimizer's: the learner holds parameters alone.
-    actor = training.Learner(Actor(env.num_actions, env.action_size, variant, dtype),
-                             optax.identity())
-    critic = training.Learner(
-        Critic(variant, dtype),
-        optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
-        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
-    )
-
-    def policy(variables: Any, observation: jax.Array) -> Any:
-        return distribution(actor.apply(variables, observation)[0])
+    trpo = TRPO.make(config, env)
 
     def init(key: jax.Array) -> State:
         env_key, policy_key, value_key = jax.random.split(key, 3)
         actors = collector.init(env_key)
         seen = actors.observation[:1]
         record = Record(*(jnp.float32(x) for x in (-jnp.inf, 0, 0, jnp.inf)))
-        return State(actor.init(policy_key, seen), critic.init(value_key, seen), actors, record)
-
-    def improve(learned: Any, rollout: Any) -> Any:
-        a = rollout.advantage
-        advantage = (a - a.mean()) / (a.std() + 1e-8)
-        few = jax.tree.map(lambda x: x[:: agent.fisher_every], rollout)
-
-        def surrogate(params: Any) -> jax.Array:  # section 5, the objective of equation 14
-            new = policy({"params": params}, rollout.observation)
-            return (jnp.exp(new.log_prob(rollout.action) - rollout.log_prob) * advantage).mean()
-
-        def kl_over(batch: Any) -> Any:
-            return lambda params: batch.policy.kl(
-                policy({"params": params}, batch.observation)
-            ).mean()
-
-        taken = trust_region_step(
-            learned.params, surrogate, kl_over(rollout), kl_for_fisher=kl_over(few),
-            kl_limit=agent.kl_limit, damping=agent.damping, iterations=agent.cg_iterations,
-            backtracks=agent.backtracks,
+        return State(
+            trpo.actor.init(policy_key, seen), trpo.critic.init(value_key, seen), actors, record
         )
-        return learned.replace(params=taken.params), taken
-
-    def value_loss(variables: Any, batch: Any, key: jax.Array) -> Any:
-        value = critic.apply(variables, batch.observation)[0]
-        return ((value - batch.returns) ** 2).mean(), training.Aux()
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, value_key = jax.random.split(key)
         actors = state.actors.replace(env=env.receive(state.actors.env, batch))
         actors, rollout, played = collector.play(
             actors,
-            lambda seen: (policy(state.policy, seen), critic.apply(state.value, seen)[0]),
+            lambda seen: (trpo.policy(state.policy, seen), trpo.value(state.value, seen)),
             play_key,
         )
         rollout = flattened(rollout)
-        learned, taken = improve(state.policy, rollout)
-        value, metrics = sweep(
-            state.value, rollout, value_key,
-            lambda value, batch, key: critic.minimize(value, value_loss, batch, key),
-            epochs=agent.value_epochs, minibatches=agent.value_minibatches,
-        )
+        learned, taken = trpo.improve(state.policy, rollout)
+        value, metrics = trpo.fit(state.value, rollout, value_key)
         past, mean = state.record, played["train/return"]
         record = Record(  # fmax: the mean is NaN where no episode ended
             jnp.fmax(past.best, mean), jnp.fmax(past.drop, past.best - mean),
@@ -134,7 +88,7 @@ def build(config: Any) -> training.Experiment:
             "entropy": rollout.policy.entropy().mean(),
         }
 
-    play = evaluation(config, policy, lambda state: {"params": state.policy.params})
+    play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     return training.Experiment(
         init, step, config.total_frames // (size * env.frames_per_step),
         games.emulators(env, lambda state: state.actors.env),

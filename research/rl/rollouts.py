@@ -60,8 +60,20 @@ class Rollout(NamedTuple):
     advantage: jax.Array
 
 
-class _Played(NamedTuple):
-    """One step of N environments; `next_value` is told only where the episode was truncated."""
+class Played(NamedTuple):
+    """What was played: leaves `[T, N, ...]`.
+
+    Attributes:
+      observation: acted on, as the network takes it.
+      action: what was done.
+      policy: the distributions that it was drawn from.
+      value: of the observation.
+      reward: to learn from, clipped where it is to be.
+      terminated: nothing of value follows.
+      ended: the episode was over, terminated or truncated.
+      next_value: of the observation that a step led to, before any reset.
+      returned: of the episodes that ended, in the game's own rewards; NaN elsewhere.
+    """
 
     observation: jax.Array
     action: jax.Array
@@ -71,7 +83,7 @@ class _Played(NamedTuple):
     terminated: jax.Array
     ended: jax.Array
     next_value: jax.Array
-    returned: jax.Array  # of the episodes that ended, NaN elsewhere
+    returned: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +122,13 @@ class Collector:
         self, actors: Actors, policy: Policy, key: jax.Array
     ) -> tuple[Actors, Rollout, dict[str, jax.Array]]:
         """One rollout, and the mean return of the episodes that ended in it (NaN for none)."""
+        return self.estimate(*self.act(actors, policy, key))
+
+    def act(self, actors: Actors, policy: Policy, key: jax.Array) -> tuple[Actors, Played]:
+        """The first half of `play`; what comes between the halves may replace the rewards."""
         moments = actors.moments
 
-        def body(actors: Actors, key: jax.Array) -> tuple[Actors, _Played]:
+        def body(actors: Actors, key: jax.Array) -> tuple[Actors, Played]:
             act_key, env_key = jax.random.split(key)
             seen = actors.observation
             distribution, value = policy(normalized(moments, seen))
@@ -136,7 +152,7 @@ class Collector:
                 ended |= info["life_lost"]
             if self.reward_clip:
                 reward = jnp.clip(reward, -self.reward_clip, self.reward_clip)
-            return going, _Played(
+            return going, Played(
                 seen, action, distribution, value, reward, terminated, ended, next_value, returned
             )
 
@@ -145,18 +161,25 @@ class Collector:
         value = policy(normalized(moments, actors.observation))[1]
         following = jnp.concatenate([played.value[1:], value[None]])
         next_value = jnp.where(played.ended, played.next_value, following)
+        if moments is not None:
+            actors = actors.replace(moments=moments.update(played.observation))
+        return actors, played._replace(
+            observation=normalized(moments, played.observation), next_value=next_value
+        )
 
+    def estimate(
+        self, actors: Actors, played: Played
+    ) -> tuple[Actors, Rollout, dict[str, jax.Array]]:
+        """The second half of `play`: returns and advantages."""
         reward = played.reward
         if actors.reward_scale is not None:
             scale, reward = actors.reward_scale.update(reward, played.ended, self.gamma)
             actors = actors.replace(reward_scale=scale)
-        if moments is not None:
-            actors = actors.replace(moments=moments.update(played.observation))
         returns = lambda_returns(
-            reward, next_value, played.terminated, played.ended, self.gamma, self.lambda_
+            reward, played.next_value, played.terminated, played.ended, self.gamma, self.lambda_
         )
         return actors, Rollout(
-            observation=normalized(moments, played.observation),
+            observation=played.observation,
             action=played.action,
             policy=played.policy,
             log_prob=played.policy.log_prob(played.action),

@@ -1,0 +1,110 @@
+"""A policy that takes trust region steps, beside a value function fitted by Adam: TRPO (Schulman et
+al., 2015, arXiv:1502.05477) as OpenAI Baselines has it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from research.models.actor_critic import Actor, Critic
+from research.rl.distributions import Distribution, distribution
+from research.rl.environments import StackFrames
+from research.rl.rollouts import Rollout, sweep
+from research.rl.trust_region import Step, trust_region_step
+from research.training import Aux, Learner, LearnerState, UserError
+
+
+def agent_config() -> ConfigDict:
+    """`config.agent` of these agents."""
+    return ConfigDict({
+        "rollout_steps": 200,  # agent steps of each environment
+        "gamma": 0.95,
+        "gae_lambda": 0.95,
+        "kl_limit": 0.01,  # nats, of the mean divergence of a step
+        "cg_iterations": 10,
+        "damping": 0.1,
+        "backtracks": 10,
+        "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
+        "value_epochs": 5,
+        "value_minibatches": 25,
+    })
+
+
+@dataclasses.dataclass(frozen=True)
+class TRPO:
+    """Attributes: actor, whose learner holds parameters alone; critic; settings, `config.agent`."""
+
+    actor: Learner
+    critic: Learner
+    settings: ConfigDict
+
+    @classmethod
+    def make(cls, config: ConfigDict, env: StackFrames) -> TRPO:
+        """As `config.model`, `config.optimizer` (of the value) and `config.agent` say.
+
+        Raises:
+          UserError: a rollout does not divide as the settings ask.
+        """
+        agent = config.agent
+        size = env.num_envs * agent.rollout_steps
+        if size % agent.value_minibatches or size % agent.fisher_every:
+            raise UserError(
+                f"{size} steps of a rollout do not divide by agent.value_minibatches="
+                f"{agent.value_minibatches} and agent.fisher_every={agent.fisher_every}"
+            )
+        variant, dtype = config.model.variant, config.compute_dtype
+        # Its step is no optimizer's: the learner holds parameters alone.
+        actor = Learner(Actor(env.num_actions, env.action_size, variant, dtype), optax.identity())
+        critic = Learner(
+            Critic(variant, dtype),
+            optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
+            config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+        )
+        return cls(actor, critic, agent)
+
+    def policy(self, variables: Any, observation: jax.Array) -> Distribution:
+        return distribution(self.actor.apply(variables, observation)[0])
+
+    def value(self, variables: Any, observation: jax.Array) -> jax.Array:
+        return self.critic.apply(variables, observation)[0]
+
+    def improve(self, learned: LearnerState, rollout: Rollout) -> tuple[LearnerState, Step]:
+        """A step of the policy on a rollout `[B, ...]`."""
+        agent, a = self.settings, rollout.advantage
+        advantage = (a - a.mean()) / (a.std() + 1e-8)
+        few = jax.tree.map(lambda x: x[:: agent.fisher_every], rollout)
+
+        def surrogate(params: Any) -> jax.Array:  # section 5, the objective of equation 14
+            new = self.policy({"params": params}, rollout.observation)
+            return (jnp.exp(new.log_prob(rollout.action) - rollout.log_prob) * advantage).mean()
+
+        def kl_over(batch: Any) -> Any:
+            return lambda params: batch.policy.kl(
+                self.policy({"params": params}, batch.observation)
+            ).mean()
+
+        taken = trust_region_step(
+            learned.params, surrogate, kl_over(rollout), kl_for_fisher=kl_over(few),
+            kl_limit=agent.kl_limit, damping=agent.damping, iterations=agent.cg_iterations,
+            backtracks=agent.backtracks,
+        )
+        return learned.replace(params=taken.params), taken
+
+    def fit(
+        self, value: LearnerState, rollout: Rollout, key: jax.Array
+    ) -> tuple[LearnerState, dict[str, jax.Array]]:
+        """Epochs of the value function on the returns of a rollout `[B, ...]`."""
+
+        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
+            return ((self.value(variables, batch.observation) - batch.returns) ** 2).mean(), Aux()
+
+        return sweep(
+            value, rollout, key,
+            lambda value, batch, key: self.critic.minimize(value, loss_fn, batch, key),
+            epochs=self.settings.value_epochs, minibatches=self.settings.value_minibatches,
+        )
