@@ -73,15 +73,20 @@ class TRPO:
     def value(self, variables: Any, observation: jax.Array) -> jax.Array:
         return self.critic.apply(variables, observation)[0]
 
-    def improve(self, learned: LearnerState, rollout: Rollout) -> tuple[LearnerState, Step]:
-        """A step of the policy on a rollout `[B, ...]`."""
+    def improve(
+        self, learned: LearnerState, rollout: Rollout, entropy_weight: float = 0.0
+    ) -> tuple[LearnerState, Step]:
+        """A step of the policy on a rollout `[B, ...]`; a bonus for entropy is not the paper's."""
         agent, a = self.settings, rollout.advantage
         advantage = (a - a.mean()) / (a.std() + 1e-8)
         few = jax.tree.map(lambda x: x[:: agent.fisher_every], rollout)
 
         def surrogate(params: Any) -> jax.Array:  # section 5, the objective of equation 14
             new = self.policy({"params": params}, rollout.observation)
-            return (jnp.exp(new.log_prob(rollout.action) - rollout.log_prob) * advantage).mean()
+            gain = jnp.exp(new.log_prob(rollout.action) - rollout.log_prob) * advantage
+            if entropy_weight:
+                gain += entropy_weight * new.entropy()
+            return gain.mean()
 
         def kl_over(batch: Any) -> Any:
             return lambda params: batch.policy.kl(

@@ -1,0 +1,160 @@
+"""Deep Reinforcement Learning from Human Preferences (Christiano, Leike, Brown, Martic, Legg,
+Amodei, 2017), arXiv:1706.03741.
+
+Claim: some hundred comparisons of short clips stand in for the reward.
+
+The three processes of section 2.2 take turns in a step instead of running side by side: the policy
+plays a rollout, TRPO or A2C learns from the predicted rewards, pairs of clips are asked about, and
+the predictors are fitted. An oracle answers at once, by the true rewards; a person answers on a
+page of this computer (`queries.labeller=person`), while the policy goes on until `queries.waiting`
+are unanswered. Departures: bootstrap samples are kept as comparisons come (each member holds
+Poisson(1) copies); no MuJoCo, so classic control with its full reward; in Atari games the score
+stays in the picture, and the oracle compares rewards clipped as the policy's were.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import PartitionSpec
+
+from research import app, training
+from research.models.reward_model import RewardModel
+from research.paper import Claim, Paper
+from research.rl import clips, games
+from research.rl.a2c import A2C
+from research.rl.clips import Clip, Comparisons, History
+from research.rl.on_policy import evaluation, make_collector, rules
+from research.rl.reward_ensemble import EnsembleState, RewardEnsemble
+from research.rl.rollouts import Actors, flattened
+from research.rl.trpo import TRPO
+from research.rl.trust_region_agent import TrustRegionAgent
+from research.training.errors import check_choice
+
+PAPER = Paper(
+    title="Deep Reinforcement Learning from Human Preferences",
+    authors="Christiano et al.", year=2017, arxiv="1706.03741",
+    claim="Some hundred comparisons of short clips stand in for the reward.",
+    curves=("train/return", "reward/correlation"), x="frames",
+)
+
+
+@flax.struct.dataclass
+class State:
+    learned: Any  # policy and value
+    actors: Actors
+    history: History  # the newest steps, from which clips are cut
+    ensemble: EnsembleState
+    comparisons: Comparisons
+    steps: jax.Array
+
+
+def build(config: Any) -> training.Experiment:
+    agent, queries = config.agent, config.queries
+    check_choice("agent.reward", agent.reward, ("predicted", "true"))
+    check_choice("agent.algorithm", agent.algorithm, ("trpo", "a2c"))
+    check_choice("queries.selection", queries.selection, ("variance", "random"))
+    env = games.training_environment(config.env)
+    collector = make_collector(config, env)
+    size = env.num_envs * agent.rollout_steps
+    frames = size * env.frames_per_step
+    num_steps = config.total_frames // frames
+    schedule = clips.label_schedule(
+        num_steps, frames, total=queries.total_labels, initial=queries.initial_fraction,
+        first_step=-(-queries.clip_steps // agent.rollout_steps) - 1,
+        initial_steps=queries.initial_steps, annealing_frames=queries.annealing_frames,
+    )
+    most = max(int(schedule.max()), 1)
+    policy = A2C.make(config, env, num_steps) if agent.algorithm == "a2c" else (
+        TrustRegionAgent(TRPO.make(config, env), agent.entropy_weight))
+    ensemble = RewardEnsemble(
+        training.Learner(
+            RewardModel(config.reward.variant, env.num_actions, config.reward.dropout,
+                        config.compute_dtype),
+            optax.adam(config.reward.learning_rate),
+        ), config.reward)
+
+    def play(learned: Any, actors: Actors, key: jax.Array) -> Any:
+        actors, played = collector.act(actors, lambda seen: policy.act(learned, seen), key)
+        return actors, played, Clip(played.observation, played.action, played.reward)
+
+    def init(key: jax.Array) -> State:
+        env_key, net_key, reward_key = jax.random.split(key, 3)
+        actors = collector.init(env_key)
+        learned = policy.init(net_key, actors.observation[:1])
+        like = jax.eval_shape(play, learned, actors, key)[2]
+        history = History.empty(max(queries.history_steps, agent.rollout_steps), like)
+        some = jax.tree.map(lambda x: x[0], history.steps)
+        pair = jax.eval_shape(
+            lambda: clips.cut(history, queries.clip_steps, jnp.zeros(most, jnp.int32)))
+        return State(
+            learned, actors, history, ensemble.init(reward_key, some.observation, some.action),
+            Comparisons.empty(queries.memory, config.reward.members, pair), jnp.int32(0),
+        )
+
+    def ask(state: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+        """New comparisons, and predictors fitted to all of them (sections 2.2.3 and 2.2.4)."""
+        select_key, copy_key, fit_key = jax.random.split(key, 3)
+        steps = state.history.steps
+        rewards = ensemble.predict(state.ensemble, steps.observation, steps.action)
+        pairs = clips.select_pairs(
+            state.history, rewards, jnp.asarray(schedule)[state.steps], select_key,
+            clip_steps=queries.clip_steps, most=most, candidates=queries.candidates,
+            by_variance=queries.selection == "variance",
+        )
+        comparisons = state.comparisons.add(pairs, clips.oracle(pairs), copy_key)
+        updates = jnp.where(state.steps < queries.initial_steps,
+                            config.reward.initial_updates, config.reward.updates)
+        fitted, metrics = ensemble.fit(state.ensemble, comparisons, updates, fit_key)
+        return state.replace(ensemble=fitted, comparisons=comparisons), metrics
+
+    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+        play_key, ask_key, learn_key = jax.random.split(key, 3)
+        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
+        actors, played, steps = play(state.learned, actors, play_key)
+        metrics: dict[str, jax.Array] = {}
+        if agent.reward == "predicted":  # nothing below but the oracle looks at a true reward
+            state = state.replace(history=state.history.add(steps, played.ended))
+            state, metrics = ask(state, ask_key)
+            rewards = ensemble.predict(state.ensemble, steps.observation, steps.action)
+            judge = ensemble.seen(state.ensemble, rewards)
+            played = played._replace(reward=ensemble.reward(judge, rewards))
+            state = state.replace(ensemble=judge)
+            metrics |= {"labels": state.comparisons.total, "reward/correlation": jnp.corrcoef(
+                played.reward.ravel(), steps.reward.ravel())[0, 1]}
+        actors, rollout, returns = collector.estimate(actors, played)
+        learned, learning = policy.learn(state.learned, flattened(rollout), learn_key)
+        # Until there are comparisons to learn from, the policy stays as random as it began.
+        learned = jax.tree.map(
+            lambda new, old: jnp.where(state.steps < queries.initial_steps, old, new),
+            learned, state.learned,
+        )
+        state = state.replace(learned=learned, actors=actors, steps=state.steps + 1)
+        return state, {**learning, **returns, **metrics}
+
+    evaluate = evaluation(config, policy.policy,
+                          lambda state: policy.eval_variables(state.learned))
+    split = [("^history", PartitionSpec(None, "data"))] if rules(env) else []
+    return training.Experiment(
+        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
+        evals={"eval": evaluate}, rules=[*rules(env), *split], per_step={"frames": frames},
+    )
+
+
+def main(config: Any, workdir: Path) -> dict[str, float]:
+    experiment = build(config)
+    state = training.run(experiment, config, workdir)
+    return training.evaluate(experiment, state, config)
+
+
+def claims(results: Any) -> list[Claim]:
+    return []
+
+
+if __name__ == "__main__":
+    app.run()

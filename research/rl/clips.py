@@ -1,0 +1,213 @@
+"""Clips of what an agent did, pairs of them to be compared, and the comparisons made so far
+(Christiano et al., 2017, arXiv:1706.03741, sections 2.1 and 2.2.4)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.training.errors import UserError
+
+
+class Clip(NamedTuple):
+    """K steps in a row of one episode, behind any axes that count clips.
+
+    Attributes:
+      observation: `[..., K, ...]` as the environment gave it.
+      action: `[..., K]`, or `[..., K, A]` where continuous.
+      reward: `[..., K]` the true ones, which a synthetic oracle alone may look at; None where they
+        are left out.
+    """
+
+    observation: jax.Array
+    action: jax.Array
+    reward: Any
+
+
+class Pairs(NamedTuple):
+    """Q pairs of clips. Attributes: left, right `[Q, K, ...]`; present `[Q]` bool."""
+
+    left: Clip
+    right: Clip
+    present: jax.Array
+
+
+class History(NamedTuple):
+    """The newest H steps of N environments. Attributes: steps, leaves `[H, N, ...]`; ended `[H, N]`
+    bool, the episode was over with that step."""
+
+    steps: Clip
+    ended: jax.Array
+
+    @classmethod
+    def empty(cls, length: int, like: Clip) -> History:
+        """Of nothing: no clip can be cut from it. `like`: shapes of steps `[T, N, ...]`."""
+        steps = jax.tree.map(lambda s: jnp.zeros((length, *s.shape[1:]), s.dtype), like)
+        return cls(steps, jnp.ones((length, like.reward.shape[1]), bool))
+
+    def add(self, steps: Clip, ended: jax.Array) -> History:
+        """With T newer steps, the oldest left out."""
+        return jax.tree.map(
+            lambda old, new: jnp.concatenate([old, new])[-len(old):], self, History(steps, ended)
+        )
+
+
+def draw_pairs(
+    history: History, clip_steps: int, count: int, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Clips drawn uniformly from all that lie within one episode, two by two.
+
+    Returns:
+      `[count, 2]` int32, position of each clip among the flattened `[H - K + 1, N]`; and whether
+      there is any clip at all.
+    """
+    before = jnp.cumsum(history.ended, axis=0)
+    before = jnp.concatenate([jnp.zeros_like(before[:1]), before])
+    starts = len(history.ended) - clip_steps + 1
+    # No episode ends in any step of the clip but the last.
+    whole = before[clip_steps - 1:][:starts] == before[:starts]
+    reached = jnp.cumsum(whole.ravel())
+    wanted = jax.random.randint(key, (count, 2), 0, jnp.maximum(reached[-1], 1))
+    return jnp.searchsorted(reached, wanted, side="right").astype(jnp.int32), reached[-1] > 0
+
+
+def cut(history: History, clip_steps: int, position: jax.Array) -> Clip:
+    """Clips `[Q, K, ...]` at positions `[Q]` of `draw_pairs`."""
+    num_envs = history.ended.shape[1]
+    rows = position[:, None] // num_envs + jnp.arange(clip_steps)
+    return jax.tree.map(lambda x: x[rows, position[:, None] % num_envs], history.steps)
+
+
+def clip_sums(rewards: jax.Array, clip_steps: int, position: jax.Array) -> jax.Array:
+    """Sums of predicted rewards `[M, H, N]` over the clips at positions `[...]`: `[M, ...]`."""
+    sums = jnp.cumsum(rewards, axis=1)
+    sums = jnp.concatenate([jnp.zeros_like(sums[:, :1]), sums], axis=1)
+    over_clips = sums[:, clip_steps:] - sums[:, :-clip_steps]
+    return over_clips.reshape(len(rewards), -1)[:, position]
+
+
+def select_pairs(
+    history: History, rewards: jax.Array, due: jax.Array, key: jax.Array, *,
+    clip_steps: int, most: int, candidates: int, by_variance: bool,
+) -> Pairs:
+    """The pairs to ask about, of `candidates` for each: those of whose outcome the ensemble's
+    members predict the most different probabilities (section 2.2.4).
+
+    Args:
+      rewards: `[M, H, N]` predicted by each member.
+      due: how many are to be asked about now, at most `most`, which is the number of rows.
+      by_variance: False takes them at random.
+    """
+    position, any_clip = draw_pairs(history, clip_steps, candidates * most, key)
+    sums = clip_sums(rewards, clip_steps, position)
+    variance = jax.nn.sigmoid(sums[..., 0] - sums[..., 1]).var(axis=0)
+    considered = jnp.arange(candidates * most) < candidates * due
+    # Ties, all pairs if they are to be random, go to the first, and these were drawn at random.
+    score = jnp.where(considered, variance if by_variance else 0.0, -1.0)
+    chosen = position[jax.lax.top_k(score, most)[1]]
+    present = (jnp.arange(most) < due) & any_clip
+    return Pairs(
+        cut(history, clip_steps, chosen[:, 0]), cut(history, clip_steps, chosen[:, 1]), present
+    )
+
+
+def oracle(pairs: Pairs) -> jax.Array:
+    """How much of the preference is for the left clip, `[Q]`: 1, 0, or 1/2 where the true rewards
+    of both sum to the same."""
+    left, right = pairs.left.reward.sum(axis=-1), pairs.right.reward.sum(axis=-1)
+    return (1 + jnp.sign(left - right)) / 2
+
+
+@flax.struct.dataclass
+class Comparisons:
+    """The newest C comparisons, and who learns from each.
+
+    Attributes:
+      left, right: `[C, K, ...]`; their true rewards are left out.
+      preference: `[C]`, 1 for left, 0 for right, 1/2 for neither.
+      copies: `[C, M]` int32, how often it is in each member's own sample. Where 0, and that is the
+        fraction 1/e of all, the comparison is held out for that member's validation.
+      total: how many there were, the forgotten ones too.
+    """
+
+    left: Clip
+    right: Clip
+    preference: jax.Array
+    copies: jax.Array
+    total: jax.Array
+
+    @classmethod
+    def empty(cls, capacity: int, members: int, like: Clip) -> Comparisons:
+        """Room for `capacity`. `like`: shapes of clips `[Q, K, ...]`."""
+
+        def clips() -> Any:
+            return jax.tree.map(
+                lambda s: jnp.zeros((capacity, *s.shape[1:]), s.dtype), like._replace(reward=None)
+            )
+
+        copies = jnp.zeros((capacity, members), jnp.int32)
+        return cls(clips(), clips(), jnp.zeros(capacity), copies, jnp.int32(0))
+
+    @property
+    def filled(self) -> jax.Array:
+        """`[C]` bool."""
+        return jnp.arange(len(self.preference)) < self.total
+
+    def add(self, pairs: Pairs, preference: jax.Array, key: jax.Array) -> Comparisons:
+        """With those of the pairs `[Q]` that are present.
+
+        Each member's sample of all comparisons with replacement is kept as they come: as their
+        number grows, the copies of each tend to Poisson(1), and these are drawn here.
+        """
+        capacity, members = self.copies.shape
+        place = (self.total + jnp.cumsum(pairs.present) - 1) % capacity
+        place = jnp.where(pairs.present, place, capacity)  # out of range: left out
+
+        def put(room: jax.Array, new: jax.Array) -> jax.Array:
+            return room.at[place].set(new, mode="drop")
+
+        copies = jax.random.poisson(key, 1.0, (len(preference), members))
+        left, right = (clip._replace(reward=None) for clip in (pairs.left, pairs.right))
+        return Comparisons(
+            jax.tree.map(put, self.left, left), jax.tree.map(put, self.right, right),
+            put(self.preference, preference), put(self.copies, copies),
+            self.total + pairs.present.sum(),
+        )
+
+
+def label_schedule(
+    num_steps: int, frames: int, *, total: int, initial: float, first_step: int,
+    initial_steps: int, annealing_frames: float,
+) -> np.ndarray:
+    """How many comparisons are asked for in each step, `[num_steps]`.
+
+    A fraction of them while the first, random policy plays, spread over these steps; then at a rate
+    proportional to M / (T + M) after T frames (A.1, where M is 2 million).
+
+    Args:
+      frames: of one step.
+      initial: fraction of `total`.
+      first_step: the first in which there is a clip.
+      initial_steps: of the random policy.
+
+    Raises:
+      UserError: there are no such steps.
+    """
+    if not first_step < initial_steps < num_steps:
+        raise UserError(
+            f"queries.initial_steps={initial_steps} is to be more than {first_step}, when the first"
+            f" clip is whole, and less than the run's {num_steps} steps"
+        )
+    later = np.arange(num_steps - initial_steps + 1) * frames
+    share = np.log1p(later / annealing_frames) / np.log1p(later[-1] / annealing_frames)
+    asked = np.concatenate([
+        np.zeros(first_step + 1),
+        total * initial * np.arange(1, initial_steps - first_step + 1)
+        / (initial_steps - first_step),
+        total * (initial + (1 - initial) * share[1:]),
+    ])
+    return np.diff(np.round(asked)).astype(np.int32)
