@@ -29,12 +29,15 @@ from research.paper import Claim, Paper
 from research.rl import clips, games
 from research.rl.a2c import A2C
 from research.rl.clips import Clip, Comparisons, History
+from research.rl.labelling import ANSWERS, Desk, Film, PersonSource, Waiting
 from research.rl.on_policy import evaluation, make_collector, rules
 from research.rl.reward_ensemble import EnsembleState, RewardEnsemble
-from research.rl.rollouts import Actors, flattened
+from research.rl.rollouts import Actors, flattened, without_ends
 from research.rl.trpo import TRPO
 from research.rl.trust_region_agent import TrustRegionAgent
 from research.training.errors import check_choice
+from research.viz.clip_films import check_drawn, film_strip
+from research.viz.label_page import LabelPage
 
 PAPER = Paper(
     title="Deep Reinforcement Learning from Human Preferences",
@@ -51,6 +54,7 @@ class State:
     history: History  # the newest steps, from which clips are cut
     ensemble: EnsembleState
     comparisons: Comparisons
+    waiting: Waiting | None  # queries that a person has not answered
     steps: jax.Array
 
 
@@ -58,17 +62,15 @@ def build(config: Any) -> training.Experiment:
     agent, queries = config.agent, config.queries
     check_choice("agent.reward", agent.reward, ("predicted", "true"))
     check_choice("agent.algorithm", agent.algorithm, ("trpo", "a2c"))
+    check_choice("queries.labeller", queries.labeller, ("oracle", "person"))
     check_choice("queries.selection", queries.selection, ("variance", "random"))
+    person = queries.labeller == "person"
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
     frames = size * env.frames_per_step
     num_steps = config.total_frames // frames
-    schedule = clips.label_schedule(
-        num_steps, frames, total=queries.total_labels, initial=queries.initial_fraction,
-        first_step=-(-queries.clip_steps // agent.rollout_steps) - 1,
-        initial_steps=queries.initial_steps, annealing_frames=queries.annealing_frames,
-    )
+    schedule = clips.label_schedule(queries, num_steps, agent.rollout_steps, frames)
     most = max(int(schedule.max()), 1)
     policy = A2C.make(config, env, num_steps) if agent.algorithm == "a2c" else (
         TrustRegionAgent(TRPO.make(config, env), agent.entropy_weight))
@@ -94,27 +96,41 @@ def build(config: Any) -> training.Experiment:
             lambda: clips.cut(history, queries.clip_steps, jnp.zeros(most, jnp.int32)))
         return State(
             learned, actors, history, ensemble.init(reward_key, some.observation, some.action),
-            Comparisons.empty(queries.memory, config.reward.members, pair), jnp.int32(0),
+            Comparisons.empty(queries.memory, config.reward.members, pair),
+            Waiting.empty(queries.waiting, pair) if person else None, jnp.int32(0),
         )
 
     def ask(state: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         """New comparisons, and predictors fitted to all of them (sections 2.2.3 and 2.2.4)."""
         select_key, copy_key, fit_key = jax.random.split(key, 3)
-        steps = state.history.steps
-        rewards = ensemble.predict(state.ensemble, steps.observation, steps.action)
+        due, steps = jnp.asarray(schedule)[state.steps], state.history.steps
+        no_rewards = jnp.zeros((config.reward.members, *steps.reward.shape))
+        rewards = jax.lax.cond(
+            due > 0,  # in Atari games seldom
+            lambda: ensemble.predict(state.ensemble, steps.observation, steps.action),
+            lambda: no_rewards,
+        )
         pairs = clips.select_pairs(
-            state.history, rewards, jnp.asarray(schedule)[state.steps], select_key,
+            state.history, rewards, due, select_key,
             clip_steps=queries.clip_steps, most=most, candidates=queries.candidates,
             by_variance=queries.selection == "variance",
         )
-        comparisons = state.comparisons.add(pairs, clips.oracle(pairs), copy_key)
-        updates = jnp.where(state.steps < queries.initial_steps,
+        if person:
+            state = state.replace(waiting=state.waiting.add(pairs))
+            comparisons = state.comparisons
+        else:
+            comparisons = state.comparisons.add(pairs, clips.oracle(pairs), copy_key)
+        updates = jnp.where(state.steps < queries.initial_steps + person,
                             config.reward.initial_updates, config.reward.updates)
         fitted, metrics = ensemble.fit(state.ensemble, comparisons, updates, fit_key)
         return state.replace(ensemble=fitted, comparisons=comparisons), metrics
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, ask_key, learn_key = jax.random.split(key, 3)
+        play_key, ask_key, learn_key, answer_key = jax.random.split(key, 4)
+        if person:
+            waiting, pairs, preference = state.waiting.take(batch["answer"])
+            state, batch = state.replace(waiting=waiting, comparisons=state.comparisons.add(
+                pairs, preference, answer_key)), batch["inner"]
         actors = state.actors.replace(env=env.receive(state.actors.env, batch))
         actors, played, steps = play(state.learned, actors, play_key)
         metrics: dict[str, jax.Array] = {}
@@ -124,6 +140,9 @@ def build(config: Any) -> training.Experiment:
             rewards = ensemble.predict(state.ensemble, steps.observation, steps.action)
             judge = ensemble.seen(state.ensemble, rewards)
             played = played._replace(reward=ensemble.reward(judge, rewards))
+            if agent.hide_ends:
+                last = policy.act(state.learned, actors.observation)[1]
+                played = without_ends(played, last)
             state = state.replace(ensemble=judge)
             metrics |= {"labels": state.comparisons.total, "reward/correlation": jnp.corrcoef(
                 played.reward.ravel(), steps.reward.ravel())[0, 1]}
@@ -139,16 +158,31 @@ def build(config: Any) -> training.Experiment:
 
     evaluate = evaluation(config, policy.policy,
                           lambda state: policy.eval_variables(state.learned))
+    source = games.emulators(env, lambda state: state.actors.env)
+    if person:
+        check_drawn(config.env.name, env.observation_space.shape)
+        source = PersonSource(
+            lambda state: state.waiting, queries.waiting, most, queries.initial_steps,
+            lambda *pair: Film(*(film_strip(config.env.name, x) for x in pair), len(pair[0])),
+            source,
+        )
     split = [("^history", PartitionSpec(None, "data"))] if rules(env) else []
     return training.Experiment(
-        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": evaluate}, rules=[*rules(env), *split], per_step={"frames": frames},
+        init, step, num_steps, source, evals={"eval": evaluate},
+        rules=[*rules(env), *split], per_step={"frames": frames},
     )
 
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    source = experiment.source
+    if isinstance(source, PersonSource):
+        workdir.mkdir(parents=True, exist_ok=True)
+        source.desk = Desk(workdir / "answers.jsonl", config.queries.total_labels)
+        with LabelPage(source.desk, ANSWERS, config.queries.port):
+            state = training.run(experiment, config, workdir)
+    else:
+        state = training.run(experiment, config, workdir)
     return training.evaluate(experiment, state, config)
 
 

@@ -9,6 +9,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from research.training.errors import UserError
 
@@ -180,34 +181,33 @@ class Comparisons:
 
 
 def label_schedule(
-    num_steps: int, frames: int, *, total: int, initial: float, first_step: int,
-    initial_steps: int, annealing_frames: float,
+    queries: ConfigDict, num_steps: int, rollout_steps: int, frames: int
 ) -> np.ndarray:
-    """How many comparisons are asked for in each step, `[num_steps]`.
+    """How many comparisons are asked for in each step of the run, `[num_steps]`.
 
     A fraction of them while the first, random policy plays, spread over these steps; then at a rate
     proportional to M / (T + M) after T frames (A.1, where M is 2 million).
 
     Args:
-      frames: of one step.
-      initial: fraction of `total`.
-      first_step: the first in which there is a clip.
-      initial_steps: of the random policy.
+      queries: `config.queries`.
+      rollout_steps: agent steps of each environment in one step of the run.
+      frames: of one step of the run.
 
     Raises:
-      UserError: there are no such steps.
+      UserError: the random policy plays no whole clip, or all the time.
     """
-    if not first_step < initial_steps < num_steps:
+    initial, alone = queries.initial_steps, -(-queries.clip_steps // rollout_steps) - 1
+    if not alone < initial < num_steps:
         raise UserError(
-            f"queries.initial_steps={initial_steps} is to be more than {first_step}, when the first"
-            f" clip is whole, and less than the run's {num_steps} steps"
+            f"queries.initial_steps={initial} is to be more than {alone}, after which the first "
+            f"clip is whole, and less than the run's {num_steps} steps"
         )
-    later = np.arange(num_steps - initial_steps + 1) * frames
-    share = np.log1p(later / annealing_frames) / np.log1p(later[-1] / annealing_frames)
-    asked = np.concatenate([
-        np.zeros(first_step + 1),
-        total * initial * np.arange(1, initial_steps - first_step + 1)
-        / (initial_steps - first_step),
-        total * (initial + (1 - initial) * share[1:]),
+    later = np.arange(1, num_steps - initial + 1) * frames
+    share = np.log1p(later / queries.annealing_frames)
+    fraction = queries.initial_fraction
+    asked = queries.total_labels * np.concatenate([
+        np.zeros(alone + 1),
+        fraction * np.arange(1, initial - alone + 1) / (initial - alone),
+        fraction + (1 - fraction) * share / share[-1],
     ])
     return np.diff(np.round(asked)).astype(np.int32)

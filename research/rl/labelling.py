@@ -61,7 +61,7 @@ class Waiting:
         given = self.pairs.present & (answer > 0)
         counted = self.pairs._replace(present=given & (answer <= ANSWERS.index("same") + 1))
         left = self.pairs._replace(present=self.pairs.present & ~given)
-        return self.replace(pairs=left), counted, jnp.asarray(_PREFERENCE)[answer]
+        return dataclasses.replace(self, pairs=left), counted, jnp.asarray(_PREFERENCE)[answer]
 
     def add(self, pairs: Pairs) -> Waiting:
         """With those of the pairs `[Q]` that are present, as far as there is room."""
@@ -90,7 +90,7 @@ class Desk:
     """Where queries lie until a person answers; every method may be called from any thread.
 
     Attributes:
-      total: number of comparisons that are wanted.
+      total: number of queries of the whole run.
     """
 
     def __init__(self, journal: Path, total: int):
@@ -125,9 +125,9 @@ class Desk:
             return (open_[0], self._films[open_[0]]) if open_ else None
 
     def remaining(self) -> int:
-        """How many comparisons are still wanted; skipped ones do not count."""
+        """How many queries of the run have no answer yet."""
         with self._changed:
-            return max(self.total - sum(a != "skip" for a in self._answers.values()), 0)
+            return max(self.total - len(self._answers), 0)
 
     def answer(self, number: int, answer: str) -> str:
         """Takes an answer; "ok", "unknown" query or "answered" before, when the first stays."""
@@ -142,14 +142,14 @@ class Desk:
             self._changed.notify_all()
             return "ok"
 
-    def take(self, step: int, numbers: list[int], free: int) -> dict[int, str]:
-        """Answers to the queries `numbers` for a step, once at least `free` of them have one, or
+    def take(self, step: int, numbers: list[int], least: int) -> dict[int, str]:
+        """Answers to the queries `numbers` for a step, once at least so many of them have one, or
         those that the step was given before the run was killed."""
         with self._changed:
             if step <= max(self._taken.values(), default=-1):
                 return {n: self._answers[n] for n in numbers if self._taken.get(n) == step}
             with _interruptible():
-                while len(self._answers.keys() & set(numbers)) < free:
+                while len(self._answers.keys() & set(numbers)) < least:
                     self._changed.wait(0.2)
             found = {n: self._answers[n] for n in numbers if n in self._answers}
             for number in found:
@@ -170,7 +170,8 @@ class PersonSource(Source):
     Args:
       find: gives the `Waiting` in the experiment's state.
       room: W.
-      most: queries of one step: as many must have found an answer before the next.
+      most: queries of one step; before each there is room for as many.
+      first: step before which all queries have an answer: that in which the policy begins to learn.
       film: `(left [K, ...], right [K, ...]) -> Film`, of observations.
       inner: source of the environment, if it has one.
     """
@@ -178,14 +179,15 @@ class PersonSource(Source):
     prefetch = 0  # reads the state
 
     def __init__(
-        self, find: Callable[[Any], Waiting], room: int, most: int,
+        self, find: Callable[[Any], Waiting], room: int, most: int, first: int,
         film: Callable[[np.ndarray, np.ndarray], Film], inner: Source | None,
     ):
         if jax.process_count() > 1:
             raise UserError("queries.labeller=person is for one process")
         if room < most:
             raise UserError(f"queries.waiting={room} is less than the {most} queries of one step")
-        self.find, self.room, self.most, self.film, self.inner = find, room, most, film, inner
+        self.find, self.room, self.most, self.first = find, room, most, first
+        self.film, self.inner = film, inner
         self.desk: Desk | None = None  # there once the run has a folder
         answers = jax.ShapeDtypeStruct((room,), jnp.int32)
         self.spec = {"answer": answers, "inner": inner.spec if inner else answers}
@@ -206,7 +208,8 @@ class PersonSource(Source):
                     jax.tree.map(lambda x, i=slot: x[i], (waiting.pairs.left, waiting.pairs.right))
                 )
                 self.desk.offer(query, self.film(left.observation, right.observation))
-        given = self.desk.take(self._step, list(slots), len(slots) + self.most - self.room)
+        least = len(slots) - (0 if self._step == self.first else self.room - self.most)
+        given = self.desk.take(self._step, list(slots), least)
         answer = np.zeros(self.room, np.int32)
         for query, word in given.items():
             answer[slots[query]] = ANSWERS.index(word) + 1

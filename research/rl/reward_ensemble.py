@@ -86,7 +86,7 @@ class RewardEnsemble:
         mean = state.mean + new * (rewards.mean(axis=(1, 2)) - state.mean)
         squares = ((rewards - mean[:, None, None]) ** 2).mean(axis=(1, 2))
         variance = state.variance + new * (squares - state.variance)
-        return state.replace(mean=mean, variance=variance, weight=weight)
+        return dataclasses.replace(state, mean=mean, variance=variance, weight=weight)
 
     def reward(self, state: EnsembleState, rewards: jax.Array) -> jax.Array:
         """Mean over members of predictions `[M, T, N]`, each of which is first brought to mean 0
@@ -136,7 +136,7 @@ class RewardEnsemble:
         # Comparisons with NaN are false: nothing changes.
         factor = jnp.where(validation > high * train, 1 + self.settings.l2_rate,
                            jnp.where(validation < low * train, 1 / (1 + self.settings.l2_rate), 1))
-        return state.replace(members=learned, l2=state.l2 * factor), {
+        return dataclasses.replace(state, members=learned, l2=state.l2 * factor), {
             "reward/train": train.mean(), "reward/validation": validation.mean(),
             "reward/l2": state.l2.mean(),
         }
@@ -169,5 +169,5 @@ def _draw(weights: jax.Array, count: int, key: jax.Array) -> jax.Array:
 
 
 def _take(comparisons: Comparisons, rows: jax.Array) -> Comparisons:
-    chosen = comparisons.replace(total=jnp.zeros(len(comparisons.preference)))
+    chosen = dataclasses.replace(comparisons, total=jnp.zeros(len(comparisons.preference)))
     return jax.tree.map(lambda x: x[rows], chosen)

@@ -98,7 +98,7 @@ class TRPO:
             kl_limit=agent.kl_limit, damping=agent.damping, iterations=agent.cg_iterations,
             backtracks=agent.backtracks,
         )
-        return learned.replace(params=taken.params), taken
+        return dataclasses.replace(learned, params=taken.params), taken
 
     def fit(
         self, value: LearnerState, rollout: Rollout, key: jax.Array

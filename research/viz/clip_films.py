@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from research.training.errors import UserError
+
 SIZE = 168  # pixels, width and height of a frame
 _PAPER, _INK, _SOFT, _WARM = (250, 250, 248), (40, 44, 52), (190, 194, 200), (198, 82, 32)
 _OVERSAMPLING = 2
@@ -43,7 +45,7 @@ def _image(x: np.ndarray) -> Image.Image:
         return Image.fromarray(x[..., -1]).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
     planes = x[..., : len(_PLANES)] > 0
     highest = planes.shape[-1] - 1 - planes[..., ::-1].argmax(axis=-1)
-    colours = np.where(planes.any(axis=-1)[..., None], _PLANES[highest], 20).astype(np.uint8)
+    colours = np.where(planes.any(axis=-1, keepdims=True), _PLANES[highest], 20).astype(np.uint8)
     return Image.fromarray(colours).resize((SIZE, SIZE), Image.Resampling.NEAREST)
 
 
@@ -117,8 +119,21 @@ def _mountain_car(canvas: _Canvas, x: list[float]) -> None:
 
 _DRAWINGS: dict[str, Callable[[_Canvas, list[float]], None]] = {
     "Pendulum-v1": _pendulum,
+    "Pendulum-hanging": _pendulum,
     "CartPole-v1": _cart_pole,
     "Acrobot-v1": _acrobot,
     "MountainCarContinuous-v0": _mountain_car,
 }
-DRAWN = tuple(_DRAWINGS)  # beside all whose observations are images
+
+
+def check_drawn(name: str, shape: tuple[int, ...]) -> None:
+    """Refuses an environment with observations of that shape, if nobody has drawn it.
+
+    Raises:
+      UserError: it is one.
+    """
+    if len(shape) == 1 and name not in _DRAWINGS:
+        raise UserError(
+            f"clips of {name} cannot be shown to a person; those of {', '.join(_DRAWINGS)} and of "
+            "games of images can"
+        )
