@@ -14,6 +14,7 @@ stays in the picture, and the oracle compares rewards clipped as the policy's we
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from research.paper import Claim, Paper
 from research.rl import clips, games
 from research.rl.a2c import A2C
 from research.rl.clips import Clip, Comparisons, History
-from research.rl.labelling import ANSWERS, Desk, Film, PersonSource, Waiting
+from research.rl.distributions import indifferent
+from research.rl.labelling import ANSWERS, Desk, PersonSource, Waiting
 from research.rl.on_policy import evaluation, make_collector, rules
 from research.rl.reward_ensemble import EnsembleState, RewardEnsemble
 from research.rl.rollouts import Actors, flattened, without_ends
@@ -67,8 +69,7 @@ def build(config: Any) -> training.Experiment:
     person = queries.labeller == "person"
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
-    size = env.num_envs * agent.rollout_steps
-    frames = size * env.frames_per_step
+    frames = env.num_envs * agent.rollout_steps * env.frames_per_step
     num_steps = config.total_frames // frames
     schedule = clips.label_schedule(queries, num_steps, agent.rollout_steps, frames)
     most = max(int(schedule.max()), 1)
@@ -103,17 +104,9 @@ def build(config: Any) -> training.Experiment:
     def ask(state: State, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         """New comparisons, and predictors fitted to all of them (sections 2.2.3 and 2.2.4)."""
         select_key, copy_key, fit_key = jax.random.split(key, 3)
-        due, steps = jnp.asarray(schedule)[state.steps], state.history.steps
-        no_rewards = jnp.zeros((config.reward.members, *steps.reward.shape))
-        rewards = jax.lax.cond(
-            due > 0,  # in Atari games seldom
-            lambda: ensemble.predict(state.ensemble, steps.observation, steps.action),
-            lambda: no_rewards,
-        )
         pairs = clips.select_pairs(
-            state.history, rewards, due, select_key,
-            clip_steps=queries.clip_steps, most=most, candidates=queries.candidates,
-            by_variance=queries.selection == "variance",
+            queries, most, state.history, lambda *x: ensemble.predict(state.ensemble, *x),
+            jnp.asarray(schedule)[state.steps], select_key,
         )
         if person:
             state = state.replace(waiting=state.waiting.add(pairs))
@@ -141,53 +134,67 @@ def build(config: Any) -> training.Experiment:
             judge = ensemble.seen(state.ensemble, rewards)
             played = played._replace(reward=ensemble.reward(judge, rewards))
             if agent.hide_ends:
-                last = policy.act(state.learned, actors.observation)[1]
-                played = without_ends(played, last)
+                played = without_ends(played, policy.act(state.learned, actors.observation)[1])
             state = state.replace(ensemble=judge)
             metrics |= {"labels": state.comparisons.total, "reward/correlation": jnp.corrcoef(
                 played.reward.ravel(), steps.reward.ravel())[0, 1]}
         actors, rollout, returns = collector.estimate(actors, played)
         learned, learning = policy.learn(state.learned, flattened(rollout), learn_key)
         # Until there are comparisons to learn from, the policy stays as random as it began.
+        starting = state.steps < queries.initial_steps
         learned = jax.tree.map(
-            lambda new, old: jnp.where(state.steps < queries.initial_steps, old, new),
-            learned, state.learned,
-        )
+            lambda new, old: jnp.where(starting, old, new), learned, state.learned)
         state = state.replace(learned=learned, actors=actors, steps=state.steps + 1)
         return state, {**learning, **returns, **metrics}
 
-    evaluate = evaluation(config, policy.policy,
-                          lambda state: policy.eval_variables(state.learned))
+    evaluate = evaluation(
+        config, policy.policy, lambda state: policy.eval_variables(state.learned))
     source = games.emulators(env, lambda state: state.actors.env)
     if person:
         check_drawn(config.env.name, env.observation_space.shape)
         source = PersonSource(
-            lambda state: state.waiting, queries.waiting, most, queries.initial_steps,
-            lambda *pair: Film(*(film_strip(config.env.name, x) for x in pair), len(pair[0])),
-            source,
+            queries, most, lambda state: state.waiting,
+            lambda clip: film_strip(config.env.name, clip.observation), source,
         )
-    split = [("^history", PartitionSpec(None, "data"))] if rules(env) else []
-    return training.Experiment(
-        init, step, num_steps, source, evals={"eval": evaluate},
-        rules=[*rules(env), *split], per_step={"frames": frames},
-    )
+    split = [*rules(env), ("^history", PartitionSpec(None, "data"))] if rules(env) else []
+    return training.Experiment(init, step, num_steps, source, evals={"eval": evaluate},
+                               rules=split, per_step={"frames": frames})
 
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
-    source = experiment.source
-    if isinstance(source, PersonSource):
-        workdir.mkdir(parents=True, exist_ok=True)
-        source.desk = Desk(workdir / "answers.jsonl", config.queries.total_labels)
-        with LabelPage(source.desk, ANSWERS, config.queries.port):
-            state = training.run(experiment, config, workdir)
-    else:
+    experiment, page = build(config), contextlib.nullcontext()
+    if isinstance(experiment.source, PersonSource):
+        desk = experiment.source.desk = Desk(workdir, config.queries.total_labels)
+        page = LabelPage(desk, ANSWERS, config.queries.port)
+    with page:
         state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    numbers = training.evaluate(experiment, state, config)
+    if config.agent.reward == "true":  # what the other arms are measured by
+        env = games.training_environment(config.env)
+        play = evaluation(config, lambda _, seen: indifferent(
+            env.num_actions, env.action_size, len(seen)), lambda _: None)
+        numbers["random/return"] = play(state, jax.random.key(config.seed))["return"]
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:
-    return []
+    if "true_reward" not in results:  # a task alone
+        return []
+    # Of the way from a random policy's return to that with the true reward, each seed's share.
+    floor, best = (results["true_reward"][name].mean() for name in ("random/return", "eval/return"))
+    shares = {k: (numbers["eval/return"] - floor) / (best - floor)
+              for k, numbers in results.items()}
+    shown = {k: f"{k} {100 * v.mean():.0f} % ({100 * v.min():.0f} to {100 * v.max():.0f})"
+             for k, v in shares.items()}
+    ours = shares["preferences"].mean()
+    return [
+        Claim("700 comparisons: >= 80 % of the way that the reward leads", "", shown["preferences"],
+              ours >= 0.8),
+        Claim("no labels: <= 20 %", "", shown["no_labels"], shares["no_labels"].mean() <= 0.2),
+        *(Claim(f"{what}: less far", "", f"{shown['preferences']}, {shown[arm]}",
+                ours >= shares[arm].mean() + 0.1)
+          for arm, what in (("random_queries", "x"), ("offline", "y")) if arm in shares),
+    ]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -92,28 +93,34 @@ def clip_sums(rewards: jax.Array, clip_steps: int, position: jax.Array) -> jax.A
 
 
 def select_pairs(
-    history: History, rewards: jax.Array, due: jax.Array, key: jax.Array, *,
-    clip_steps: int, most: int, candidates: int, by_variance: bool,
+    queries: ConfigDict, most: int, history: History,
+    predict: Callable[[jax.Array, jax.Array], jax.Array], due: jax.Array, key: jax.Array,
 ) -> Pairs:
-    """The pairs to ask about, of `candidates` for each: those of whose outcome the ensemble's
-    members predict the most different probabilities (section 2.2.4).
+    """The pairs to ask about, of several candidates for each: those of whose outcome the ensemble's
+    members predict the most different probabilities (section 2.2.4), or any.
 
     Args:
-      rewards: `[M, H, N]` predicted by each member.
-      due: how many are to be asked about now, at most `most`, which is the number of rows.
-      by_variance: False takes them at random.
+      queries: `config.queries`.
+      most: pairs `[most]` are given back,
+      due: of which so many are present.
+      predict: `(observation, action) [H, N, ...] -> rewards [M, H, N]` of each member.
     """
-    position, any_clip = draw_pairs(history, clip_steps, candidates * most, key)
-    sums = clip_sums(rewards, clip_steps, position)
-    variance = jax.nn.sigmoid(sums[..., 0] - sums[..., 1]).var(axis=0)
-    considered = jnp.arange(candidates * most) < candidates * due
-    # Ties, all pairs if they are to be random, go to the first, and these were drawn at random.
-    score = jnp.where(considered, variance if by_variance else 0.0, -1.0)
+    k, count = queries.clip_steps, queries.candidates * most
+    position, any_clip = draw_pairs(history, k, count, key)
+    score = jnp.zeros(count)
+
+    def disagreement() -> jax.Array:
+        rewards = predict(history.steps.observation, history.steps.action)
+        sums = clip_sums(rewards, k, position)
+        return jax.nn.sigmoid(sums[..., 0] - sums[..., 1]).var(axis=0)
+
+    if queries.selection == "variance":  # in Atari games seldom needed
+        score = jax.lax.cond(due > 0, disagreement, lambda: score)
+    # Ties, if pairs are to be any, go to the first, and these were drawn at random.
+    score = jnp.where(jnp.arange(count) < queries.candidates * due, score, -1.0)
     chosen = position[jax.lax.top_k(score, most)[1]]
     present = (jnp.arange(most) < due) & any_clip
-    return Pairs(
-        cut(history, clip_steps, chosen[:, 0]), cut(history, clip_steps, chosen[:, 1]), present
-    )
+    return Pairs(cut(history, k, chosen[:, 0]), cut(history, k, chosen[:, 1]), present)
 
 
 def oracle(pairs: Pairs) -> jax.Array:

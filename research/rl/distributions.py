@@ -80,3 +80,10 @@ Distribution = Categorical | DiagonalNormal
 def distribution(policy: Mapping[str, Any]) -> Distribution:
     """The distribution of a network's policy, `{"logits"}` or `{"mean", "log_std"}`."""
     return Categorical(**policy) if "logits" in policy else DiagonalNormal(**policy)
+
+
+def indifferent(num_actions: int, action_size: int, count: int) -> Distribution:
+    """Of `count` actions by nobody: all equally likely, or standard normal where continuous."""
+    if num_actions:
+        return Categorical(jnp.zeros((count, num_actions)))
+    return DiagonalNormal(jnp.zeros((count, action_size)), jnp.zeros((count, action_size)))

@@ -24,6 +24,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from research.rl.clips import Clip, Pairs
 from research.training.errors import UserError
@@ -33,6 +34,7 @@ from research.training.loop import Stopped
 log = logging.getLogger("landmarks")
 
 ANSWERS = ("left", "right", "same", "skip")  # 1 to 4 in a batch; 0: not yet
+JOURNAL = "answers.jsonl"
 _PREFERENCE = (0.5, 1.0, 0.0, 0.5, 0.5)
 
 
@@ -91,11 +93,15 @@ class Desk:
 
     Attributes:
       total: number of queries of the whole run.
+
+    Args:
+      folder: of the run; answers are kept there.
     """
 
-    def __init__(self, journal: Path, total: int):
+    def __init__(self, folder: Path, total: int):
         self.total = total
-        self._journal = journal
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = self._journal = folder / JOURNAL
         self._changed = threading.Condition()
         self._films: dict[int, Film] = {}
         self._answers: dict[int, str] = {}
@@ -168,26 +174,26 @@ class PersonSource(Source):
     """A person's answers as the step's batch `{"answer": [W] int32, "inner": the environment's}`.
 
     Args:
-      find: gives the `Waiting` in the experiment's state.
-      room: W.
+      queries: `config.queries`. Before the policy begins to learn all queries have an answer.
       most: queries of one step; before each there is room for as many.
-      first: step before which all queries have an answer: that in which the policy begins to learn.
-      film: `(left [K, ...], right [K, ...]) -> Film`, of observations.
+      find: gives the `Waiting` in the experiment's state.
+      picture: of a clip, the PNG of a `Film`.
       inner: source of the environment, if it has one.
     """
 
     prefetch = 0  # reads the state
 
     def __init__(
-        self, find: Callable[[Any], Waiting], room: int, most: int, first: int,
-        film: Callable[[np.ndarray, np.ndarray], Film], inner: Source | None,
+        self, queries: ConfigDict, most: int, find: Callable[[Any], Waiting],
+        picture: Callable[[Clip], bytes], inner: Source | None,
     ):
+        room = queries.waiting
         if jax.process_count() > 1:
             raise UserError("queries.labeller=person is for one process")
         if room < most:
             raise UserError(f"queries.waiting={room} is less than the {most} queries of one step")
-        self.find, self.room, self.most, self.first = find, room, most, first
-        self.film, self.inner = film, inner
+        self.room, self.most, self.first = room, most, queries.initial_steps
+        self.find, self.picture, self.inner = find, picture, inner
         self.desk: Desk | None = None  # there once the run has a folder
         answers = jax.ShapeDtypeStruct((room,), jnp.int32)
         self.spec = {"answer": answers, "inner": inner.spec if inner else answers}
@@ -204,10 +210,11 @@ class PersonSource(Source):
         slots = {int(number[i]): int(i) for i in np.flatnonzero(present)}
         for query, slot in slots.items():
             if not self.desk.offered(query):
-                left, right = jax.device_get(
-                    jax.tree.map(lambda x, i=slot: x[i], (waiting.pairs.left, waiting.pairs.right))
-                )
-                self.desk.offer(query, self.film(left.observation, right.observation))
+                both = waiting.pairs.left, waiting.pairs.right
+                left, right = jax.device_get(jax.tree.map(lambda x, i=slot: x[i], both))
+                self.desk.offer(query, Film(
+                    self.picture(left), self.picture(right), len(left.observation)
+                ))
         least = len(slots) - (0 if self._step == self.first else self.room - self.most)
         given = self.desk.take(self._step, list(slots), least)
         answer = np.zeros(self.room, np.int32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,12 +48,11 @@ class LabelPage:
     def __init__(self, desk: Desk, answers: tuple[str, ...], port: int):
         handler = type("Handler", (_Handler,), {"desk": desk, "answers": answers})
         try:
-            self.server = ThreadingHTTPServer((ADDRESS, port), handler)
+            self.server = _Server((ADDRESS, port), handler)
         except (OSError, OverflowError) as error:
             raise UserError(
                 f"port {port} cannot be had ({error}); set another --config.queries.port"
             ) from error
-        self.server.daemon_threads = True
         self.url = f"http://{ADDRESS}:{self.server.server_port}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         log.info("compare clips at %s", self.url)
@@ -63,6 +63,15 @@ class LabelPage:
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a browser that went away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -22,6 +22,10 @@ def history(ends=()):
     return History(Clip(place[..., None], place.astype(jnp.int32), place % 7), ended)
 
 
+def asking(candidates, selection="variance"):
+    return ConfigDict({"clip_steps": K, "candidates": candidates, "selection": selection})
+
+
 def whole(ended):
     """Positions of clips in which no step but the last ends an episode, by a loop."""
     return {t * N + n for t in range(H - K + 1) for n in range(N)
@@ -43,8 +47,8 @@ def test_pairs_are_drawn_uniformly_from_whole_clips():
 def test_nothing_is_cut_from_an_empty_history():
     empty = History.empty(H, history().steps)
     assert not clips.draw_pairs(empty, K, 2, jax.random.key(0))[1]
-    pairs = clips.select_pairs(empty, jnp.zeros((2, H, N)), 2, jax.random.key(0), clip_steps=K,
-                               most=3, candidates=2, by_variance=True)
+    pairs = clips.select_pairs(asking(2), 3, empty, lambda *_: jnp.zeros((2, H, N)), 2,
+                               jax.random.key(0))
     assert not pairs.present.any()
     some = empty.add(jax.tree.map(lambda x: x[:K], history().steps), jnp.zeros((K, N), bool))
     drawn, found = clips.draw_pairs(some, K, 50, jax.random.key(0))
@@ -70,8 +74,8 @@ def test_the_pairs_that_members_disagree_about_most_are_asked(by_variance):
     past, key, most, candidates, due = history([(4, 1)]), jax.random.key(3), 5, 10, 3
     rewards = np.random.default_rng(1).normal(size=(3, H, N)).astype(np.float32)
     pairs = clips.select_pairs(
-        past, jnp.asarray(rewards), due, key, clip_steps=K, most=most, candidates=candidates,
-        by_variance=by_variance,
+        asking(candidates, "variance" if by_variance else "random"), most, past,
+        lambda *_: jnp.asarray(rewards), due, key,
     )
     assert list(pairs.present) == [True] * due + [False] * (most - due)
     drawn = np.asarray(clips.draw_pairs(past, K, candidates * most, key)[0])[: candidates * due]

@@ -9,6 +9,7 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from research.rl.clips import Clip, Pairs
 from research.rl.labelling import ANSWERS, Desk, Film, PersonSource, Waiting
@@ -24,8 +25,8 @@ def pairs_of(values, present):
     return Pairs(clip, clip, jnp.asarray(present))
 
 
-def film(left, right):
-    return Film(left.tobytes(), right.tobytes(), len(left))
+def picture(clip):
+    return clip.observation.tobytes()
 
 
 def test_answered_queries_make_room_for_new_ones():
@@ -48,7 +49,7 @@ def test_answered_queries_make_room_for_new_ones():
 
 
 def test_first_answer_counts(tmp_path):
-    desk = Desk(tmp_path / "answers.jsonl", total=3)
+    desk = Desk(tmp_path, total=3)
     assert desk.next() is None and desk.answer(0, "left") == "unknown"
     desk.offer(0, Film(b"a", b"b", 1))
     desk.offer(1, Film(b"c", b"d", 1))
@@ -58,9 +59,10 @@ def test_first_answer_counts(tmp_path):
     assert desk.take(0, [0, 1], least=1) == {0: "left"}
 
 
-def source(folder, state, room=4, most=2, first=99):
-    made = PersonSource(lambda s: s, room, most, first, film, None)
-    made.desk = Desk(folder / "answers.jsonl", total=9)
+def source(folder, room=4, most=2, first=99):
+    queries = ConfigDict({"waiting": room, "initial_steps": first})
+    made = PersonSource(queries, most, lambda s: s, picture, None)
+    made.desk = Desk(folder, total=9)
     return made
 
 
@@ -71,7 +73,7 @@ def state_of(*values):
 
 def test_answers_reach_the_step_and_a_killed_run_replays_them(tmp_path):
     state = state_of(5, 6)
-    live = source(tmp_path, state)
+    live = source(tmp_path)
     assert not live(state)["answer"].any()  # the policy goes on: there is room for a step's queries
     assert live.desk.next()[1].left == np.float32(5).tobytes()
     live.desk.answer(1, "same")
@@ -80,14 +82,14 @@ def test_answers_reach_the_step_and_a_killed_run_replays_them(tmp_path):
     with (tmp_path / "answers.jsonl").open("a") as file:
         file.write('{"query": 7, "ans')  # as was this line
 
-    again = source(tmp_path, state)
+    again = source(tmp_path)
     assert not again(state)["answer"].any()
     np.testing.assert_array_equal(again(state)["answer"], [0, SAME, 0, 0])
     after = state.take(jnp.array([0, SAME, 0, 0]))[0]
     np.testing.assert_array_equal(again(after)["answer"], [LEFT, 0, 0, 0])
     lines = (tmp_path / "answers.jsonl").read_text().splitlines()
     assert json.loads(lines[-1]) == {"query": 0, "step": 2}
-    restored = source(tmp_path, state)
+    restored = source(tmp_path)
     restored.set_state(again.get_state())
     assert restored._step == 3 and not restored(after.take(jnp.array([LEFT, 0, 0, 0]))[0])[
         "answer"].any()
@@ -97,7 +99,7 @@ def test_answers_reach_the_step_and_a_killed_run_replays_them(tmp_path):
 def test_the_run_waits_for_answers(tmp_path, room, first):
     state = state_of(5, 6) if room == 4 else Waiting.empty(2, pairs_of([0], [True]).left).add(
         pairs_of([5, 6], [True, True]))
-    made = source(tmp_path, state, room, 2, first)
+    made = source(tmp_path, room, 2, first)
 
     def answer():
         for number in (0, 1):
@@ -113,7 +115,7 @@ def test_the_run_waits_for_answers(tmp_path, room, first):
 
 def test_sigterm_ends_the_wait(tmp_path):
     state = state_of(5, 6)
-    made = source(tmp_path, state, first=0)
+    made = source(tmp_path, first=0)
     before = signal.getsignal(signal.SIGTERM)
     threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
     with pytest.raises(Stopped):
@@ -123,4 +125,4 @@ def test_sigterm_ends_the_wait(tmp_path):
 
 def test_less_room_than_a_step_needs_is_refused():
     with pytest.raises(UserError, match="queries.waiting=1"):
-        PersonSource(lambda s: s, 1, 2, 0, film, None)
+        PersonSource(ConfigDict({"waiting": 1, "initial_steps": 1}), 2, None, None, None)

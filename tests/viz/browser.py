@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -64,6 +65,18 @@ class Browser:
 
     def open(self, url):
         self.call("Page.navigate", url=url)
+        self._loaded(f"location.href === {json.dumps(url)}")
+
+    def reload(self):
+        self.evaluate("window.before = true")
+        self.call("Page.reload")
+        self._loaded("!window.before")
+
+    def _loaded(self, condition, seconds=20.0):
+        deadline = time.monotonic() + seconds
+        while not self.evaluate(f"{condition} && document.readyState === 'complete'"):
+            assert time.monotonic() < deadline, "the page does not load"
+            time.sleep(0.05)
 
     def evaluate(self, expression):
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True,

@@ -31,7 +31,7 @@ def offered(desk, count):
 
 @pytest.fixture
 def desk(tmp_path):
-    return Desk(tmp_path / "answers.jsonl", total=5)
+    return Desk(tmp_path, total=5)
 
 
 @pytest.fixture
@@ -187,8 +187,7 @@ def test_a_person_in_a_browser(page, desk, tmp_path):
             chrome.press(key)
             until(lambda i=i: text("remaining") == f"{4 - i} pairs to go." and enabled())
             assert desk.take(i, list(range(5)), 1)[i] == word
-        chrome.call("Page.reload")
-        until(lambda: chrome.evaluate("document.readyState") == "complete")
+        chrome.reload()
         until(lambda: text("state").startswith("Pair 3") and enabled())  # the same query again
         chrome.evaluate("document.querySelector('[data-answer=left]').click()")
         until(lambda: text("state").startswith("Pair 4") and enabled())
