@@ -54,13 +54,13 @@ def get_config(variant: str = "") -> ConfigDict:
         "dropout": 0.0,  # of "atari"
         "learning_rate": 1e-3,
         "batch_size": 32,  # comparisons
-        "updates": 25,  # in each step of the run
+        "updates": 20,  # in each step of the run
         "initial_updates": 150,  # in each of the random policy's
         "error_rate": 0.1,  # share of answers that come at random
         "l2": 1e-4,  # at first
         "l2_rate": 0.05,  # by how much it changes in a step, where it is to
         "validation_ratio": (1.1, 1.5),  # of validation to training loss, where it is not
-        "check_size": 256,  # comparisons that each loss is told from
+        "check_size": 128,  # comparisons that each loss is told from
         "std": 1.0,  # of predicted rewards
         "moments_decay": 0.0,  # of their mean and deviation, a rollout; 0: the newest one's alone
     })
@@ -70,7 +70,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "total_labels": 700,
         "initial_fraction": 0.25,  # of them, of clips of the first, random policy
         "initial_steps": 3,  # steps of the run in which that plays
-        "annealing_frames": 200_000,  # labels come half as often after so many; M of M / (T + M)
+        "annealing_frames": 150_000,  # labels come half as often after so many; M of M / (T + M)
         "clip_steps": 25,  # agent steps
         "candidates": 10,  # pairs, for each that is asked about
         "history_steps": 200,  # agent steps of each environment from which clips are cut
@@ -78,7 +78,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "waiting": 16,  # queries without an answer with which the policy goes on; of a person
         "port": 8017,  # of a person's page; 0: any that is free
     })
-    config.total_frames = 200_000
+    config.total_frames = 150_000
     config.eval = on_policy.eval_config()
     config.log_every_steps = 2
     config.best_metric, config.best_mode = "eval/return", "max"
@@ -86,10 +86,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config.vmap_seeds = True
     config.arms = ConfigDict({
         "preferences": {},
-        "true_reward": {"agent.reward": "true"},
         "random_queries": {"queries.selection": "random"},
+        "true_reward": {"agent.reward": "true"},
         "offline": {"queries.initial_fraction": 1.0},
         "no_labels": {"queries.total_labels": 0},
+        "preferences_300": {"queries.total_labels": 300},
+        "random_300": {"queries.total_labels": 300, "queries.selection": "random"},
     }, convert_dict=False)
 
     if variant == "smoke":
@@ -103,6 +105,11 @@ def get_config(variant: str = "") -> ConfigDict:
         config.vmap_seeds = False
         config.checkpoint_every_steps = 10
         config.check_claims = False
+        config.arms = ConfigDict({
+            "preferences": {},
+            "random_queries": {"queries.selection": "random"},
+            "true_reward": {"agent.reward": "true"},
+        }, convert_dict=False)
         return config
     if not variant:
         return config

@@ -32,7 +32,7 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
 # Laid out over devices as `ppo` and `dqn_atari` are: on several, with the slow tests.
-ALIKE = ("a2c", "ddpg", "her", "trpo")
+ALIKE = ("a2c", "ddpg", "her", "human_preferences", "trpo")
 
 
 def one_by_one(slow: tuple[str, ...] = ()) -> Any:

@@ -9,9 +9,12 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
+from research.models.reward_model import RewardModel
 from research.rl.clips import Clip, Comparisons
+from research.rl.environments import StackFrames
 from research.training import Aux, Learner, LearnerState
 
 
@@ -56,6 +59,15 @@ class RewardEnsemble:
 
     learner: Learner
     settings: ConfigDict
+
+    @classmethod
+    def make(cls, config: ConfigDict, env: StackFrames) -> RewardEnsemble:
+        """As `config.reward` says."""
+        reward = config.reward
+        network = RewardModel(
+            reward.variant, env.num_actions, reward.dropout, config.compute_dtype
+        )
+        return cls(Learner(network, optax.adam(reward.learning_rate)), reward)
 
     def init(self, key: jax.Array, observation: jax.Array, action: jax.Array) -> EnsembleState:
         """For steps like these, `[B, ...]`."""

@@ -1,7 +1,7 @@
 """What is this paper's own: what the policy may know, when clips are asked about, a person."""
 
-import functools
 import json
+import shutil
 import threading
 import time
 import urllib.error
@@ -16,6 +16,7 @@ from configs.human_preferences import get_config
 from experiments import human_preferences
 from research import training
 from research.rl import gymnax_env
+from research.rl.rollouts import Played, without_ends
 from research.viz import label_page
 
 
@@ -27,97 +28,88 @@ def configured(variant="smoke", **overrides):
     return config
 
 
-def trained(steps=12, **overrides):
-    experiment = human_preferences.build(configured(**overrides))
-    state, step = experiment.init(jax.random.key(0)), jax.jit(experiment.step)
-    for t in range(steps):
-        state, metrics = step(state, None, jax.random.key(t))
-    return state, metrics
-
-
 def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b),
                                                     strict=True))
 
 
-def change_rewards(patch, change):
+def trained(steps, **overrides):
+    experiment = human_preferences.build(configured(**overrides))
+
+    def body(state, t):
+        state, metrics = experiment.step(state, None, jax.random.fold_in(jax.random.key(1), t))
+        return state, (metrics, state.learned)
+
+    first = experiment.init(jax.random.key(0))
+    return first, *jax.lax.scan(body, first, jnp.arange(steps))
+
+
+FACTORS = (1.0, 8.0, -1.0)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """First state, last state, (metrics, what was learned) after each step, with the true rewards
+    times each of the factors."""
     plain = gymnax_env._step
 
-    def step(*args):
-        observation, state, reward, *rest = plain(*args)
-        return observation, state, change(reward), *rest
+    def run(factor):
+        def step(*args):
+            observation, state, reward, *rest = plain(*args)
+            return observation, state, factor * reward, *rest
 
-    patch.setattr(gymnax_env, "_step", step)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gymnax_env, "_step", step)
+            return trained(30)
+
+    return jax.jit(jax.vmap(run))(jnp.array(FACTORS))
 
 
-def test_the_policy_sees_the_true_reward_through_comparisons_alone(monkeypatch):
-    plain = trained()[0]
-    with monkeypatch.context() as patch:  # no sum changes its place
-        change_rewards(patch, lambda reward: 8 * reward)
-        scaled = trained()[0]
+def of(tree, factor):
+    return jax.tree.map(lambda x: x[FACTORS.index(factor)], tree)
+
+
+def test_the_policy_sees_the_true_reward_through_comparisons_alone(runs):
+    last = runs[1]
+    plain, scaled, turned = (of(last, factor) for factor in FACTORS)
     assert same(plain.learned, scaled.learned) and same(plain.ensemble, scaled.ensemble)
     assert not same(plain.actors.episode_return, scaled.actors.episode_return)
-    with monkeypatch.context() as patch:
-        change_rewards(patch, lambda reward: -reward)
-        turned = trained()[0]
-    kept = slice(0, int(plain.comparisons.total))
-    assert same(plain.comparisons.preference[:3], 1 - turned.comparisons.preference[:3])
-    assert not same(plain.learned, turned.learned) and kept.stop > 0
+    count = int(of(runs[2][0]["labels"], 1.0)[0])  # until then no predictor knew of any
+    assert same(plain.comparisons.preference[:count], 1 - turned.comparisons.preference[:count])
+    assert count and not same(plain.learned, turned.learned)
 
 
-def test_labels_come_as_scheduled_and_the_random_policy_learns_nothing():
-    experiment = human_preferences.build(configured())
-    first = state = experiment.init(jax.random.key(0))
-    step, totals = jax.jit(experiment.step), []
-    for t in range(experiment.num_steps):
-        state, metrics = step(state, None, jax.random.key(t))
-        totals.append(int(metrics["labels"]))
-        assert same(first.learned.policy, state.learned.policy) == (t < 3)
+def test_labels_come_as_scheduled_and_the_random_policy_learns_nothing(runs):
+    first, last, (metrics, learned) = of(runs, 1.0)
+    totals = list(map(int, metrics["labels"]))
     assert totals[2] == 10 and totals[-1] == 40 and totals == sorted(totals)
-    assert not same(first.ensemble.members.params, state.ensemble.members.params)
+    for t in range(6):
+        now = jax.tree.map(lambda x, t=t: x[t], learned)
+        assert same(first.learned.policy, now.policy) == (t < 3)
+    assert not same(first.ensemble.members.params, last.ensemble.members.params)
 
 
-@pytest.mark.parametrize("overrides", [
-    {"queries__total_labels": 0}, {"agent__reward": "true"},
-], ids=str)
-def test_arms_without_labels_leave_the_predictors_alone(overrides):
-    first = human_preferences.build(configured(**overrides)).init(jax.random.key(0))
-    state, metrics = trained(6, **overrides)
-    assert same(first.ensemble.members, state.ensemble.members) and state.comparisons.total == 0
-    assert not same(first.learned.policy, state.learned.policy)
-    assert ("labels" in metrics) == ("agent__reward" not in overrides)
+def test_with_the_true_reward_nobody_is_asked():
+    first, state, (metrics, _) = jax.jit(lambda: trained(6, agent__reward="true"))()
+    assert same(first.ensemble, state.ensemble) and same(first.comparisons, state.comparisons)
+    assert not same(first.learned.policy, state.learned.policy) and "labels" not in metrics
 
 
+@pytest.mark.slow
 def test_a2c_on_images_with_hidden_ends():
-    state, metrics = trained(
+    _, state, (metrics, _) = jax.jit(lambda: trained(
         8, env__name="Breakout-MinAtar", model__variant="minatar", model__shared=True,
         agent__algorithm="a2c", agent__rollout_steps=3, agent__hide_ends=True,
         env__normalize_rewards=False, queries__initial_steps=4,
-    )
-    assert state.comparisons.total > 0 and np.isfinite(metrics["loss"])
+    ))()
+    assert state.comparisons.total > 0 and np.isfinite(metrics["loss"]).all()
 
 
-def test_hidden_ends_do_not_reach_the_values(monkeypatch):
-    seen = []
-    plain = human_preferences.without_ends
-
-    def noting(played, last):
-        seen.append(plain(played, last))
-        return seen[-1]
-
-    monkeypatch.setattr(human_preferences, "without_ends", noting)
-    experiment = human_preferences.build(configured(
-        env__name="CartPole-v1", agent__hide_ends=True, agent__rollout_steps=16))
-    state = experiment.init(jax.random.key(0))
-    with jax.disable_jit(False):
-        jax.eval_shape(experiment.step, state, None, jax.random.key(0))
-    assert seen  # used at all; what it does is tested with numbers below
-    from research.rl.rollouts import Played
-
+def test_hidden_ends_do_not_reach_the_values():
     value = jnp.arange(6.0).reshape(3, 2)
     ended = jnp.array([[True, False], [False, False], [True, True]])
     played = Played(*[None] * 3, value, None, ended, ended, jnp.zeros((3, 2)), None)
-    going = plain(played, jnp.array([7.0, 8.0]))
+    going = without_ends(played, jnp.array([7.0, 8.0]))
     np.testing.assert_array_equal(going.next_value, [[2, 3], [4, 5], [7, 8]])
     assert not going.ended.any() and not going.terminated.any()
 
@@ -125,9 +117,9 @@ def test_hidden_ends_do_not_reach_the_values(monkeypatch):
 class Person(threading.Thread):
     """Answers over HTTP as the page does: prefers the clip that its own taste says."""
 
-    def __init__(self, monkeypatch, taste, pause=0.0):
+    def __init__(self, monkeypatch, taste):
         super().__init__(daemon=True)
-        self.taste, self.pause, self.answered, self.going = taste, pause, [], True
+        self.taste, self.answered, self.going = taste, [], True
         self.url = None
         plain = label_page.LabelPage.__init__
 
@@ -140,7 +132,7 @@ class Person(threading.Thread):
 
     def run(self):
         while self.going:
-            time.sleep(0.002 + self.pause)
+            time.sleep(0.002)
             if self.url is None:
                 continue
             try:
@@ -158,7 +150,7 @@ class Person(threading.Thread):
                 self.url = None
 
 
-def by_hand(folder, **overrides):
+def by_hand(**overrides):
     return configured(
         queries__labeller="person", queries__port=0, queries__waiting=8,
         log_every_steps=5, **overrides,
@@ -169,10 +161,11 @@ def words(number):
     return ("left", "right", "same", "skip")[number % 4]
 
 
+@pytest.mark.slow
 def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     tmp_path, monkeypatch
 ):
-    config = by_hand(tmp_path, checkpoint_every_steps=10)
+    config = by_hand(checkpoint_every_steps=10)
     person = Person(monkeypatch, words)
     numbers = human_preferences.main(config, tmp_path / "run")
     person.going = False
@@ -191,13 +184,15 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     got = np.asarray(state.comparisons.preference[: len(expected)])
     np.testing.assert_array_equal(np.sort(got), np.sort(expected))
 
-    # As after kill -9 before the first checkpoint: the answers alone are left. Nobody is there, and
-    # the run still takes the same course up to its last step.
-    (tmp_path / "again").mkdir()
-    (tmp_path / "again" / "answers.jsonl").write_bytes(
-        (tmp_path / "run" / "answers.jsonl").read_bytes())
-    if max(t.get("step", 0) for t in taken) == experiment.num_steps - 1:
-        assert human_preferences.main(config, tmp_path / "again") == numbers
+    # As after kill -9, before the first checkpoint or after one. Nobody is there any more, and the
+    # run takes the same course: answers that it had not taken by then are left out here.
+    kept = [json.dumps(t) + "\n" for t in taken if t["query"] in counted]
+    (tmp_path / "run" / "answers.jsonl").write_text("".join(kept))
+    (tmp_path / "first").mkdir()
+    shutil.copy(tmp_path / "run" / "answers.jsonl", tmp_path / "first")
+    assert human_preferences.main(config, tmp_path / "first") == numbers
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / str(experiment.num_steps))
+    assert human_preferences.main(config, tmp_path / "run") == numbers
 
 
 @pytest.mark.parametrize("overrides", [
@@ -217,6 +212,6 @@ def test_paper_settings_trace():
     config = configured("paper", env__num_envs=2, queries__memory=20, queries__history_steps=30)
     experiment = human_preferences.build(config)
     shapes = jax.eval_shape(experiment.init, jax.random.key(0))
-    after = jax.eval_shape(functools.partial(experiment.step), shapes, experiment.source.spec,
+    after = jax.eval_shape(experiment.step, shapes, experiment.source.spec,
                            jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, shapes)
