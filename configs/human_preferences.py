@@ -76,6 +76,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "history_steps": 200,  # agent steps of each environment from which clips are cut
         "memory": 700,  # comparisons to learn from, the newest
         "waiting": 16,  # queries without an answer with which the policy goes on; of a person
+        "goal_return": -636.0,  # labels are counted until a rollout has it; of the claim
         "port": 8017,  # of a person's page; 0: any that is free
     })
     config.total_frames = 150_000
@@ -90,8 +91,6 @@ def get_config(variant: str = "") -> ConfigDict:
         "true_reward": {"agent.reward": "true"},
         "offline": {"queries.initial_fraction": 1.0},
         "no_labels": {"queries.total_labels": 0},
-        "preferences_300": {"queries.total_labels": 300},
-        "random_300": {"queries.total_labels": 300, "queries.selection": "random"},
     }, convert_dict=False)
 
     if variant == "smoke":
@@ -105,11 +104,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.vmap_seeds = False
         config.checkpoint_every_steps = 10
         config.check_claims = False
-        config.arms = ConfigDict({
-            "preferences": {},
-            "random_queries": {"queries.selection": "random"},
-            "true_reward": {"agent.reward": "true"},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {"preferences": {}, "true_reward": {"agent.reward": "true"}}, convert_dict=False
+        )
         return config
     if not variant:
         return config

@@ -17,6 +17,7 @@ import flax.struct
 import jax
 
 from research import app, training
+from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.a2c import A2C
@@ -44,7 +45,7 @@ def build(config: Any) -> training.Experiment:
     collector = make_collector(config, env)
     frames = env.num_envs * config.agent.rollout_steps * env.frames_per_step
     num_steps = config.total_frames // frames
-    a2c = A2C.make(config, env, num_steps)
+    a2c = A2C.make(config, network(config, env), num_steps)
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
@@ -65,6 +66,11 @@ def build(config: Any) -> training.Experiment:
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
         evals={"eval": play}, rules=rules(env), per_step={"frames": frames},
     )
+
+
+def network(config: Any, env: Any) -> ActorCritic:
+    return ActorCritic(env.num_actions, env.action_size, config.model.variant, config.model.shared,
+                       config.compute_dtype)
 
 
 def main(config: Any, workdir: Any) -> dict[str, float]:

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from research import app, training
+from research.models.actor_critic import Actor, Critic
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.on_policy import evaluation, make_collector, rules
@@ -55,7 +56,9 @@ def build(config: Any) -> training.Experiment:
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
-    trpo = TRPO.make(config, env)
+    variant, dtype = config.model.variant, config.compute_dtype
+    trpo = TRPO.make(config, Actor(env.num_actions, env.action_size, variant, dtype),
+                     Critic(variant, dtype))
 
     def init(key: jax.Array) -> State:
         env_key, policy_key, value_key = jax.random.split(key, 3)

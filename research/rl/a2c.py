@@ -6,13 +6,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import optax
 from ml_collections import ConfigDict
 
-from research.models.actor_critic import ActorCritic
 from research.rl.distributions import Distribution
-from research.rl.environments import StackFrames
 from research.rl.on_policy import policy_and_value
 from research.rl.rollouts import Rollout
 from research.training import Aux, Learner, LearnerState
@@ -26,11 +25,11 @@ class A2C:
     settings: ConfigDict
 
     @classmethod
-    def make(cls, config: ConfigDict, env: StackFrames, num_steps: int) -> A2C:
-        """As `config.model`, `config.optimizer` and `config.agent` say, for so many rollouts."""
+    def make(cls, config: ConfigDict, network: nn.Module, num_steps: int) -> A2C:
+        """As `config.optimizer` and `config.agent` say, for so many rollouts."""
         rate = config.optimizer.learning_rate
         learner = Learner(
-            network(config, env),
+            network,
             optax.rmsprop(
                 optax.linear_schedule(rate, 0.0 if config.agent.anneal else rate, num_steps),
                 decay=config.optimizer.rmsprop_decay, eps=config.optimizer.rmsprop_epsilon,
@@ -69,8 +68,3 @@ class A2C:
             return loss, Aux({"value_loss": value_loss, "entropy": entropy})
 
         return self.learner.minimize(learned, loss_fn, rollout, key)
-
-
-def network(config: ConfigDict, env: StackFrames) -> ActorCritic:
-    return ActorCritic(env.num_actions, env.action_size, config.model.variant, config.model.shared,
-                       config.compute_dtype)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from research.training.errors import UserError
+from research.training.errors import UserError, check_choice
 
 
 class Clip(NamedTuple):
@@ -201,8 +201,10 @@ def label_schedule(
       frames: of one step of the run.
 
     Raises:
-      UserError: the random policy plays no whole clip, or all the time.
+      UserError: the random policy plays no whole clip, or all the time; pairs are to be selected in
+        a way that `select_pairs` does not know.
     """
+    check_choice("queries.selection", queries.selection, ("variance", "random"))
     initial, alone = queries.initial_steps, -(-queries.clip_steps // rollout_steps) - 1
     if not alone < initial < num_steps:
         raise UserError(

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from research.rl import games
-from research.rl.distributions import Distribution, distribution
+from research.rl.distributions import Distribution, distribution, indifferent
 from research.rl.environments import StackFrames
 from research.rl.evaluation import Evaluation
 from research.rl.rollouts import Collector, normalized
@@ -87,6 +87,16 @@ def evaluation(
 
     play = Evaluation(games.evaluation_games(config.env, config.eval), act)
     return lambda state, key: play((variables(state), state.actors.moments), key)
+
+
+def random_return(config: ConfigDict) -> float:
+    """Mean return of whole episodes by `config.eval` in which nobody acts on what is seen."""
+    env = games.evaluation_games(config.env, config.eval)
+
+    def act(_: Any, observation: jax.Array, key: jax.Array) -> jax.Array:
+        return indifferent(env.num_actions, env.action_size, len(observation)).sample(key)
+
+    return Evaluation(env, act)(None, jax.random.key(config.seed))["return"]
 
 
 def rules(env: StackFrames) -> Rules:

@@ -9,12 +9,9 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
-from research.models.reward_model import RewardModel
 from research.rl.clips import Clip, Comparisons
-from research.rl.environments import StackFrames
 from research.training import Aux, Learner, LearnerState
 
 
@@ -60,15 +57,6 @@ class RewardEnsemble:
     learner: Learner
     settings: ConfigDict
 
-    @classmethod
-    def make(cls, config: ConfigDict, env: StackFrames) -> RewardEnsemble:
-        """As `config.reward` says."""
-        reward = config.reward
-        network = RewardModel(
-            reward.variant, env.num_actions, reward.dropout, config.compute_dtype
-        )
-        return cls(Learner(network, optax.adam(reward.learning_rate)), reward)
-
     def init(self, key: jax.Array, observation: jax.Array, action: jax.Array) -> EnsembleState:
         """For steps like these, `[B, ...]`."""
         count = self.settings.members
@@ -90,6 +78,15 @@ class RewardEnsemble:
         )(state.members, *rows)
         return flat.reshape(-1, *shape)
 
+    def reward(
+        self, state: EnsembleState, observation: jax.Array, action: jax.Array
+    ) -> tuple[EnsembleState, jax.Array]:
+        """The reward to learn from in the newest steps `[T, N, ...]`, `[T, N]`, and the state with
+        their moments taken in."""
+        rewards = self.predict(state, observation, action)
+        state = self.seen(state, rewards)
+        return state, self.normalized(state, rewards)
+
     def seen(self, state: EnsembleState, rewards: jax.Array) -> EnsembleState:
         """With the moments of predictions `[M, T, N]` for the newest steps taken in."""
         decay = self.settings.moments_decay
@@ -100,7 +97,7 @@ class RewardEnsemble:
         variance = state.variance + new * (squares - state.variance)
         return dataclasses.replace(state, mean=mean, variance=variance, weight=weight)
 
-    def reward(self, state: EnsembleState, rewards: jax.Array) -> jax.Array:
+    def normalized(self, state: EnsembleState, rewards: jax.Array) -> jax.Array:
         """Mean over members of predictions `[M, T, N]`, each of which is first brought to mean 0
         and the standard deviation of the settings."""
         scaled = (rewards - state.mean[:, None, None]) * jax.lax.rsqrt(

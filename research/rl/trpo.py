@@ -6,14 +6,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from research.models.actor_critic import Actor, Critic
 from research.rl.distributions import Distribution, distribution
-from research.rl.environments import StackFrames
 from research.rl.rollouts import Rollout, sweep
 from research.rl.trust_region import Step, trust_region_step
 from research.training import Aux, Learner, LearnerState, UserError
@@ -44,28 +43,25 @@ class TRPO:
     settings: ConfigDict
 
     @classmethod
-    def make(cls, config: ConfigDict, env: StackFrames) -> TRPO:
-        """As `config.model`, `config.optimizer` (of the value) and `config.agent` say.
+    def make(cls, config: ConfigDict, actor: nn.Module, critic: nn.Module) -> TRPO:
+        """As `config.env`, `config.optimizer` (of the value) and `config.agent` say.
 
         Raises:
           UserError: a rollout does not divide as the settings ask.
         """
         agent = config.agent
-        size = env.num_envs * agent.rollout_steps
+        size = config.env.num_envs * agent.rollout_steps
         if size % agent.value_minibatches or size % agent.fisher_every:
             raise UserError(
                 f"{size} steps of a rollout do not divide by agent.value_minibatches="
                 f"{agent.value_minibatches} and agent.fisher_every={agent.fisher_every}"
             )
-        variant, dtype = config.model.variant, config.compute_dtype
-        # Its step is no optimizer's: the learner holds parameters alone.
-        actor = Learner(Actor(env.num_actions, env.action_size, variant, dtype), optax.identity())
-        critic = Learner(
-            Critic(variant, dtype),
-            optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
+        fitted = Learner(
+            critic, optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
             config.accumulate_steps, config.max_grad_norm, config.ema_decay,
         )
-        return cls(actor, critic, agent)
+        # A step of the policy is no optimizer's: its learner holds parameters alone.
+        return cls(Learner(actor, optax.identity()), fitted, agent)
 
     def policy(self, variables: Any, observation: jax.Array) -> Distribution:
         return distribution(self.actor.apply(variables, observation)[0])

@@ -9,7 +9,6 @@ from configs.a2c import get_config
 from experiments import a2c
 from research import training
 from research.rl import probes
-from research.rl.a2c import network
 from research.rl.distributions import distribution
 from research.training import sharding
 from tests.rl import probe_runs
@@ -32,7 +31,7 @@ def test_solves_every_probe_and_bootstrapping_bugs_show():
     )
 
     def policy_and_value(state, observation):
-        model = network(config, probes.PROBES["probe_both"])
+        model = a2c.network(config, probes.PROBES["probe_both"])
         output, value = model.apply({"params": state.learner.params}, observation)[0]
         return distribution(output), value
 
@@ -49,7 +48,7 @@ def test_a_step_follows_the_gradient_of_its_own_rollout():
     with advantage and return constant, through RMSProp's first step."""
     config = configured(env__normalize_observations=False, agent__anneal=False, max_grad_norm=0.0)
     env = a2c.games.training_environment(config.env)
-    collector, model = a2c.make_collector(config, env), network(config, env)
+    collector, model = a2c.make_collector(config, env), a2c.network(config, env)
     experiment = a2c.build(config)
     state = experiment.init(jax.random.key(0))
     after, _ = experiment.step(state, None, jax.random.key(1))

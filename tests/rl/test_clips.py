@@ -129,7 +129,7 @@ def test_a_share_of_one_in_e_is_held_out_for_each_member():
 
 def schedule(num_steps=100, rollout_steps=20, frames=1_000, **changes):
     settings = {"clip_steps": 25, "initial_steps": 5, "total_labels": 700, "initial_fraction": 0.25,
-                "annealing_frames": 20_000, **changes}
+                "annealing_frames": 20_000, "selection": "random", **changes}
     return clips.label_schedule(ConfigDict(settings), num_steps, rollout_steps, frames)
 
 

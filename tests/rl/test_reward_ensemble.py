@@ -122,11 +122,11 @@ def test_rewards_have_mean_zero_and_the_deviation_wanted():
     np.testing.assert_allclose(judge.mean, rewards.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judge.variance, rewards.var(axis=(1, 2)), rtol=1e-4)
     for member in range(3):  # every member counts the same, whatever its scale
-        alone = made.reward(judge.replace(mean=judge.mean[member:member + 1],
+        alone = made.normalized(judge.replace(mean=judge.mean[member:member + 1],
                                           variance=judge.variance[member:member + 1]),
                             rewards[member:member + 1])
         np.testing.assert_allclose(alone.std(), 0.05, rtol=0.02)
-    assert abs(float(made.reward(judge, rewards).mean())) < 1e-4
+    assert abs(float(made.normalized(judge, rewards).mean())) < 1e-4
 
 
 def test_moments_fade():
