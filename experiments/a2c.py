@@ -15,13 +15,13 @@ from typing import Any
 
 import flax.struct
 import jax
-import optax
 
 from research import app, training
 from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
-from research.rl.on_policy import evaluation, make_collector, policy_and_value, rules
+from research.rl.a2c import A2C
+from research.rl.on_policy import evaluation, make_collector, rules
 from research.rl.rollouts import Actors, flattened
 
 PAPER = Paper(
@@ -41,50 +41,27 @@ class State:
 
 
 def build(config: Any) -> training.Experiment:
-    agent = config.agent
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
-    frames = env.num_envs * agent.rollout_steps * env.frames_per_step
+    frames = env.num_envs * config.agent.rollout_steps * env.frames_per_step
     num_steps = config.total_frames // frames
-    rate = config.optimizer.learning_rate
-    learner = training.Learner(
-        network(config, env),
-        optax.rmsprop(
-            optax.linear_schedule(rate, 0.0 if agent.anneal else rate, num_steps),
-            decay=config.optimizer.rmsprop_decay, eps=config.optimizer.rmsprop_epsilon,
-        ),
-        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
-    )
-    policy = policy_and_value(learner)
+    a2c = A2C.make(config, network(config, env), num_steps)
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
         actors = collector.init(env_key)
-        return State(learner.init(net_key, actors.observation[:1]), actors)
+        return State(a2c.init(net_key, actors.observation[:1]), actors)
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, learn_key = jax.random.split(key)
         actors = state.actors.replace(env=env.receive(state.actors.env, batch))
         actors, rollout, played = collector.play(
-            actors, lambda observation: policy(state.learner, observation), play_key
+            actors, lambda observation: a2c.act(state.learner, observation), play_key
         )
-
-        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
-            new, value = policy(variables, batch.observation)
-            # The gradients of section 4.3 and supplement S3; the advantage is a constant in them.
-            policy_loss = -(new.log_prob(batch.action) * batch.advantage).mean()
-            value_loss = ((batch.returns - value) ** 2).mean()
-            entropy = new.entropy().mean()
-            loss = policy_loss + agent.value_weight * value_loss - agent.entropy_weight * entropy
-            return loss, training.Aux({"value_loss": value_loss, "entropy": entropy})
-
-        learned, metrics = learner.minimize(
-            state.learner, loss_fn, flattened(rollout), learn_key
-        )
+        learned, metrics = a2c.learn(state.learner, flattened(rollout), learn_key)
         return State(learned, actors), {**metrics, **played}
 
-    play = evaluation(config, lambda *args: policy(*args)[0],
-                      lambda state: learner.eval_variables(state.learner))
+    play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
     return training.Experiment(
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
         evals={"eval": play}, rules=rules(env), per_step={"frames": frames},

@@ -14,7 +14,8 @@ from research.training.errors import UserError
 
 MINATAR = ("Asterix-MinAtar", "Breakout-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar",
            "SpaceInvaders-MinAtar")
-CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "MountainCarContinuous-v0", "Pendulum-v1")
+CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "MountainCarContinuous-v0", "Pendulum-v1",
+                   "Pendulum-hanging")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,22 @@ def _to_uint8(planes: jax.Array) -> jax.Array:
     return (planes != 0).astype(jnp.uint8) * 255
 
 
+def _hanging_pendulum() -> Any:
+    """gymnax's pendulum whose episodes begin near rest, where gravity holds it: 0.1 rad and 0.1
+    rad/s about that. Upright states are then reached by swinging up alone."""
+    from gymnax.environments.classic_control import pendulum
+
+    class HangingPendulum(pendulum.Pendulum):
+        def reset_env(self, key: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+            theta, theta_dot = jax.random.uniform(key, (2,), minval=-0.1, maxval=0.1)
+            state = pendulum.EnvState(
+                theta=jnp.pi + theta, theta_dot=theta_dot, last_u=jnp.array(0.0), time=0
+            )
+            return self.get_obs(state), state
+
+    return HangingPendulum()
+
+
 def make(name: str, num_envs: int, *, full_action_space: bool = False) -> Vectorized:
     """`num_envs` copies of the environment `name`.
 
@@ -105,6 +122,8 @@ def make(name: str, num_envs: int, *, full_action_space: bool = False) -> Vector
     env: SingleEnvironment
     if name in MINATAR:
         env = MinAtar(gymnax.make(name, use_minimal_action_set=not full_action_space)[0])
+    elif name == "Pendulum-hanging":
+        env = ClassicControl(_hanging_pendulum())
     elif name in CLASSIC_CONTROL:
         env = ClassicControl(gymnax.make(name)[0])
     else:

@@ -189,6 +189,17 @@ class Collector:
         ), {"train/return": jnp.nanmean(played.returned)}
 
 
+def without_ends(played: Played, last_value: jax.Array) -> Played:
+    """As if one episode had gone on through all that was played.
+
+    Args:
+      last_value: `[N]`, of the observation after the last step.
+    """
+    never = jnp.zeros_like(played.ended)
+    following = jnp.concatenate([played.value[1:], last_value[None]])
+    return played._replace(terminated=never, ended=never, next_value=following)
+
+
 def normalized(moments: Moments | None, observation: jax.Array) -> jax.Array:
     """Observations as a network takes them."""
     return observation if moments is None else moments.normalize(observation)
