@@ -7,8 +7,8 @@ repeat.
 
 The first checks the claim on Breakout-MinAtar: under 2 minutes on two cores, 45 CPU seconds an
 arm; expect a return of 8 to 13 with replay, near 7 without. The second is a fast recipe for any
-Atari game by name, on CPU; expect 80 CPU minutes and, in Pong, a return above 10. The papers count frames as the agent sees them: their «1M frames» are
-4M here.
+Atari game by name, on CPU; expect 80 CPU minutes and, in Pong, a return above 10. The papers count
+frames as the agent sees them: their «1M frames» are 4M here.
 """
 
 from ml_collections import ConfigDict
