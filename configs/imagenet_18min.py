@@ -3,6 +3,15 @@
     python experiments/imagenet_18min.py
     python experiments/imagenet_18min.py --config configs/imagenet_18min.py:cifar10 \\
         --config.data.dir=DIR
+
+The default trains on procedural shapes of 8 to 16 pixels, and on scikit-learn's digits at random
+places on canvases of 16x24 and 16x32 pixels and their transposes: four arms of three seeds, about
+200 CPU seconds, nothing downloaded, float32. Expect a test error of 61 % after 3 epochs at 16
+pixels, 36 % after as many pixels spent on growing images, chance for 8 pixels alone; on canvases
+6.9 % with squares, 3.3 % with rectangles. On shapes, which show nothing for the first epoch, more
+and smaller steps are worth more than on photographs. `:cifar10` and `:mnist` have not been run.
+
+Published: 93 % top-5 in 16:08 minutes on 16 machines of 8 V100, 29:44 on 4.
 """
 
 from ml_collections import ConfigDict
