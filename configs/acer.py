@@ -52,12 +52,12 @@ def get_config(variant: str = "") -> ConfigDict:
         "rmsprop_epsilon": 1e-5,
     })
     config.max_grad_norm = 10.0
-    config.total_frames = 80_000
+    config.total_frames = 120_000
     config.eval = on_policy.eval_config()
     config.steps_per_call = 25
     config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
-    config.seeds = (0, 1, 2)
+    config.seeds = (0, 1, 2, 3, 4)
     config.arms = ConfigDict({
         "acer": {},
         "on_policy": {"agent.replay_ratio": 0.0},

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from research import app, training
+from research.models.actor_critic import Actor, Critic
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.on_policy import evaluation, make_collector, rules
@@ -55,7 +56,9 @@ def build(config: Any) -> training.Experiment:
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
-    trpo = TRPO.make(config, env)
+    variant, dtype = config.model.variant, config.compute_dtype
+    trpo = TRPO.make(config, env, Actor(env.num_actions, env.action_size, variant, dtype),
+                     Critic(variant, dtype))
 
     def init(key: jax.Array) -> State:
         env_key, policy_key, value_key = jax.random.split(key, 3)
@@ -69,11 +72,8 @@ def build(config: Any) -> training.Experiment:
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, value_key = jax.random.split(key)
         actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, rollout, played = collector.play(
-            actors,
-            lambda seen: (trpo.policy(state.policy, seen), trpo.value(state.value, seen)),
-            play_key,
-        )
+        acting = trpo.policy_and_value(state.policy, state.value)
+        actors, rollout, played = collector.play(actors, acting, play_key)
         rollout = flattened(rollout)
         learned, taken = trpo.improve(state.policy, rollout)
         value, metrics = trpo.fit(state.value, rollout, value_key)

@@ -70,6 +70,6 @@ class Cloning:
         error = -(policy.log_prob(pairs.action) * held_out).sum() / jnp.maximum(held_out.sum(), 1)
         better = error < state.best_error
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), learned.params, state.best)
-        return state.replace(
-            policy=learned, best=best, best_error=jnp.minimum(error, state.best_error)
+        return dataclasses.replace(
+            state, policy=learned, best=best, best_error=jnp.minimum(error, state.best_error)
         ), {"loss": metrics["loss"], "validation_loss": error}

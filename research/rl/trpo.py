@@ -6,15 +6,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from research.models.actor_critic import Actor, Critic
 from research.rl.distributions import Distribution, distribution
 from research.rl.environments import StackFrames
-from research.rl.rollouts import Rollout, sweep
+from research.rl.rollouts import Policy, Rollout, sweep
 from research.rl.trust_region import Step, trust_region_step
 from research.training import Aux, Learner, LearnerState, UserError
 
@@ -44,8 +44,10 @@ class TRPO:
     settings: ConfigDict
 
     @classmethod
-    def make(cls, config: ConfigDict, env: StackFrames) -> TRPO:
-        """As `config.model`, `config.optimizer` (of the value) and `config.agent` say.
+    def make(
+        cls, config: ConfigDict, env: StackFrames, actor: nn.Module, critic: nn.Module
+    ) -> TRPO:
+        """Of these networks, as `config.optimizer` (of the value) and `config.agent` say.
 
         Raises:
           UserError: a rollout does not divide as the settings ask.
@@ -57,21 +59,21 @@ class TRPO:
                 f"{size} steps of a rollout do not divide by agent.value_minibatches="
                 f"{agent.value_minibatches} and agent.fisher_every={agent.fisher_every}"
             )
-        variant, dtype = config.model.variant, config.compute_dtype
-        # Its step is no optimizer's: the learner holds parameters alone.
-        actor = Learner(Actor(env.num_actions, env.action_size, variant, dtype), optax.identity())
-        critic = Learner(
-            Critic(variant, dtype),
-            optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
-            config.accumulate_steps, config.max_grad_norm, config.ema_decay,
-        )
-        return cls(actor, critic, agent)
+        adam = optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon)
+        # The policy's step is no optimizer's: its learner holds parameters alone.
+        return cls(Learner(actor, optax.identity()), Learner(
+            critic, adam, config.accumulate_steps, config.max_grad_norm, config.ema_decay
+        ), agent)
 
     def policy(self, variables: Any, observation: jax.Array) -> Distribution:
         return distribution(self.actor.apply(variables, observation)[0])
 
     def value(self, variables: Any, observation: jax.Array) -> jax.Array:
         return self.critic.apply(variables, observation)[0]
+
+    def policy_and_value(self, policy: Any, value: Any) -> Policy:
+        """What a rollout is played with."""
+        return lambda seen: (self.policy(policy, seen), self.value(value, seen))
 
     def improve(self, learned: LearnerState, rollout: Rollout) -> tuple[LearnerState, Step]:
         """A step of the policy on a rollout `[B, ...]`."""
@@ -93,7 +95,7 @@ class TRPO:
             kl_limit=agent.kl_limit, damping=agent.damping, iterations=agent.cg_iterations,
             backtracks=agent.backtracks,
         )
-        return learned.replace(params=taken.params), taken
+        return dataclasses.replace(learned, params=taken.params), taken
 
     def fit(
         self, value: LearnerState, rollout: Rollout, key: jax.Array
