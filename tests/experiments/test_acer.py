@@ -97,7 +97,7 @@ def test_solves_every_probe_on_replayed_experience():
         model = ActorQ(probes.PROBES["probe_both"].num_actions, "mlp", False)
         output, q = model.apply({"params": state.learner.params}, observation)[0]
         policy = distribution(output)
-        return policy, (acer.probabilities(policy) * q).sum(axis=-1)
+        return policy, (jax.nn.softmax(policy.logits) * q).sum(axis=-1)
 
     errors = probe_runs.check(probe_runs.train(acer, config, probe_runs.SEEN), policy_and_value,
                               GAMMA)
