@@ -113,6 +113,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms = ConfigDict(convert_dict=False)
     config.vmap_seeds = False
     if variant == "person":
+        config.env.name = "Pendulum-v1"
         config.queries.update(labeller="person", total_labels=120)
         config.seeds = (0,)
         config.checkpoint_every_steps = 5
