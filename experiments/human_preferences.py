@@ -3,13 +3,12 @@ Amodei, 2017), arXiv:1706.03741.
 
 Claim: some hundred comparisons of short clips stand in for the reward.
 
-The three processes of section 2.2 take turns instead of running side by side: in each step the
-policy plays, pairs of clips are chosen, the predictors are fitted to all comparisons, and TRPO or
-A2C learns from the predicted rewards. An oracle compares at once, by the true rewards. A person
-(`queries.labeller=person`) does on a page of this computer; the policy goes on until too many wait.
-Departures: bootstrap samples grow with the comparisons (Poisson(1) copies of each); no MuJoCo, but
-classic control with its full reward; in Atari games the score stays in sight, and the oracle
-compares rewards clipped as an agent's.
+The processes of section 2.2 take turns: in each step the policy plays, pairs of clips are chosen,
+the predictors are fitted to all comparisons, and TRPO or A2C learns from the predicted rewards. An
+oracle compares at once, by the true rewards; a person (`queries.labeller=person`) on a page of this
+computer, while the policy goes on until too many pairs wait. Departures: bootstrap samples grow
+with the comparisons (Poisson(1) copies of each); no MuJoCo, but classic control with its full
+reward; in Atari games the score stays in sight, and the oracle compares clipped rewards.
 """
 
 from __future__ import annotations
@@ -179,7 +178,8 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
 def claims(results: Any) -> list[Claim]:
     if "true_reward" not in results:  # a task alone
         return []
-    # Of the way from a random policy's return to that with the true reward, each seed's share.
+    # Shares of the way from a random policy's return to that with the true reward. Seeds 0, 1, 2:
+    # ours 1 1 1, offline .9 .57 .62, no_labels .08 .17 .08; labels 531 531 462, random 605 615 all.
     floor, best = (results["true_reward"][name].mean() for name in ("random/return", "eval/return"))
     share = {k: (v["eval/return"] - floor) / (best - floor) for k, v in results.items()}
     shown = {k: f"{k} {' '.join(f'{x:.0%}' for x in v)}" for k, v in share.items()}
