@@ -105,6 +105,7 @@ def test_solves_every_probe_on_replayed_experience():
         assert errors[name, "none"] < (0.4 if probes.PROBES[name].noisy else 0.2), name
 
 
+@pytest.mark.slow
 def test_after_learning_has_started_there_are_five_updates_a_step_in_the_mean():
     """And the average policy follows the learned one."""
     experiment = acer.build(configured(agent__segment_steps=4, replay__learning_starts_frames=320,

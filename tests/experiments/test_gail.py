@@ -62,8 +62,7 @@ def test_the_tasks_reward_teaches_the_expert_alone(method, monkeypatch):
         config = configured(method=method, agent__cg_iterations=2, agent__value_epochs=1)
         experiment = gail.build(config, pairs())
         state = experiment.init(jax.random.key(0))
-        for t in range(2):
-            state, _ = experiment.step(state, None, jax.random.key(t))
+        state, _ = experiment.step(state, None, jax.random.key(1))
         return jnp.concatenate([x.ravel() for x in jax.tree.leaves(state.policy.params)])
 
     first, second = learned(1.0), learned(-3.0)
@@ -85,6 +84,7 @@ def test_the_adversary_learns_and_the_policys_entropy_goes_where_lambda_has_it()
     assert metrics["discriminator/loss"][-1] < metrics["discriminator/loss"][0]
 
 
+@pytest.mark.slow
 def test_every_arm_of_a_seed_sees_the_same_expert():
     config = configured()
     params = gail.build(config).init(jax.random.key(0)).policy.params
