@@ -112,10 +112,10 @@ def test_workdir_of_another_script_is_refused(line, tmp_path, capsys):
     script = (tmp_path / "toys/experiments/line.py").rename(tmp_path / "toys/experiments/curve.py")
     (tmp_path / "toys/configs/line.py").rename(tmp_path / "toys/configs/curve.py")
     run(line, tmp_path / "run", "--arm=fast")
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted((tmp_path / "run").rglob("*"))
     assert run(config.load_module(script), tmp_path / "run", "--arm=fast") == 2
     assert "'line' -> 'curve'" in capsys.readouterr().err
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted((tmp_path / "run").rglob("*")) == before
 
 
 def test_a_clock_set_back_changes_nothing(line, tmp_path, monkeypatch):

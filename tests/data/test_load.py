@@ -175,6 +175,7 @@ def test_connection_is_given_up_soon(monkeypatch):
         import time
 
         time.sleep(60)
+        raise TimeoutError
 
     monkeypatch.setattr(prepared, "CONNECT_SECONDS", 0.05)
     monkeypatch.setattr(prepared.socket, "create_connection", hang)
