@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-# Laid out over devices as `ppo`, `dqn_atari` or `resnet` is: on several, with the slow tests.
+# Laid out over devices, and kept in checkpoints, as `ppo`, `dqn_atari` or `resnet` is: what takes
+# several processes or devices is with the slow tests.
 ALIKE = (
     "a2c", "acer", "acktr", "ddpg", "gail", "her", "human_preferences", "imagenet_18min",
     "imagenet_1hr", "trpo",
@@ -196,7 +198,7 @@ def test_published_parameter_counts(name, variant):
         assert counts == dict(expected)
 
 
-@each_script
+@one_by_one(slow=ALIKE)
 def test_resumes_bit_identically_after_kill(name, tmp_path):
     """`kill -9` at a random moment, the same command again, and the same final numbers."""
     arm = first_arm(name)
@@ -213,6 +215,24 @@ def test_resumes_bit_identically_after_kill(name, tmp_path):
     process.communicate()
     finish(start(name, tmp_path / "run", f"--arm={arm}"))
     assert numbers(tmp_path / "run") == numbers(tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in ALIKE])
+def test_resumes_bit_identically_from_its_oldest_checkpoint(name, tmp_path):
+    """In one process, for those whose `kill -9` is with the slow tests."""
+    flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(tmp_path)]
+    flags += [f"--arm={first_arm(name)}"]
+    assert app.main(config.load_module(script(name)), flags) == 0
+    unbroken = numbers(tmp_path)
+    for result in tmp_path.glob("*/*/result.json"):
+        result.unlink()
+    for checkpoints in tmp_path.rglob("checkpoints"):
+        oldest, *newer = sorted(checkpoints.glob("[0-9]*"), key=lambda step: int(step.name))
+        assert newer
+        for step in newer:
+            shutil.rmtree(step)
+    assert app.main(config.load_module(script(name)), flags) == 0
+    assert unbroken and numbers(tmp_path) == unbroken
 
 
 def read_lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ import pytest
 
 from experiments import dqn_atari, ppo
 from research.rl import games
+from research.rl.optimizers import make_optimizer
 from research.training import Aux, Learner, together
 
 PAIRS = 5
@@ -139,11 +140,12 @@ def test_dqn():
     env, steps = games.training_games(config.env), 300
     experiment = dqn_atari.build(config)
     state = jax.jit(experiment.init)(jax.random.key(0))
+    optimizer = make_optimizer(config.optimizer, config.agent.batch_size)
     seconds = best_cpu_seconds(
         trainer(experiment, steps),
         bare_environment(env, steps),
         bare_network(
-            dqn_atari.network(config, env), optax.adam(1e-4), state.observation, acts=1,
+            dqn_atari.network(config, env), optimizer, state.observation, acts=1,
             update_rows=config.agent.batch_size, looks=1,
             updates=ENVS // config.agent.agent_steps_per_update, times=steps, train=True,
         ),
