@@ -72,7 +72,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.eval.episodes = 8
         config.eval_every_steps = 0
         config.seeds = (0,)
-        config.checkpoint_every_steps = 5
+        config.checkpoint_every_steps = 2
         config.check_claims = False
     elif variant == "episodes":
         config.arms = ConfigDict({

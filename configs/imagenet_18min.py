@@ -117,7 +117,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms.progressive = {}
         config.arms.fixed = {"phases": ((0, 16, 16),)}
         config.seeds = (0,)
-        config.log_every_steps = 4
+        config.log_every_steps = config.checkpoint_every_steps = 4
         config.phases, config.num_epochs = ((0, 8, 32), (2, 12, 16), (3, 16, 16)), 4.0
         config.rate_phases = one_cycle(4.0, 0.1)["rate_phases"]
         config.model.update({"variant": "flat1", "width": 4})

@@ -105,7 +105,8 @@ def get_config(variant: str = "") -> ConfigDict:
                                 "drop_at_epochs": (4.0,)})
         config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
                             "num_train": 128})
-        config.log_every_steps, config.test.batch_size = 4, 32
+        config.log_every_steps = config.checkpoint_every_steps = 4
+        config.test.batch_size = 32
     elif variant == "cifar10":
         of_data(config, "cifar10")
         config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]",
