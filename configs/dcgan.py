@@ -84,7 +84,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.data.name = config.probe.data = variant
         config.data.train_split = "train[:20000]"
         config.data.channels = 1 if variant == "mnist" else 3
-        config.learning_rate = 2e-4
+        config.learning_rate = 5e-4  # as on the street
         config.model.latent_size = 64
         config.probe.train_split = "train[20000:30000]"
         config.probe.test_split = "test[:2000]"
