@@ -1,0 +1,237 @@
+"""Reinforcement Learning with Unsupervised Auxiliary Tasks (Jaderberg, Mnih, Czarnecki, Schaul,
+Leibo, Silver, Kavukcuoglu, 2016), arXiv:1611.05397: UNREAL.
+
+Claim: auxiliary tasks that share the agent's network make it learn from fewer frames.
+
+The base agent is A3C with an LSTM, its actors stepping together and one update learning from all of
+them (as in `a2c`). Departures: one draw of replayed sequences, as many as actors, serves both pixel
+control and value replay; they begin with the LSTM's state as it was stored when they were played;
+all losses are means over steps; what a truncated step led to is not kept, so the step is left out
+and returns end before it. Labyrinth is not public: a pixel maze and Atari stand in for it. Atari's
+emulators run inside the step, which the CPU platform alone can do, in grey, with single frames.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import PartitionSpec
+
+from research import app, training
+from research.models.unreal import SIZES, Outputs, Unreal
+from research.paper import Claim, Paper
+from research.rl import auxiliary, games, recurrent
+from research.rl.distributions import distribution
+from research.rl.evaluation import Evaluation
+from research.rl.recurrent import Actors, Recurrent, Seen, Steps
+from research.rl.sequences import Sequences
+from research.rl.transitions import RingState
+from research.training.errors import check_choice
+
+PAPER = Paper(
+    title="Reinforcement Learning with Unsupervised Auxiliary Tasks",
+    authors="Jaderberg et al.", year=2016, arxiv="1611.05397",
+    claim="Auxiliary tasks that share the network make the agent learn from fewer frames.",
+    curves=("train/return",), x="frames",
+)
+BINS = 20  # of the learning curve that claims compare
+
+
+@flax.struct.dataclass
+class State:
+    learner: training.LearnerState
+    actors: Actors
+    replay: RingState | None
+    steps: jax.Array
+    curve: jax.Array  # [2, BINS]: sum of the returns of the episodes that ended, and their number
+
+
+class Batch(NamedTuple):
+    """Attributes: steps, just played `[T, N]`; seen, of them and of what comes next `[T + 1, N]`;
+    replayed, `[T + 1, N]`; ready, whether there were as many; histories, of `Sequences`."""
+
+    steps: Steps
+    seen: Seen
+    replayed: Steps | None
+    ready: Any
+    histories: Any
+
+
+def build(config: Any) -> training.Experiment:
+    agent, tasks, size = config.agent, config.auxiliary, SIZES[config.model.variant]
+    check_choice("auxiliary.control", tasks.control, ("pixels", "features"))
+    inner = games.training_environment(config.env)
+    if inner.action_size or len(inner.observation_space.shape) != 3 or config.env.stack != 1:
+        raise training.UserError(
+            "env.name is a game of images and discrete actions, env.stack=1; "
+            f"not {config.env.name!r}, {config.env.stack}")
+    env = Recurrent(inner, size.lstm, config.env.reward_clip)
+    frames = env.num_envs * agent.rollout_steps * inner.frames_per_step
+    num_steps = config.total_frames // frames
+    control = tasks.control if tasks.control_weight else ""
+    model = Unreal(inner.num_actions, config.model.variant, control,
+                   tasks.reward_weight > 0, config.compute_dtype)
+    rate = config.optimizer.learning_rate
+    learner = training.Learner(
+        model,
+        optax.rmsprop(
+            optax.linear_schedule(rate, 0.0 if agent.anneal else rate, num_steps),
+            config.optimizer.rmsprop_decay, config.optimizer.rmsprop_epsilon,
+        ),
+        max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay,
+    )
+    sequences = Sequences(config.replay.steps_per_actor)
+    replays_sequences = control or tasks.value_weight
+
+    def act(variables: Any, seen: Seen, key: jax.Array) -> Any:
+        step = jax.tree.map(lambda x: x[None], seen)
+        outputs, carry = learner.apply(variables, seen.carry, *step[:4], method="unroll")
+        policy = distribution({"logits": outputs.policy["logits"][0]})
+        return policy.sample(key), carry
+
+    def change(before: jax.Array, after: jax.Array) -> jax.Array | None:
+        if control != "pixels":
+            return None
+        return auxiliary.pixel_change(before, after, size.crop, size.cell)
+
+    def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
+        return recurrent.play(
+            env, actors, lambda *seen: act(learned, *seen), change, key, agent.rollout_steps,
+            life_loss_ends=config.env.life_loss_ends,
+        )
+
+    def init(key: jax.Array) -> State:
+        env_key, net_key = jax.random.split(key)
+        actors = recurrent.begin(env, env_key)
+        learned = learner.init(net_key, actors.seen, sequences.history)
+        replay = None
+        if replays_sequences or tasks.reward_weight:
+            replay = sequences.init(jax.eval_shape(collect, learned, actors, key)[1])
+        return State(learned, actors, replay, jnp.int32(0), jnp.zeros((2, BINS)))
+
+    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+        play_key, replay_key, history_key, learn_key = jax.random.split(key, 4)
+        actors = state.actors.replace(env=inner.receive(state.actors.env, batch))
+        actors, steps, returned = collect(state.learner, actors, play_key)
+        replay, replayed, ready, histories = state.replay, None, None, None
+        if replay is not None:
+            replay = sequences.add(replay, steps)
+        if replays_sequences:
+            replayed, ready = sequences.sample(replay, replay_key, agent.rollout_steps + 1)
+        if tasks.reward_weight:
+            histories = sequences.histories(replay, history_key, tasks.reward_batch)
+        learned, metrics = learner.minimize(
+            state.learner, lambda variables, batch, key: loss_of(learner, config, variables, batch),
+            Batch(steps, recurrent.with_next(steps, actors.seen), replayed, ready, histories),
+            learn_key,
+        )
+        ended = ~jnp.isnan(returned)
+        now = jnp.stack([jnp.nansum(returned), ended.sum()])
+        curve = state.curve.at[:, state.steps * BINS // num_steps].add(now)
+        return State(learned, actors, replay, state.steps + 1, curve), {
+            **metrics, "train/return": jnp.nanmean(returned)}
+
+    def evaluate(state: State, key: jax.Array) -> dict[str, float]:
+        return play_on(learner.eval_variables(state.learner), key)
+
+    games_on = games.evaluation_games(config.env, config.eval)
+    play_on = Evaluation(Recurrent(games_on, size.lstm, config.env.reward_clip), act)
+    split = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
+    return training.Experiment(
+        init, step, num_steps, games.emulators(inner, lambda state: state.actors.env),
+        evals={"eval": evaluate}, rules=split if env.num_envs >= jax.device_count() else [],
+        per_step={"frames": frames},
+    )
+
+
+def loss_of(learner: training.Learner, config: Any, variables: Any, batch: Batch) -> Any:
+    """The sum of equation 1's losses (section 3.3), each with its weight."""
+    agent, tasks = config.agent, config.auxiliary
+    found = losses(learner, config, variables, batch)
+    weights = {
+        "policy_loss": 1.0, "value_loss": agent.value_weight, "entropy": -agent.entropy_weight,
+        "control_loss": tasks.control_weight, "reward_loss": tasks.reward_weight,
+        "value_replay_loss": tasks.value_weight * agent.value_weight,
+    }
+    return sum(weights[name] * loss for name, loss in found.items()), training.Aux(found)
+
+
+def losses(
+    learner: training.Learner, config: Any, variables: Any, batch: Batch
+) -> dict[str, jax.Array]:
+    """Every loss by itself. What was just played and what is replayed goes through the network in
+    one batch."""
+    agent, tasks = config.agent, config.auxiliary
+    steps, seen, old, n = batch.steps, batch.seen, batch.replayed, batch.steps.action.shape[1]
+    if old is not None:
+        seen = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), seen, old.seen)
+    carry = jax.tree.map(lambda x: x[0], seen.carry)
+    both: Outputs = learner.apply(variables, carry, *seen[:4], method="unroll")[0]
+    new, again = (jax.tree.map(lambda x, part=part: x[:, part], both)
+                  for part in (slice(n), slice(n, None)))
+
+    def value_error(steps: Steps, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+        target = auxiliary.returns_of_steps(
+            steps.reward, value, steps.terminated, steps.truncated, agent.gamma)
+        return target - value[:-1], ~steps.truncated
+
+    error, counts = value_error(steps, new.value)
+    policy = distribution(jax.tree.map(lambda x: x[:-1], new.policy))
+    gain = policy.log_prob(steps.action) * jax.lax.stop_gradient(error)
+    found = {
+        "policy_loss": -auxiliary.weighted_mean(gain, counts),
+        "value_loss": auxiliary.weighted_mean(error**2, counts),
+        "entropy": policy.entropy().mean(),
+    }
+    if old is not None:
+        led = jax.tree.map(lambda x: x[:-1], old)  # of the last, what it is acted on counts alone
+        if tasks.value_weight:
+            error, counts = value_error(led, again.value)
+            found["value_replay_loss"] = batch.ready * auxiliary.weighted_mean(error**2, counts)
+        if tasks.control_weight:
+            q = learner.apply(variables, again, method="control_values")
+            reward, cut = led.change, led.truncated
+            if tasks.control == "features":  # the next step's; after an episode's end not known
+                reward, cut = jax.lax.stop_gradient(again.map[1:]), led.truncated | led.terminated
+            found["control_loss"] = batch.ready * auxiliary.control_loss(
+                q, led.action, reward, led.terminated, cut, tasks.control_gamma)
+    if batch.histories is not None:
+        frames, reward, weight = batch.histories
+        logits = learner.apply(variables, frames, method="tell_reward")
+        miss = optax.softmax_cross_entropy_with_integer_labels(
+            logits, auxiliary.reward_class(reward))
+        found["reward_loss"] = auxiliary.weighted_mean(miss, weight)
+    return found
+
+
+def main(config: Any, workdir: Any) -> dict[str, float]:
+    experiment = build(config)
+    state = training.run(experiment, config, workdir)
+    curve = learning_curve(np.asarray(jax.device_get(state.curve)))
+    named = {f"return/{i:02d}": float(value) for i, value in enumerate(curve)}
+    return {**training.evaluate(experiment, state, config), **named}
+
+
+def learning_curve(curve: np.ndarray) -> np.ndarray:
+    """`[BINS]` mean returns; where no episode ended, that of before (0 at the start)."""
+    means: list[float] = []
+    for total, count in curve.T:
+        means.append(total / count if count else (means[-1] if means else 0.0))
+    return np.array(means)
+
+
+def claims(results: Any) -> list[Claim]:
+    if "base" not in results:  # a game alone
+        return []
+    curves = {arm: np.stack([numbers[f"return/{i:02d}"] for i in range(BINS)])
+              for arm, numbers in results.items()}
+    return []
+
+
+if __name__ == "__main__":
+    app.run()
