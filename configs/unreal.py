@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "rollout_steps": 20,  # n of the n-step returns, and length of replayed sequences
         "gamma": 0.95,
         "value_weight": 0.5,  # of the squared error
-        "entropy_weight": 0.01,
+        "entropy_weight": 0.003,
         "anneal": True,  # the learning rate, to 0 over the run
     })
     config.auxiliary = ConfigDict({
@@ -45,7 +45,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.replay = ConfigDict({"steps_per_actor": 2_000})
     config.optimizer = ConfigDict({
-        "learning_rate": 2e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-5,
+        "learning_rate": 2e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-8,
     })
     config.max_grad_norm = 0.5
     config.total_frames = 320_000
