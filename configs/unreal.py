@@ -37,7 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.auxiliary = ConfigDict({
         "control": "pixels",  # or "features": the activations of the second hidden layer
-        "control_weight": 0.01,  # of the squared errors, summed over cells; 0: no control
+        "control_weight": 0.003,  # of the squared errors, summed over cells; 0: no control
         "control_gamma": 0.9,
         "reward_weight": 1.0,  # of reward prediction; 0: none
         "reward_batch": 16,  # histories of three frames in each update
@@ -48,11 +48,11 @@ def get_config(variant: str = "") -> ConfigDict:
         "learning_rate": 2e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-8,
     })
     config.max_grad_norm = 0.5
-    config.total_frames = 320_000
+    config.total_frames = 160_000
     config.eval = on_policy.eval_config()
     del config.eval["greedy"]  # the policy is stochastic
-    config.steps_per_call = 20
-    config.log_every_steps = 20
+    config.steps_per_call = 25
+    config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
     off = {"auxiliary.control_weight": 0.0, "auxiliary.reward_weight": 0.0,

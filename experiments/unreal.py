@@ -43,7 +43,6 @@ PAPER = Paper(
 )
 BINS = 20  # of the learning curve that claims compare
 
-
 @flax.struct.dataclass
 class State:
     learner: training.LearnerState

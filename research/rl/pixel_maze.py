@@ -1,14 +1,14 @@
 """A maze seen in colours from above its walker, who always looks up: apples are to be found, lemons
 to be left alone.
 
-The plan of 7x7 cells holds 3x3 rooms with passages between them, drawn anew for every episode, as
+The plan of 9x9 cells holds 4x4 rooms with passages between them, drawn anew for every episode, as
 are the colours of floor and walls, the walker's room and direction, and where the fruit lies. The
 picture, 20x20 RGB pixels, shows the 5x5 cells that lie up to four ahead and two to either side, the
 walker's own in the middle of the lowest row; what lies outside of the plan is wall. Actions: 0 step
 forward (no way through walls), 1 turn left, 2 turn right.
 
 An apple is worth 1, a lemon -1, whoever steps on it eats it. The episode terminates with the last
-apple and is truncated after 80 steps. Who acts at random is paid 0.4 in the mean.
+apple and is truncated after 100 steps. Who acts at random is paid 0.4 in the mean.
 
 Everything is tables and sums over them; `SingleEnvironment` says what the methods return.
 """
@@ -26,7 +26,7 @@ from research.rl.environments import Step
 
 FLOOR, WALL, APPLE, LEMON = range(4)
 NAME = "pixel-maze"
-_ROOMS = 3  # on a side
+_ROOMS = 4  # on a side
 _SIDE = 2 * _ROOMS + 1  # of the plan, in cells
 _AHEAD, _ASIDE = 4, 2  # cells in sight
 _VIEW = _AHEAD + 1  # = 2 * _ASIDE + 1, side of what is seen
@@ -52,7 +52,7 @@ _TILES = np.array(
 
 @flax.struct.dataclass
 class MazeState:
-    """Attributes: plan `[7, 7]` of what lies where; colours `[2, 3]` uint8, of floor and walls;
+    """Attributes: plan `[9, 9]` of what lies where; colours `[2, 3]` uint8, of floor and walls;
     position `[2]`, row and column; direction, of up, right, down, left; time, in steps."""
 
     plan: jax.Array
@@ -71,9 +71,9 @@ class PixelMaze:
       time_limit: steps after which the episode is truncated.
     """
 
-    apples: int = 3
-    lemons: int = 2
-    time_limit: int = 80
+    apples: int = 5
+    lemons: int = 3
+    time_limit: int = 100
 
     num_actions, action_size = 3, 0
 

@@ -100,8 +100,8 @@ class Sequences:
 def _pick(
     kinds: jax.Array, kind: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array, Any]:
-    """Rows `[B]`, columns `[B]` of places where `kinds[kind]` of `[K, C, N]` is true, each as likely
-    as any other; and whether there is one. By rows and then within a row: sums over N are short."""
+    """Rows `[B]` and columns `[B]` of places where `kinds[kind]` of `[K, C, N]` is true, each as
+    likely as any other; and whether there is one. By rows first: sums within a row are short."""
     in_row = kinds.sum(axis=2)
     until = jnp.cumsum(in_row, axis=1)
     total = until[kind, -1]

@@ -10,7 +10,7 @@ from configs.unreal import get_config
 from experiments import unreal
 from research import training
 from research.models.unreal import ControlHead, Unreal
-from research.rl import probes, recurrent
+from research.rl import recurrent
 from research.rl.distributions import Categorical
 from research.rl.environments import StackFrames, Vectorized
 from research.training import sharding

@@ -43,10 +43,10 @@ def test_episodes_differ_and_keys_decide(mazes):
 
 def drawn(position=(3, 1), direction=0, time=0):
     """A corridor with an apple to the north of a lemon, and another apple far off."""
-    plan = np.full((7, 7), WALL)
-    plan[1:6, 1] = FLOOR
-    plan[1, 1:6] = FLOOR
-    plan[2, 1], plan[1, 1], plan[1, 5] = LEMON, APPLE, APPLE
+    plan = np.full((9, 9), WALL)
+    plan[1:8, 1] = FLOOR
+    plan[1, 1:8] = FLOOR
+    plan[2, 1], plan[1, 1], plan[1, 7] = LEMON, APPLE, APPLE
     colours = jnp.array([[10, 20, 30], [100, 120, 140]], jnp.uint8)
     return MazeState(jnp.asarray(plan), colours, jnp.array(position, jnp.int32),
                      jnp.int32(direction), jnp.int32(time))
@@ -67,8 +67,8 @@ def test_moves_walls_and_rewards():
     assert (state.plan[:3, 1] == jnp.array([WALL, FLOOR, FLOOR])).all()  # eaten
     state, rewards, *_ = walk(state, [2, 0, 1, 1, 0, 0])
     assert rewards == [0] * 6 and state.position.tolist() == [1, 1] and state.direction == 3
-    state, rewards, terminated, _ = walk(state, [1, 1, *[0] * 4])
-    assert rewards == [0] * 5 + [1] and terminated  # the last apple
+    state, rewards, terminated, _ = walk(state, [1, 1, *[0] * 6])
+    assert rewards == [0] * 7 + [1] and terminated  # the last apple
     assert state.time == 0 and (state.plan == APPLE).sum() == ENV.apples  # another maze
 
 
@@ -77,8 +77,8 @@ def test_time_is_up_by_truncation():
     assert truncated and not terminated and state.time == 0
     _, _, terminated, truncated = walk(drawn(time=ENV.time_limit - 2), [1])
     assert not truncated and not terminated
-    last = drawn((1, 4), 1, ENV.time_limit - 1)
-    last = last.replace(plan=jnp.where(last.plan == APPLE, FLOOR, last.plan).at[1, 5].set(APPLE))
+    last = drawn((1, 6), 1, ENV.time_limit - 1)
+    last = last.replace(plan=jnp.where(last.plan == APPLE, FLOOR, last.plan).at[1, 7].set(APPLE))
     _, rewards, terminated, truncated = walk(last, [0])
     assert rewards == [1] and terminated and not truncated
 
@@ -89,13 +89,13 @@ def test_the_picture_shows_what_lies_ahead():
              3: lambda f, r: (-r, -f)}
     tiles = {}
     for direction, look in looks.items():
-        for position in ((3, 1), (1, 4), (1, 1), (5, 1)):
+        for position in ((3, 1), (1, 4), (1, 1), (7, 1)):
             state = drawn(position, direction)
             picture, plan = np.asarray(pixel_maze.observe(state)), np.asarray(state.plan)
             for f in range(5):
                 for r in range(-2, 3):
                     row, column = np.add(position, look(f, r))
-                    inside = 0 <= row < 7 and 0 <= column < 7
+                    inside = 0 <= row < 9 and 0 <= column < 9
                     kind = int(plan[row, column]) if inside else WALL
                     kind = "walker" if (f, r) == (0, 0) else kind
                     top, left = 4 * (4 - f), 4 * (r + 2)
