@@ -72,7 +72,7 @@ class PixelMaze:
     """
 
     apples: int = 5
-    lemons: int = 3
+    lemons: int = 2
     time_limit: int = 100
 
     num_actions, action_size = 3, 0

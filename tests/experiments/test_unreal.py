@@ -4,15 +4,18 @@ which takes a memory."""
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs.unreal import get_config
 from experiments import unreal
 from research import training
 from research.models.unreal import ControlHead, Unreal
-from research.rl import recurrent
+from research.rl import probes, recurrent
 from research.rl.distributions import Categorical
 from research.rl.environments import StackFrames, Vectorized
+from research.rl.recurrent import Seen, Steps
+from research.rl.unreal import Batch
 from research.training import sharding
 from tests.rl import probe_runs
 
@@ -29,74 +32,112 @@ def configured(variant="smoke", **overrides):
     return config
 
 
-def batches(control="pixels", count=4):
-    """A learner of one such agent, its state, and what it learned from in its last step."""
-    config, caught = configured(auxiliary__control=control, agent__anneal=False), []
-    plain = unreal.losses
-
-    def catching(learner, config, variables, batch):
-        caught.append((learner, batch))
-        return plain(learner, config, variables, batch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unreal, "losses", catching)
-        experiment = unreal.build(config)
-        state = jax.jit(experiment.init)(jax.random.key(0))
-        step = jax.jit(lambda state, key: (experiment.step(state, None, key), caught[-1][1])[::-1])
-        for t in range(count):
-            batch, (state, _) = step(state, jax.random.key(t))
-    return config, caught[-1][0], state.learner, batch
+T, N = 5, 3
 
 
-def test_each_loss_reaches_what_it_is_to_shape_and_nothing_else():
-    reaches = {
-        "policy_loss": {"encoder", "lstm", "policy"},
-        "value_loss": {"encoder", "lstm", "value"},
-        "value_replay_loss": {"encoder", "lstm", "value"},
-        "control_loss": {"encoder", "lstm", "head"},
-        "reward_loss": {"encoder", "reward_hidden", "reward_class"},  # and not the LSTM
-        "entropy": {"encoder", "lstm", "policy"},
-    }
-    for control in ("pixels", "features"):
-        config, learner, state, batch = batches(control)
-        assert batch.ready
+def made(control="pixels", ready=True):
+    """A learner of one such agent, its variables, and a batch of noise."""
+    config = configured(auxiliary__control=control)
+    learner = training.Learner(Unreal(3, "tiny", control), optax.identity())
+    keys = iter(jax.random.split(jax.random.key(0), 99))
 
-        def found(params, learner=learner, config=config, batch=batch):
-            return unreal.losses(learner, config, {"params": params}, batch)
+    def steps(length):
+        shape = length, N
+        terminated, truncated = jax.random.bernoulli(next(keys), 0.15, (2, *shape))
+        seen = Seen(
+            jax.random.randint(next(keys), (*shape, 20, 20, 3), 0, 256).astype(jnp.uint8),
+            jax.random.randint(next(keys), shape, -1, 3), jax.random.normal(next(keys), shape),
+            jax.random.bernoulli(next(keys), 0.15, shape),
+            tuple(jax.random.normal(next(keys), (2, *shape, 16))),
+        )
+        return Steps(
+            seen, jax.random.randint(next(keys), shape, 0, 3), jax.random.normal(next(keys), shape),
+            terminated, truncated & ~terminated, jax.random.uniform(next(keys), (*shape, 4, 4, 1)),
+        )
 
-        gradients = jax.jit(jax.jacrev(found))(state.params)
-        assert set(gradients) == set(reaches)
-        for name, gradient in gradients.items():
-            touched = {part for part, leaves in gradient.items()
-                       if any((leaf != 0).any() for leaf in jax.tree.leaves(leaves))}
-            assert touched == reaches[name], (control, name)
-
-
-def test_without_enough_to_replay_its_losses_are_zero():
-    config, learner, state, batch = batches(count=1)
-    assert not batch.ready
-    found = unreal.losses(learner, config, {"params": state.params}, batch)
-    assert found["control_loss"] == found["value_replay_loss"] == 0 and found["value_loss"] > 0
+    now = steps(T + 1)
+    frames = now.seen.observation[:3].swapaxes(0, 1)
+    histories = frames, jnp.array([1.0, 0.0, -1.0]), jnp.ones(N)
+    batch = Batch(jax.tree.map(lambda x: x[:T], now), now.seen, steps(T + 1), ready, histories)
+    state = learner.init(next(keys), jax.tree.map(lambda x: x[0], now.seen), 3)
+    return config, learner, {"params": state.params}, batch
 
 
-def test_acting_and_learning_are_the_same_network():
-    """Step by step with the memory that was carried on, and the whole rollout in one pass."""
-    _, learner, state, batch = batches(count=1)
-    seen, model = batch.seen, learner.model
-    variables = {"params": learner.init(jax.random.key(1), jax.tree.map(
-        lambda x: x[0], seen), 3).params}
-    outputs, _ = model.apply(variables, jax.tree.map(lambda x: x[0], seen.carry), *seen[:4],
-                             method="unroll")
-    carry = jax.tree.map(lambda x: x[0], seen.carry)
-    for t in range(len(seen.first)):
-        one, carry = model.apply(variables, carry, *(x[t:t + 1] for x in seen[:4]),
-                                 method="unroll")
-        np.testing.assert_allclose(one.value[0], outputs.value[t], rtol=1e-3, atol=1e-5)
-    for field in ("last_action", "last_reward"):
+REACHES = {
+    "policy_loss": {"encoder", "lstm", "policy"},
+    "value_loss": {"encoder", "lstm", "value"},
+    "value_replay_loss": {"encoder", "lstm", "value"},
+    "control_loss": {"encoder", "lstm", "head"},
+    "reward_loss": {"encoder", "reward_hidden", "reward_class"},  # and not the LSTM
+    "entropy": {"encoder", "lstm", "policy"},
+}
+
+
+@pytest.mark.parametrize("control", ["pixels", "features"])
+def test_each_loss_reaches_what_it_is_to_shape_and_nothing_else(control):
+    config, learner, variables, batch = made(control)
+    names = REACHES if control == "pixels" else ["control_loss"]
+
+    def found(variables):
+        losses = unreal.losses(learner, config, variables, batch)
+        assert set(losses) == set(REACHES)
+        return {name: losses[name] for name in names}
+
+    for name, gradient in jax.jit(jax.jacrev(found))(variables).items():
+        touched = {part for part, leaves in gradient["params"].items()
+                   if any((leaf != 0).any() for leaf in jax.tree.leaves(leaves))}
+        assert touched == REACHES[name], name
+
+
+def test_each_task_has_its_weight_and_none_without_enough_to_replay():
+    config, learner, variables, batch = made(ready=False)
+    loss, aux = unreal.loss_of(learner, config, variables, batch)
+    found, weights = aux.metrics, config.auxiliary
+    assert found["control_loss"] == found["value_replay_loss"] == 0
+    assert float(loss) == pytest.approx(float(
+        found["policy_loss"] + config.agent.value_weight * found["value_loss"]
+        - config.agent.entropy_weight * found["entropy"]
+        + weights.reward_weight * found["reward_loss"]), rel=1e-5)
+    for key, name in (("control_weight", "control_loss"), ("value_weight", "value_replay_loss")):
+        config.auxiliary[key] = 0.0
+        assert name not in unreal.losses(learner, config, variables, batch)
+
+
+def test_truncated_steps_are_left_out_of_policy_and_value():
+    config, learner, variables, batch = made()
+    cut = jnp.zeros((T, N), bool).at[2].set(True)
+    steps = batch.steps._replace(truncated=cut, terminated=jnp.zeros((T, N), bool))
+    other = steps._replace(reward=steps.reward.at[2].add(9.0), action=steps.action.at[2].set(0))
+    one, two = (unreal.losses(learner, config, variables, batch._replace(steps=x, replayed=None))
+                for x in (steps, other))
+    for name in ("policy_loss", "value_loss"):
+        assert float(one[name]) == float(two[name])
+
+
+def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
+    """Step by step with the memory carried on, and the whole rollout in one pass."""
+    model = Unreal(2, "probe", "", False)
+    env = recurrent.Recurrent(StackFrames(probes.make("probe_truncation", N), 1), 16)
+    actors = recurrent.begin(env, jax.random.key(0))
+    variables = model.init(jax.random.key(1), actors.seen, 3)
+
+    def act(seen, key):
+        one = (x[None] for x in seen[:4])
+        outputs, carry = model.apply(variables, seen.carry, *one, method="unroll")
+        return Categorical(outputs.policy["logits"][0]).sample(key), carry
+
+    _, steps, _ = jax.jit(lambda a: recurrent.play(
+        env, a, act, lambda *_: None, jax.random.key(2), 9))(actors)
+    seen = steps.seen
+    start = jax.tree.map(lambda x: x[0], seen.carry)
+    for length in (3, 8):
+        _, carry = model.apply(variables, start, *(x[:length] for x in seen[:4]), method="unroll")
+        np.testing.assert_allclose(carry[0], seen.carry[0][length], rtol=1e-3, atol=1e-5)
+    whole, _ = model.apply(variables, start, *seen[:4], method="unroll")
+    for field in ("last_action", "last_reward"):  # both are fed
         other = seen._replace(**{field: getattr(seen, field) + 1})
-        changed, _ = model.apply(variables, other.carry and jax.tree.map(
-            lambda x: x[0], seen.carry), *other[:4], method="unroll")
-        assert abs(changed.value - outputs.value).max() > 1e-4, field
+        changed, _ = model.apply(variables, start, *other[:4], method="unroll")
+        assert abs(changed.value - whole.value).max() > 1e-4, field
 
 
 def test_dueling_head():
