@@ -191,10 +191,9 @@ def claims(results: Any) -> list[Claim]:
 def share_to(curve: np.ndarray, score: np.ndarray) -> np.ndarray:
     """`[S]` share of the frames after which curves `[BINS, S]`, as means over two parts, first are
     at scores `[S]`; 1 + 1 / BINS if never."""
-    nothing = np.full_like(curve[:1], -np.inf)
-    smooth = np.concatenate([nothing, (curve[1:] + curve[:-1]) / 2])
-    reached = np.concatenate([smooth >= score, np.ones((1, len(score)), bool)])
-    return (reached.argmax(axis=0) + 1) / BINS
+    reached = (curve[1:] + curve[:-1]) / 2 >= score
+    reached = np.concatenate([reached, np.ones((1, len(score)), bool)])
+    return (reached.argmax(axis=0) + 2) / BINS
 
 
 if __name__ == "__main__":
