@@ -3,6 +3,11 @@ repeat) or, where they say so, in agent steps of each actor.
 
     python experiments/unreal.py --config configs/unreal.py
     python experiments/unreal.py --config configs/unreal.py:pong
+
+The first checks the claim in the pixel maze, five seeds of five arms, 80,000 frames: 12,000 frames
+in a CPU second for the base agent, 5,000 for the full one, and 10 to 16 s to compile an arm; expect
+a mean return over the run of 1.0 to 1.25 for the base, which has hardly begun to learn by then, and
+of 1.1 to 1.4 with all tasks. Atari expects days on a CPU.
 """
 
 from ml_collections import ConfigDict

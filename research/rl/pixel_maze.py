@@ -8,7 +8,7 @@ walker's own in the middle of the lowest row; what lies outside of the plan is w
 forward (no way through walls), 1 turn left, 2 turn right.
 
 An apple is worth 1, a lemon -1, whoever steps on it eats it. The episode terminates with the last
-apple and is truncated after 100 steps. Who acts at random is paid 0.4 in the mean.
+apple and is truncated after 100 steps.
 
 Everything is tables and sums over them; `SingleEnvironment` says what the methods return.
 """
