@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from research.models.unreal import Outputs
 from research.rl.auxiliary import control_loss, returns_of_steps, reward_class, weighted_mean
 from research.rl.distributions import distribution
 from research.rl.recurrent import Seen, Steps
@@ -49,7 +48,7 @@ def losses(
     if old is not None:
         seen = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), seen, old.seen)
     start = jax.tree.map(lambda x: x[0], seen.carry)
-    both: Outputs = learner.apply(variables, start, *seen[:4], method="unroll")[0]
+    both = learner.apply(variables, start, *seen[:4], method="unroll")[0]
     new, again = (
         jax.tree.map(lambda x, part=part: x[:, part], both) for part in (slice(n), slice(n, None))
     )
