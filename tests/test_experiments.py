@@ -36,7 +36,7 @@ MINUTES = 60.0
 # several processes or devices is with the slow tests.
 ALIKE = (
     "a2c", "acer", "acktr", "ddpg", "gail", "her", "human_preferences", "imagenet_18min",
-    "imagenet_1hr", "trpo",
+    "imagenet_1hr", "trpo", "unreal",
 )
 
 

@@ -21,7 +21,7 @@ class Evaluation:
 
     Args:
       env: as many copies as episodes; it must truncate episodes that would never end.
-      act: `(variables, observation [N, ...], key) -> action [N]`, jittable.
+      act: `(variables, observation [N, ...], key) -> action [N]`, jittable; both may be trees.
     """
 
     def __init__(self, env: Environment, act: Act):
@@ -64,7 +64,7 @@ class Evaluation:
 
     def _host_step(self, variables: Any, env_state: Any, observation: Any, key: Any) -> Any:
         act_key, env_key = jax.random.split(key)
-        action = np.asarray(self._act(variables, observation, act_key))
+        action = jax.tree.map(np.asarray, self._act(variables, observation, act_key))
         observation, env_state, reward, terminated, truncated, _ = self.env.step(
             env_key, env_state, action
         )

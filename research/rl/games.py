@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from research.rl import gymnax_env, probes
+from research.rl import gymnax_env, pixel_maze, probes
 from research.rl.ale import Atari, AtariSpec, EmulatorSource, HostAtari
 from research.rl.environments import StackFrames, StackState, Vectorized
 from research.rl.host_actor import HostActor, ReportedAtari
@@ -17,7 +17,8 @@ from research.training.errors import UserError
 from research.training.experiment import Source
 
 _IN_JAX = (
-    *gymnax_env.MINATAR, *gymnax_env.CLASSIC_CONTROL, *probes.PROBES, *probes.CONTINUOUS_PROBES
+    *gymnax_env.MINATAR, *gymnax_env.CLASSIC_CONTROL, *probes.PROBES, *probes.CONTINUOUS_PROBES,
+    pixel_maze.NAME,
 )
 
 
@@ -114,4 +115,6 @@ def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
 def _in_jax(env: ConfigDict, num_envs: int) -> Vectorized:
     if env.name in probes.PROBES or env.name in probes.CONTINUOUS_PROBES:
         return probes.make(env.name, num_envs)
+    if env.name == pixel_maze.NAME:
+        return Vectorized(pixel_maze.PixelMaze(), num_envs)
     return gymnax_env.make(env.name, num_envs, full_action_space=env.full_action_space)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from research.rl import games, gymnax_env, probes
+from research.rl import games, gymnax_env, pixel_maze, probes
 from research.rl.ale import Atari, AtariSpec, HostAtari
-from research.rl.environments import StackFrames
+from research.rl.environments import StackFrames, Vectorized
 from research.training import UserError
 
 N = 3
@@ -21,6 +21,7 @@ ENVIRONMENTS = {
     "acrobot": lambda: StackFrames(gymnax_env.make("Acrobot-v1", N), 1),
     "pendulum": lambda: StackFrames(gymnax_env.make("Pendulum-v1", N), 2),
     "mountain-car": lambda: gymnax_env.make("MountainCarContinuous-v0", N),
+    "pixel-maze": lambda: Vectorized(pixel_maze.PixelMaze(), N),
     "probe": lambda: probes.make("probe_truncation", N),
     "continuous-probe": lambda: probes.make("probe_continuous_truncation", N),
     "ale-in-step": lambda: Atari(SHORT),
@@ -71,7 +72,7 @@ def test_protocol(name):
     assert ends > 0  # every environment here ends episodes
 
 
-@pytest.mark.parametrize("name", ["breakout-minatar", "ale-in-step"])
+@pytest.mark.parametrize("name", ["breakout-minatar", "pixel-maze", "ale-in-step"])
 def test_same_keys_same_game(name):
     env = ENVIRONMENTS[name]()
     reset, step = methods(env)
