@@ -53,7 +53,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "learning_rate": 2e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-8,
     })
     config.max_grad_norm = 0.5
-    config.total_frames = 80_000
+    config.total_frames = 160_000
     config.eval = on_policy.eval_config()
     del config.eval["greedy"]  # the policy is stochastic
     config.steps_per_call = 25
