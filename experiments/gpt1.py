@@ -31,7 +31,7 @@ from research.losses.cross_entropy import tied_cross_entropy
 from research.losses.next_token import next_token_loss
 from research.models import gpt
 from research.models.gpt_classifier import GPTClassifier, with_language_model
-from research.paper import Claim, Paper
+from research.paper import Claim, Paper, spread
 from research.training.batch_ramp import BatchRamp
 from research.training.schedules import warmup_cosine, warmup_linear
 
@@ -175,16 +175,10 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         Claim(
             claim="pre-training adds at least 0.08 to the accuracy after fine-tuning",
             paper="14.8 points on average over nine tasks (table 5)",
-            ours=f"{spread(ours)} against {spread(fresh)}",
+            ours=f"{spread(ours, 2)} against {spread(fresh, 2)}",
             holds=bool(np.all(ours - fresh >= 0.08)),
         ),
     ]
-
-
-def spread(values: np.ndarray) -> str:
-    """Median, and the range where there are several seeds."""
-    middle, low, high = (f"{f(values):.2f}" for f in (np.median, np.min, np.max))
-    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":

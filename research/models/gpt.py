@@ -89,6 +89,8 @@ RULES = (
     (r"contract/kernel$", P(None, "model", "fsdp")),
 )
 
+_UNROLLED = 4  # so few repetitions are no loop: on a CPU that costs more than compiling each
+
 Attend = Callable[[jax.Array, KeysValues], tuple[jax.Array, Any]]
 
 # What the backward pass finds instead of working it out again, beside the inputs of each block.
@@ -295,12 +297,14 @@ class GPT(nn.Module):
             pre_norm=self.pre_norm, init_std=self.init_std,
             residual_std=self.init_std * shrink, dtype=self.dtype,
         )  # fmt: skip
+        groups = self.layers // len(windows)
         self.groups = nn.scan(
             _Group,
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=(0, nn.broadcast),
-            length=self.layers // len(windows),
+            length=groups,
+            unroll=groups if groups <= _UNROLLED else 1,
             methods=("__call__", "prefill", "step"),
         )(block, windows, self.remat)
         if self.pre_norm:
@@ -314,18 +318,19 @@ class GPT(nn.Module):
           train: dropout on (needs a "dropout" key).
 
         Returns:
-          logits `[B, T, V]` in float32, and intermediates `[B, T, D]`: "residual", the stream after
-          the last block, and "hidden", what logits are made of.
+          logits `[B, T, V]` in float32, and intermediates `[B, T, D]`: "embedded", the residual
+          stream before the first block, "residual", after the last, and "hidden", what logits are
+          made of.
         """
         hidden, seen = self.encode(tokens, train=train)
         return self._logits(hidden), seen
 
     def encode(self, tokens: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The last hidden state `[B, T, D]` and the intermediates, without logits."""
-        x = self._embed(tokens, jnp.arange(tokens.shape[1]))
-        x, _ = self.groups(self.drop(x, deterministic=not train), None, train)
+        embedded = self._embed(tokens, jnp.arange(tokens.shape[1]))
+        x, _ = self.groups(self.drop(embedded, deterministic=not train), None, train)
         hidden = self.norm(x) if self.pre_norm else x
-        return hidden, {"residual": x, "hidden": hidden}
+        return hidden, {"embedded": embedded, "residual": x, "hidden": hidden}
 
     def start(self, prompt: jax.Array, lengths: jax.Array, max_length: int) -> DecoderState:
         """State after all but the last token of every prompt, which is the first to feed to `step`.

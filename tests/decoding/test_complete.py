@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.decoding.cache_error import cache_error
 from research.decoding.complete import complete, left_padded
 from research.models.gpt import GPT
+from research.nn.decoder_state import DecoderState
 
 PROMPTS = [np.array(p, np.int32) for p in ([3], [1, 2, 3, 4, 5], [7, 2])]
 
@@ -52,3 +54,20 @@ def test_samples_follow_the_key(model):
         [t.tolist() for t in complete(*model, PROMPTS, k, new_tokens=8, end=-1)] for k in (0, 0, 1)
     ]
     assert draws[0] == draws[1] != draws[2]
+
+
+class Misplaced(GPT):
+    """Counts positions from the padding on, not from each prompt's first token."""
+
+    def start(self, prompt, lengths, max_length):
+        (carry, first) = super().start(prompt, lengths, max_length)
+        return DecoderState(carry, jnp.maximum(first - 1, 0))
+
+
+def test_cache_error_is_small_and_sees_a_row_out_of_place(model):
+    model, params = model
+    tokens = np.random.default_rng(0).integers(0, 11, (3, 16)).astype(np.int32)
+    assert cache_error(model, params, tokens, (5, 2, 1)) < 1e-4
+    fields = {name: getattr(model, name) for name in GPT.__dataclass_fields__
+              if name not in ("parent", "name")}  # fmt: skip
+    assert cache_error(Misplaced(**fields), params, tokens, (5, 2, 1)) > 1e-2

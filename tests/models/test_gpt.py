@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.metrics.residual_growth import residual_growth
 from research.models import gpt
 from research.models.gpt import GPT, PARAMETERS, VARIANTS
 
@@ -138,19 +139,14 @@ def test_a_continuation_without_room_is_refused():
             start(room)
 
 
-def growth(layers, **changes):
-    """Variance of the residual stream after all blocks over that before them, at the start."""
-    model = GPT(**{**SMALL, "dim": 64, "hidden": 256, "layers": layers, "head_dim": 32, **changes})
-    variables = model.init(jax.random.key(3), tokens(), train=False)
-    after = model.apply(variables, tokens(), train=False)[1]["residual"]
-    before = model.apply(variables, tokens(), jnp.arange(T), method="_embed")
-    return float(jnp.var(after) - jnp.var(before))
+def growth(layers, scale):
+    sizes = {"dim": 64, "hidden": 256, "layers": layers, "head_dim": 32}
+    model = GPT(**{**SMALL, **sizes}, scale_residual=scale)
+    return residual_growth(model, np.asarray(tokens()), seed=3)
 
 
 def test_scaled_start_keeps_the_residual_stream_from_growing_with_depth():
-    scaled, plain = (
-        growth(24, scale_residual=s) / growth(2, scale_residual=s) for s in (True, False)
-    )
+    scaled, plain = (growth(24, scale) / growth(2, scale) for scale in (True, False))
     assert 0.5 < scaled < 2.0
     assert plain > 4.0
 
