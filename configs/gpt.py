@@ -1,11 +1,24 @@
 """GPT-1, GPT-2, GPT-3: `python experiments/gpt.py --config configs/gpt.py`
 
-The claims have been measured on seed 0 alone, and do not all hold there yet. Documents of keys and
-labels, two layers, 1,000 steps (51 CPU seconds): accuracy 0.257, 0.555, 0.632, 0.703 after 0, 1, 2
-and 3 earlier shots, and multiple choice 0.266 after no example against 0.549 after 23. With four
-heads and 600 steps one layer was ahead of two (0.545, 0.618, 0.689 against 0.474, 0.557, 0.634
-after 1, 2, 3 shots), presumably because heads can look up recent labels by their place. The
-language reference, 800 steps (130 CPU seconds): 1.611 nats a byte; counts of 4-grams have 1.436.
+The default reads documents of keys and labels and downloads nothing: 1,500 steps, about 65 CPU
+seconds for two layers and 30 for one. Accuracy after 0, 1, 2 and 3 earlier shots, and on multiple
+choice after no example and after 23:
+
+    two_layers  seed 0  0.25 0.84 0.90 0.93   0.24 0.75
+    one_layer   seed 0  0.24 0.48 0.55 0.61   0.24 0.49
+                seed 1  0.25 0.55 0.62 0.71   0.24 0.56
+                seed 2  0.26 0.56 0.63 0.72   0.25 0.54
+
+Whoever guesses the commonest label so far has 0.25 0.38 0.45 0.52. The settings were chosen on this
+task, two layers, seed 0. After 1,000 steps, the rate falling over as many: rate 3e-3 had 0.25 0.54
+0.61 0.68, 1e-2 0.25 0.38 0.44 0.51, 1.5e-3 0.25 0.63 0.70 0.77; positions that start at 0.02 and
+not 0.08 0.25 0.61 0.70 0.78 with 3e-3, but 0.25 0.40 0.45 0.52 with 1.5e-3; at 0.3 0.25 0.38 0.44
+0.52. With 1.5e-3 falling over 2,500 steps the look-up had formed by step 750 (0.25 0.62 0.70 0.78)
+and went on: 0.26 0.73 0.78 0.83 at 1,000, 0.26 0.86 0.91 0.94 at 1,750. So the rate stays high
+while it forms, and 1,500 steps suffice.
+
+`tiny_shakespeare` has not been run yet. The language reference (`python_reference`, 800 steps of 16
+x 128 bytes) was tried as text without a download: 1.611 nats a byte, counts of 4-grams 1.436.
 
 The size 175B is laid out for 1,024 chips; to compile it for them:
 `python experiments/gpt.py --config configs/gpt.py:gpt3_175b --dry_run v5p:8x8x16`.
@@ -109,6 +122,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "queries": 256,
             "draws": 2,  # of the examples; the mean is reported
             "batch_rows": 64,
+            "exact": True,  # what holds of any decoder: once is enough
             "tokens": 100_000,  # of the test text
             "stride_tokens": 64,  # between windows: each token has at least length - stride before
             "ngram_order": 4,  # of the counted model beside it; 0: none
@@ -120,7 +134,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
     if variant == "":
         config.steps_per_call = 10
-        config.arms.one_layer = {"model.layers": 1}
+        config.arms.one_layer = {"model.layers": 1, "eval.exact": False}
         config.arms.two_layers = {}
     elif variant == "smoke":
         _smoke(config)
@@ -179,7 +193,7 @@ def _text(names: tuple[str, ...], rows: int, length: int, steps: int) -> dict[st
 
 def _smoke(config: ConfigDict) -> None:
     config.check_claims = False
-    config.arms.one_layer = {"model.layers": 1}
+    config.arms.one_layer = {"model.layers": 1, "eval.exact": False}
     config.arms.two_layers = {}
     text = _text(("python_reference",), rows=16, length=32, steps=10)
     sizes = {"layers": 2, "dim": 16, "num_heads": 2, "head_dim": 8, "hidden": 32, "window": 8}

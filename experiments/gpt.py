@@ -120,7 +120,8 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     model, _, data = build_parts(config)
     params = state["learner"].params
     if isinstance(data, KeyLabels):
-        return {**numbers, **exact_numbers(model, params, config.seed)}
+        exact = exact_numbers(model, params, config.seed) if config.eval.exact else {}
+        return {**numbers, **exact}
 
     s, end = config.sampling, data.vocabulary.end_of_text
     prompts = [np.append(end, data.vocabulary.encode(text)) for text in s.prompts]

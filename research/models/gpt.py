@@ -240,8 +240,8 @@ class _Group(nn.Module):
 class GPT(nn.Module):
     """A decoder; its token embedding is its output layer too.
 
-    Parameters of all layers lie in arrays `[layers / period, ...]`, scanned over, where the period
-    is 2 with banded layers and 1 without.
+    Parameters of all layers lie in arrays `[layers / period, ...]`, scanned over where there are
+    more than a few, and the period is 2 with banded layers and 1 without.
 
     Attributes:
       vocab_size: V.
@@ -277,9 +277,13 @@ class GPT(nn.Module):
     remat: str = ""
     dtype: jnp.dtype | None = None
 
+    @property
+    def _period(self) -> int:
+        return 2 if self.window else 1
+
     def setup(self) -> None:
-        windows = (0, self.window) if self.window else (0,)
-        if self.layers % len(windows):
+        windows = (0, self.window)[: self._period]
+        if self.layers % self._period:
             raise ValueError(f"{self.layers} layers cannot alternate dense and banded")
         self.table = self.param(
             "embedding", nn.initializers.normal(self.init_std), (self.vocab_size, self.dim)
@@ -297,7 +301,7 @@ class GPT(nn.Module):
             pre_norm=self.pre_norm, init_std=self.init_std,
             residual_std=self.init_std * shrink, dtype=self.dtype,
         )  # fmt: skip
-        groups = self.layers // len(windows)
+        groups = self.layers // self._period
         self.groups = nn.scan(
             _Group,
             variable_axes={"params": 0},
@@ -352,9 +356,9 @@ class GPT(nn.Module):
         start = prompt.shape[1] - lengths
         dtype = self.dtype or self.table.dtype
         blank = empty_cache(rows, max_length, self.num_heads, self.head_dim, dtype)
-        groups = self.layers // (2 if self.window else 1)
+        groups = self.layers // self._period
         stacked = jax.tree.map(lambda x: jnp.stack([x] * groups, 1), blank)
-        cache = [stacked] * (self.layers // groups)
+        cache = [stacked] * self._period
         if filled:
             position = jnp.arange(filled)
             x = self._embed(prompt[:, :-1], jnp.maximum(position - start[:, None], 0))

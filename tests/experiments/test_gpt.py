@@ -1,17 +1,24 @@
-"""The GPT script: its loss and optimizer on any mesh; its published sizes, counted, compiled."""
+"""The GPT script: its loss and optimizer on any mesh; its published sizes, laid out, compiled."""
 
 import functools
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from research.config import load_config, load_module
+from research import app
+from research.config import load_config, load_module, with_overrides
 from research.models import gpt
 from research.models.gpt import PARAMETERS
 from research.training import sharding
+from research.training.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = load_module(ROOT / "experiments" / "gpt.py")
@@ -19,12 +26,9 @@ configure = functools.partial(load_config, ROOT / "configs" / "gpt.py")
 
 
 @pytest.mark.parametrize("variant", PARAMETERS)
-def test_every_published_size_has_its_count_and_fits_its_mesh(variant):
+def test_every_published_size_fits_its_mesh(variant):
     config = configure(variant)
-    assert config.published_as == variant
-    experiment = SCRIPT.build(config)
-    state = jax.eval_shape(experiment.init, jax.random.key(0))
-    assert sum(sharding.count_parameters(state).values()) == PARAMETERS[variant]
+    assert config.published_as == variant, "its parameters are counted with those of all scripts"
     ways = config.mesh.fsdp * config.accumulate_steps
     assert all(rows % ways == 0 for rows, _ in SCRIPT.build_parts(config)[1].levels)
     assert config.data.length % config.loss_chunks == 0
@@ -62,13 +66,9 @@ def test_learning_rate_follows_tokens_not_steps():
 MESHES = {"one": (1, 1, 1), "data": (4, 1, 1), "fsdp": (2, 2, 1), "model": (1, 2, 2)}
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_on_every_mesh():
     """In a process with 4 devices: split by rows, by parameters, by heads and vocabulary."""
-    import json
-    import os
-    import subprocess
-    import sys
-
     code = f"""
 import json, sys
 sys.path[:0] = [{str(ROOT)!r}]
@@ -88,12 +88,7 @@ print(json.dumps({{name: losses(shape) for name, shape in MESHES.items()}}))
 
 def losses(shape):
     """Losses and gradient norms of three steps of the smoke text arm on a mesh."""
-    from ml_collections import ConfigDict
-
-    from research import config as configs
-    from research.training.program import Program
-
-    setting = configs.with_overrides(
+    setting = with_overrides(
         configure("smoke"),
         {**configure("smoke").arms["text"], "model.vocab_size": 258, "loss_chunks": 2},
     )
@@ -115,8 +110,6 @@ def losses(shape):
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu")
 def test_175b_fits_1024_chips(capsys):
-    from research import app
-
     flags = ["--config", f"{ROOT / 'configs' / 'gpt.py'}:gpt3_175b", "--dry_run", "v5p:8x8x16"]
     assert app.main(SCRIPT, flags) == 0
     printed = capsys.readouterr().out

@@ -23,14 +23,17 @@ def smoke():
     )
 
 
-def first_batch(experiment):
+@functools.cache
+def fine_tuning():
+    """The experiment and its first batch."""
+    experiment = SCRIPT.build(smoke())
     experiment.source.open()
-    return experiment.source(None)
+    return experiment, experiment.source(None)
 
 
 def test_the_objective_is_the_task_and_half_the_language():
-    experiment = SCRIPT.build(smoke())
-    state, batch = experiment.init(jax.random.key(0)), first_batch(experiment)
+    experiment, batch = fine_tuning()
+    state = experiment.init(jax.random.key(0))
     _, found = jax.jit(experiment.step)(state, batch, jax.random.key(1))
     metrics = {name: float(value) for name, value in found.items()}
     assert metrics["loss"] == pytest.approx(
@@ -62,7 +65,7 @@ def test_fine_tuning_starts_from_the_language_model():
 
 
 def test_questions_hold_the_right_ending():
-    batch = first_batch(SCRIPT.build(smoke()))
+    _, batch = fine_tuning()
     assert batch["tokens"].shape == (8, 2, 48) and set(batch["label"]) <= {0, 1}
     assert np.all(batch["tokens"][..., 0] == 257)
     same = batch["tokens"][:, 0, :25] == batch["tokens"][:, 1, :25]
@@ -70,7 +73,5 @@ def test_questions_hold_the_right_ending():
 
 
 def test_train_and_test_questions_are_of_different_texts():
-    experiment = SCRIPT.build(smoke())
-    experiment.source.open()
     corpus = SCRIPT.corpus_of(smoke())
     assert not set(corpus.test_texts) & set(corpus.train_texts)
