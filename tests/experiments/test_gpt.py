@@ -63,6 +63,16 @@ def test_learning_rate_follows_tokens_not_steps():
     assert warm == pytest.approx(375e6 / 32_768, rel=0.01)
 
 
+@pytest.mark.slow
+def test_exact_numbers_of_the_default():
+    """Before any training; the script takes them after it."""
+    model = SCRIPT.build_parts(configure(""))[0]
+    params = model.init(jax.random.key(0), np.zeros((1, 2), np.int32), train=False)["params"]
+    found = SCRIPT.exact_numbers(model, params, 0)
+    assert found["exact/cache_error"] < 1e-4
+    assert 0.5 < found["exact/growth_scaled"] < 2 and found["exact/growth_unscaled"] > 4
+
+
 MESHES = {"one": (1, 1, 1), "data": (4, 1, 1), "fsdp": (2, 2, 1), "model": (1, 2, 2)}
 
 
