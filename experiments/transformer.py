@@ -24,7 +24,7 @@ from research.losses.label_smoothing import masked_mean, smoothed_cross_entropy
 from research.metrics.bleu import bleu
 from research.models import ibm_model1
 from research.models.transformer import Transformer
-from research.paper import Claim, Paper
+from research.paper import Claim, Paper, spread
 from research.training.averaging import CheckpointAverage
 from research.training.schedules import noam
 from research.viz.attention import plot_attention
@@ -188,12 +188,6 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         holds = bool(np.all(raised > 0) and np.mean(gained) >= -0.5)
         found += [Claim(claim, paper, ours, holds)]
     return found
-
-
-def spread(values: np.ndarray, digits: int = 1) -> str:
-    """Median, and the range where there are several seeds."""
-    middle, low, high = (f"{f(values):.{digits}f}" for f in (np.median, np.min, np.max))
-    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""What a script says of its paper: `Paper`, `Claim`."""
+"""What a script says of its paper: `Paper`, `Claim`, and how it writes a number over seeds."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,3 +47,9 @@ class Claim:
     paper: str
     ours: str
     holds: bool | None
+
+
+def spread(values: np.ndarray, digits: int = 1) -> str:
+    """Median, and the range where there are several seeds."""
+    middle, low, high = (f"{f(values):.{digits}f}" for f in (np.median, np.min, np.max))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"

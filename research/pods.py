@@ -48,6 +48,7 @@ PODS = (
     Pod("DCGAN, batch 128", "dcgan", "paper", "v5e:4x8", BFLOAT16),
     Pod("One weird trick, scheme c, batch 1,024 / 128", "one_weird_trick", "paper", "v5e:2x4",
         BFLOAT16),
+    Pod("GPT-3 175B, 3.2 M tokens", "gpt", "gpt3_175b", "v5p:8x8x16"),
 )
 
 COLUMNS = (

@@ -32,11 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-# Laid out over devices, and kept in checkpoints, as `ppo`, `dqn_atari` or `resnet` is: what takes
-# several processes or devices is with the slow tests.
+# Laid out over devices, and kept in checkpoints, as `ppo`, `dqn_atari`, `resnet` or `transformer`
+# is: what takes several processes or devices is with the slow tests.
 ALIKE = (
-    "a2c", "acer", "acktr", "ddpg", "gail", "her", "human_preferences", "imagenet_18min",
-    "imagenet_1hr", "trpo", "unreal",
+    "a2c", "acer", "acktr", "ddpg", "gail", "gpt", "gpt1", "her", "human_preferences",
+    "imagenet_18min", "imagenet_1hr", "trpo", "unreal",
 )
 
 

@@ -1,0 +1,73 @@
+"""Continuations of ragged prompts are those of each prompt alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.decoding.cache_error import cache_error
+from research.decoding.complete import complete, left_padded
+from research.models.gpt import GPT
+from research.nn.decoder_state import DecoderState
+
+PROMPTS = [np.array(p, np.int32) for p in ([3], [1, 2, 3, 4, 5], [7, 2])]
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = GPT(vocab_size=11, layers=2, dim=16, num_heads=2, head_dim=8, hidden=32, max_length=16,
+                window=3)  # fmt: skip
+    params = model.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32), train=False)["params"]
+    return model, jax.tree.map(lambda p: 8 * p, params)
+
+
+def test_left_padding():
+    padded, lengths = left_padded(PROMPTS)
+    assert padded.tolist() == [[0, 0, 0, 0, 3], [1, 2, 3, 4, 5], [0, 0, 0, 7, 2]]
+    assert lengths.tolist() == [1, 5, 2]
+
+
+def greedy_alone(model, params, prompt, count):
+    tokens = list(prompt)
+    for _ in range(count):
+        logits, _ = model.apply({"params": params}, jnp.array([tokens]), train=False)
+        tokens.append(int(jnp.argmax(logits[0, -1])))
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize("how", [dict(top_k=1), dict(beam=1)], ids=str)
+def test_equals_each_prompt_alone(model, how):
+    found = complete(*model, PROMPTS, 0, new_tokens=6, end=-1, **how)
+    for prompt, tokens in zip(PROMPTS, found, strict=True):
+        assert tokens.tolist() == greedy_alone(*model, prompt, 6)
+
+
+def test_stops_after_the_end(model):
+    ahead = greedy_alone(*model, PROMPTS[1], 6)
+    end = ahead[2]
+    found = complete(*model, PROMPTS, 0, new_tokens=6, end=end, top_k=1)
+    assert found[1].tolist() == ahead[: ahead.index(end) + 1]
+
+
+def test_samples_follow_the_key(model):
+    draws = [
+        [t.tolist() for t in complete(*model, PROMPTS, k, new_tokens=8, end=-1)] for k in (0, 0, 1)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+class Misplaced(GPT):
+    """Counts positions from the padding on, not from each prompt's first token."""
+
+    def start(self, prompt, lengths, max_length):
+        (carry, first) = super().start(prompt, lengths, max_length)
+        return DecoderState(carry, jnp.maximum(first - 1, 0))
+
+
+def test_cache_error_is_small_and_sees_a_row_out_of_place(model):
+    model, params = model
+    tokens = np.random.default_rng(0).integers(0, 11, (3, 16)).astype(np.int32)
+    assert cache_error(model, params, tokens, (5, 2, 1)) < 1e-4
+    fields = {name: getattr(model, name) for name in GPT.__dataclass_fields__
+              if name not in ("parent", "name")}  # fmt: skip
+    assert cache_error(Misplaced(**fields), params, tokens, (5, 2, 1)) > 1e-2
