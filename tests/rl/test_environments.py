@@ -8,7 +8,9 @@ from ml_collections import ConfigDict
 
 from research.rl import games, gymnax_env, pixel_maze, probes
 from research.rl.ale import Atari, AtariSpec, HostAtari
+from research.rl.block_stacking import BlockStacking
 from research.rl.environments import StackFrames, Vectorized
+from research.rl.particle_reaching import ParticleReaching
 from research.training import UserError
 
 N = 3
@@ -24,6 +26,8 @@ ENVIRONMENTS = {
     "pixel-maze": lambda: Vectorized(pixel_maze.PixelMaze(), N),
     "probe": lambda: probes.make("probe_truncation", N),
     "continuous-probe": lambda: probes.make("probe_continuous_truncation", N),
+    "particle": lambda: Vectorized(ParticleReaching(5, (2, 4)), N),
+    "blocks": lambda: Vectorized(BlockStacking(4, ((2,), (2, 2)), 30), N),
     "ale-in-step": lambda: Atari(SHORT),
     "ale-on-host": lambda: HostAtari(SHORT),
     "stacked": lambda: StackFrames(Atari(SHORT), 4),

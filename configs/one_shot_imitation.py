@@ -1,0 +1,163 @@
+"""One-shot imitation: reaching landmarks and stacking blocks as a single demonstration shows.
+
+    python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py
+    python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py:stacking
+
+The first checks the claim on the particle task: 260 CPU seconds for three seeds of five arms.
+Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.95, on numbers of
+landmarks that it has not seen; 0.25 and less without. The second stacks blocks, to towers of other
+heights when it is tested; its rows are shown, not checked: after 1,000 steps of one seed towers of
+unseen heights stood in 0.46 of the cases.
+"""
+
+from ml_collections import ConfigDict
+
+from research.training import UserError
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds: every part at a tiny size",
+    "stacking": "block stacking, on the whole demonstration, its final state, or none",
+    "dagger": "block stacking by cloning and by DAgger",
+    "paper": "ten blocks, 140 tasks, long demonstrations of which p = 0.95 are thrown away",
+}
+STACKING = {
+    "env.name": "stacking",
+    "env.most": 5,
+    "model.heads": 2,
+    "demonstrations.tasks": 1024,
+    "demonstrations.per_task": 4,
+    "demonstrations.dropout": 0.8,
+    "learning_rate": 8e-3,
+    "num_steps": 2_000,
+    "eval_every_steps": 500,
+}
+
+LSTM = {
+    "num_steps": 5_000,
+    "eval_every_steps": 1_000,
+    "log_every_steps": 500,
+    "steps_per_call": 100,
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    config.env = ConfigDict({
+        "name": "particle",  # "stacking"
+        "most": 8,  # landmarks, or blocks
+        "numbers": (3, 4, 5, 6),  # of landmarks
+        "unseen_numbers": (8,),
+        "shapes": ((2,), (3,), (4,), (2, 2), (2, 3)),  # heights of the towers of a task
+        "unseen_shapes": ((3, 2),),
+        "horizon": 100,  # steps of an episode, of blocks; of the particle 24
+        "speed": 0.125,  # of the gripper, in half widths of a table for five blocks
+    })
+    config.model = ConfigDict({
+        "variant": "attention",  # "lstm", "lstm_attention"
+        "features": 32,  # of the attention policy, for each thing
+        "dilations": (1, 2),
+        "heads": 1,  # of attention over time and over neighbours
+        "score_size": 16,  # of queries and contexts
+        "hops": 2,
+        "pointers": 4,
+        "lstm_features": 64,
+        "hidden": (64, 64),  # units of the manipulation network
+    })
+    config.demonstrations = ConfigDict({
+        "tasks": 5_000,
+        "per_task": 2,
+        "noise": 0.1,  # deviation of what the expert does from what it means to; actions lie in +-1
+        "seen": "all",  # "last" frame, "none"
+        "dropout": 0.5,  # p of temporal dropout
+    })
+    config.dagger = ConfigDict({
+        "episodes": 0,  # of the policy, the newest that are kept; 0: behavioural cloning
+        "every_steps": 25,
+    })
+    config.tasks_per_batch = 32
+    config.states_per_task = 8
+    config.learning_rate = 4e-3
+    config.rate_end = 0.05  # share of it that is left in the end; 1: constant
+    config.max_grad_norm = 1.0
+    config.num_steps = 500
+    config.eval = ConfigDict({"episodes": 128, "ensemble": 4})
+    config.steps_per_call = 10
+    config.log_every_steps = 50
+    config.eval_every_steps = 250
+    config.seeds = (0, 1, 2)
+    # The LSTMs' steps cost a tenth of those of attention: they have many more of them.
+    particle = {
+        "attention": {},
+        "lstm_attention": {**LSTM, "model.variant": "lstm_attention"},
+        "lstm": {**LSTM, "model.variant": "lstm"},
+        "final_state": {
+            **LSTM, "model.variant": "lstm_attention", "demonstrations.seen": "last",
+        },
+        "no_demonstration": {**LSTM, "model.variant": "lstm", "demonstrations.seen": "none"},
+    }
+    stacking = {
+        "stacking": STACKING,
+        "stacking_final_state": {**STACKING, "demonstrations.seen": "last"},
+        "stacking_no_demonstration": {**STACKING, "demonstrations.seen": "none"},
+    }
+    config.arms = ConfigDict(particle, convert_dict=False)
+
+    if variant == "smoke":
+        config.env.update(
+            most=4, numbers=(2, 3), unseen_numbers=(4,), shapes=((2,),), unseen_shapes=((2, 2),),
+            horizon=24,
+        )
+        config.model.update(
+            features=8, score_size=4, pointers=2, lstm_features=8, hidden=(8,), dilations=(1,),
+        )
+        config.demonstrations.update(tasks=8, dropout=0.8)
+        config.dagger.every_steps = 5
+        config.tasks_per_batch = 4
+        config.states_per_task = 4
+        config.num_steps = 20
+        config.eval.update(episodes=4)
+        config.steps_per_call = 2
+        config.log_every_steps = 4
+        config.eval_every_steps = 10
+        config.checkpoint_every_steps = 5
+        config.seeds = (0,)
+        config.check_claims = False
+        config.arms = ConfigDict({
+            "lstm": {"model.variant": "lstm"},
+            "lstm_attention": {"model.variant": "lstm_attention"},
+            "stacking": {"env.name": "stacking", "dagger.episodes": 8},
+        }, convert_dict=False)
+    elif variant == "stacking":
+        config.arms = ConfigDict(stacking, convert_dict=False)
+        config.check_claims = False  # not measured over seeds
+    elif variant == "dagger":
+        config.arms = ConfigDict({
+            "cloning": STACKING, "dagger": {**STACKING, "dagger.episodes": 1024},
+        }, convert_dict=False)
+        config.check_claims = False
+    elif variant == "paper":
+        config.env.update(
+            name="stacking", most=10, horizon=1_500, speed=0.0125,
+            shapes=((2,), (3,), (2, 2), (4,), (5,), (2, 2, 2), (3, 2), (3, 3), (4, 4), (2, 3, 3)),
+            unseen_shapes=((2, 3, 2), (2, 3, 2, 3), (4, 3), (2, 2, 2, 2)),
+        )
+        config.model.update(
+            features=64, score_size=64, heads=2, hops=2, dilations=(1, 2, 4, 8), pointers=6,
+            lstm_features=512, hidden=(256, 256),
+        )
+        config.demonstrations.update(tasks=140, per_task=100, dropout=0.95)
+        config.num_steps = 200_000
+        config.learning_rate, config.rate_end = 1e-3, 1.0
+        config.eval.update(episodes=100, ensemble=10)
+        config.eval_every_steps = 10_000
+        config.checkpoint_every_steps = 10_000
+        config.log_every_steps = 100
+        config.seeds = (0,)
+        config.arms = ConfigDict({
+            "cloning": {}, "dagger": {"dagger.episodes": 4_096, "dagger.every_steps": 1_000},
+        }, convert_dict=False)
+        config.check_claims = False
+    elif variant:
+        raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
+    return config
