@@ -211,7 +211,7 @@ def _smoke(config: ConfigDict) -> None:
     config.eval.update(documents=32, shots=(0, 23), queries=8, batch_rows=8, tokens=2000,
                        exact=False)  # fmt: skip
     config.sampling.new_tokens = 8
-    config.log_every_steps = 2
+    config.log_every_steps = config.checkpoint_every_steps = 2
 
 
 def _published(config: ConfigDict, name: str, length: int, rows: int, total_tokens: int) -> None:

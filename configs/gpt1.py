@@ -80,7 +80,8 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     if variant == "smoke":
         config.check_claims = False
-        config.log_every_steps, config.eval_every_steps = 2, 4
+        config.log_every_steps = config.checkpoint_every_steps = 2
+        config.eval_every_steps = 4
         config.model.update(layers=2, dim=16, num_heads=2, head_dim=8, hidden=32, max_length=48)
         config.pretraining.update(num_steps=4, rows=8, warmup_steps=2)
         config.finetuning.update(num_steps=8, rows=8)
