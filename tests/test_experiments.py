@@ -271,7 +271,7 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-@one_by_one(slow=ALIKE)
+@one_by_one(slow=(*ALIKE, "dcgan", "one_weird_trick", "ppo"))
 def test_processes_give_the_numbers_of_one(name, count, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
