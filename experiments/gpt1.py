@@ -169,7 +169,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # configs/gpt1.py says what was measured, and how far from these bounds.
+    # Not measured yet: the bound is a plan.
     ours, fresh = (results[arm]["test/accuracy"] for arm in ("pretrained", "from_nothing"))
     return [
         Claim(
