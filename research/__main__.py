@@ -1,4 +1,4 @@
-"""`python -m research papers`, `report RUNS...` and `pods [SCRIPTS...]`."""
+"""`python -m research papers`, `report RUNS...`, `compare RUNS...` and `pods [SCRIPTS...]`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from research import comparison
 from research.config import load_module
 from research.results import RESULT
 from research.training import UserError
 from research.viz import report
 
 ROOT = Path(__file__).resolve().parents[1]
-USAGE = """usage: python -m research papers          every paper: claim, variants, measured result
-       python -m research report RUNS...  report.html and report.md of finished runs
-       python -m research pods [SCRIPTS]  full-size steps compiled for TPU slices, as a table"""
+USAGE = """usage: python -m research papers           every paper: claim, variants, measured result
+       python -m research report RUNS...   report.html and report.md of finished runs
+       python -m research compare RUNS...  runs of several scripts side by side: table and curves
+       python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table"""
 
 
 def scripts() -> dict[str, ModuleType]:
@@ -60,26 +62,47 @@ def papers() -> None:
     Console().print(table, markup=False)
 
 
-def write_report(folders: Sequence[str]) -> None:
-    """Writes `report.html` and `report.md` of finished runs.
+def finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
+    """Folder and content of `result.json` of each run.
 
     Raises:
       UserError: a folder holds no finished run.
     """
     runs = []
-    modules = scripts()
     for folder in map(Path, folders):
         path = folder / RESULT
         if not path.is_file():
             raise UserError(f"no finished run in {folder} ({RESULT} is not there)")
-        result = json.loads(path.read_text(encoding="utf-8"))
-        module = modules.get(result["paper"])
-        runs.append((folder, result, module.PAPER.title if module else result["paper"]))
-    Path("report.html").write_text(report.html_page(runs), encoding="utf-8")
-    table = report.markdown_table([result for _, result, _ in runs])
+        runs.append((folder, json.loads(path.read_text(encoding="utf-8"))))
+    return runs
+
+
+def write_report(folders: Sequence[str]) -> None:
+    """Writes `report.html` and `report.md` of finished runs."""
+    runs, modules = finished(folders), scripts()
+    titles = {name: module.PAPER.title for name, module in modules.items()}
+    page = report.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
+    Path("report.html").write_text(page, encoding="utf-8")
+    table = report.markdown_table([result for _, result in runs])
     Path("report.md").write_text(table, encoding="utf-8")
     print(table)
     print("wrote report.html and report.md", file=sys.stderr)
+
+
+def compare(folders: Sequence[str]) -> None:
+    """Prints a table of finished runs, and draws the learning curves they share.
+
+    Raises:
+      UserError: a folder holds no finished run of a script, or the runs have nothing in common.
+    """
+    modules, runs = scripts(), []
+    for folder, result in finished(folders):
+        if result["paper"] not in modules:
+            raise UserError(f"{folder} holds a run of {result['paper']!r}, which is no script here")
+        runs.append((folder, result, modules[result["paper"]].PAPER))
+    print(comparison.table(runs))
+    paths = comparison.draw(runs, Path())
+    print("wrote", ", ".join(map(str, paths)) or "no picture", file=sys.stderr)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,6 +113,8 @@ def main(argv: Sequence[str]) -> int:
                 papers()
             case ["report", *folders] if folders:
                 write_report(folders)
+            case ["compare", *folders] if len(folders) > 1:
+                compare(folders)
             case ["pods", *names]:
                 from research import pods  # leaves JAX on the CPU
 

@@ -10,8 +10,6 @@ Run with `python -m pytest tests/benchmarks/test_gpt_benchmark.py -s`.
 from __future__ import annotations
 
 import functools
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +20,11 @@ import pytest
 from research.losses.next_token import next_token_loss
 from research.models.gpt import GPT
 from research.training import Learner
+from tests.benchmarks import pairs
 
 SIZES = dict(vocab_size=65, layers=4, dim=128, num_heads=4, head_dim=32, hidden=512, max_length=64)
 ROWS, LENGTH = 12, 64
-STEPS, PAIRS = 20, 7
+STEPS = 20
 
 
 def ours():
@@ -95,37 +94,13 @@ def batch():
 
 
 def compiled(start):
-    """Runs `STEPS` steps of a state and a step function."""
-    state, step = start
-    advance = functools.partial(jax.jit(step, donate_argnums=0), tokens=batch())
-
-    def run():
-        nonlocal state
-        for _ in range(STEPS):
-            state, metrics = advance(state)
-        jax.block_until_ready((state, metrics))
-
-    return run
-
-
-def race(first, second):
-    """Median of how many times as long the second takes, in turns, and the first's best time."""
-    times = {run: [] for run in (first, second)}
-    for run in times:
-        run()  # compiles
-    for _ in range(PAIRS):
-        for run, taken in times.items():
-            start = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - start)
-    ratios = [b / a for a, b in zip(times[first], times[second], strict=True)]
-    return statistics.median(ratios), min(times[first]) / STEPS
+    return pairs.repeated(*start, STEPS, tokens=batch())
 
 
 def test_tokens_per_second_beside_the_plainest_step():
     assert count(ours()[0].params) == count(peer()[0][0]), "the same model"
-    ratio, seconds = race(compiled(ours()), compiled(peer()))
-    tokens = ROWS * LENGTH / seconds
+    ratio, seconds = pairs.race(compiled(ours()), compiled(peer()))
+    tokens = ROWS * LENGTH * STEPS / seconds
     print(f"\nGPT at nanoGPT's CPU setting: {tokens:,.0f} tokens/s, {ratio:.2f} x the plain step")
     assert ratio > 0.8, "what serves large models costs small ones more than a quarter"
 
@@ -182,7 +157,7 @@ def eager():
 
 def test_tokens_per_second_beside_eager_pytorch():
     pytest.importorskip("torch")
-    ratio, seconds = race(compiled(ours()), eager())
-    tokens = ROWS * LENGTH / seconds
+    ratio, seconds = pairs.race(compiled(ours()), eager())
+    tokens = ROWS * LENGTH * STEPS / seconds
     print(f"\nGPT at nanoGPT's CPU setting: {tokens:,.0f} tokens/s, {ratio:.2f} x eager PyTorch")
     assert ratio > 0.8, "slower than what most would use"
