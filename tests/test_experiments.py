@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import json
 import math
 import os
@@ -13,18 +13,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from ml_collections import ConfigDict
 
-from research import app, config
-from research.training import sharding
-from research.training.learner import Learner
+from research import app, config, training
+from research.training import phases, sharding
+from research.training.learner import Learner, LearnerState
 from research.training.program import Program
 from research.training.writers import read_metrics
 
@@ -91,44 +92,60 @@ def first_arm(name: str) -> str:
     return next(iter(config.arms_of(config.load_config(config_file(name), "smoke"))))
 
 
+@contextlib.contextmanager
+def gradients_noted() -> Iterator[dict[str, float]]:
+    """The largest absolute gradient of every parameter over the runs inside, by path.
+
+    Each learner keeps them among its variables, so that programs stay pure: what is compiled once
+    serves a later run, and a run of them resumes like any other.
+    """
+    largest: dict[str, float] = {}
+    init, apply_gradients, run = Learner.init, Learner.apply_gradients, training.run
+
+    def noting_init(self, *args, **kwargs):
+        state = init(self, *args, **kwargs)
+        noted = jnp.zeros(len(jax.tree.leaves(state.params)))
+        return state.replace(variables={**state.variables, "noted": {"max": noted}})
+
+    def noting_gradients(self, state, grads):
+        now = jnp.stack([abs(g).max() for g in jax.tree.leaves(grads)])
+        noted = jnp.maximum(state.variables["noted"]["max"], now)
+        state = state.replace(variables={**state.variables, "noted": {"max": noted}})
+        return apply_gradients(self, state, grads)
+
+    def noting_run(*args, **kwargs):
+        state = run(*args, **kwargs)
+        is_learner = lambda node: isinstance(node, LearnerState)  # noqa: E731
+        for where, learner in jax.tree.leaves_with_path(state, is_leaf=is_learner):
+            if not is_learner(learner):
+                continue
+            noted = np.asarray(learner.variables["noted"]["max"])
+            noted = noted.reshape(-1, noted.shape[-1]).max(0)  # of an ensemble
+            for name, value in zip(sharding.named_leaves(learner.params), noted, strict=True):
+                path = f"{jax.tree_util.keystr(where)}/{name}"
+                largest[path] = max(largest.get(path, 0.0), float(value))
+        return state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "init", noting_init)
+        patch.setattr(Learner, "apply_gradients", noting_gradients)
+        patch.setattr(training, "run", noting_run)
+        patch.setattr(phases, "run", noting_run)
+        yield largest
+
+
 @pytest.fixture(scope="session")
 def smoke_runs(tmp_path_factory):
     """Runs a smoke variant once, in this process: exit code, workdir, gradients by path."""
     runs: dict[str, tuple[int, Path, dict[str, float]]] = {}
 
     def run(name: str) -> tuple[int, Path, dict[str, float]]:
-        if name in runs:
-            return runs[name]
-        gradients: dict[str, float] = {}
-
-        def note(values):
-            for path, value in values.items():
-                gradients[path] = max(gradients.get(path, 0.0), float(np.max(value)))
-
-        plain = Learner.apply_gradients
-
-        def spying(self, state, grads):
-            tx = self.tx
-            kind = type(self.model).__name__
-
-            def update(updates, opt_state, params=None):
-                largest = {
-                    f"{kind}/{path}": abs(g).max()
-                    for path, g in sharding.named_leaves(updates).items()
-                }
-                jax.debug.callback(note, largest)
-                return tx.update(updates, opt_state, params)
-
-            spy = dataclasses.replace(self, tx=optax.GradientTransformation(tx.init, update))
-            return plain(spy, state, grads)
-
-        workdir = tmp_path_factory.mktemp(name) / "run"
-        flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Learner, "apply_gradients", spying)
-            code = app.main(config.load_module(script(name)), flags)
-            jax.effects_barrier()
-        runs[name] = code, workdir, gradients
+        if name not in runs:
+            workdir = tmp_path_factory.mktemp(name) / "run"
+            flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
+            with gradients_noted() as gradients:
+                code = app.main(config.load_module(script(name)), flags)
+            runs[name] = code, workdir, gradients
         return runs[name]
 
     return run
@@ -202,7 +219,7 @@ def test_published_parameter_counts(name, variant):
 def test_resumes_bit_identically_after_kill(name, tmp_path):
     """`kill -9` at a random moment, the same command again, and the same final numbers."""
     arm = first_arm(name)
-    # Not that of `smoke_runs`: its program also reports gradients, and may round in other places.
+    # Not that of `smoke_runs`: its program also notes gradients, and may round in other places.
     finish(start(name, tmp_path / "unbroken", f"--arm={arm}"))
     process = start(name, tmp_path / "run", f"--arm={arm}")
     lines = random.randint(1, 4)
@@ -218,21 +235,22 @@ def test_resumes_bit_identically_after_kill(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in ALIKE])
-def test_resumes_bit_identically_from_its_oldest_checkpoint(name, tmp_path):
-    """In one process, for those whose `kill -9` is with the slow tests."""
-    flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(tmp_path)]
-    flags += [f"--arm={first_arm(name)}"]
-    assert app.main(config.load_module(script(name)), flags) == 0
-    unbroken = numbers(tmp_path)
-    for result in tmp_path.glob("*/*/result.json"):
+def test_resumes_bit_identically_from_its_oldest_checkpoint(name, smoke_runs, tmp_path):
+    """In this process, for those whose `kill -9` is with the slow tests."""
+    _, unbroken, _ = smoke_runs(name)
+    arm, workdir = first_arm(name), tmp_path / "run"
+    shutil.copytree(unbroken, workdir)
+    for result in workdir.glob(f"{arm}/*/result.json"):
         result.unlink()
-    for checkpoints in tmp_path.rglob("checkpoints"):
+    for checkpoints in (workdir / arm).rglob("checkpoints"):
         oldest, *newer = sorted(checkpoints.glob("[0-9]*"), key=lambda step: int(step.name))
         assert newer
         for step in newer:
             shutil.rmtree(step)
-    assert app.main(config.load_module(script(name)), flags) == 0
-    assert unbroken and numbers(tmp_path) == unbroken
+    flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir), f"--arm={arm}"]
+    with gradients_noted():
+        assert app.main(config.load_module(script(name)), flags) == 0
+    assert numbers(unbroken) and numbers(workdir) == numbers(unbroken)
 
 
 def read_lines(path: Path) -> list[str]:
