@@ -19,6 +19,7 @@ from research.training.config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",
+    "minatar": "Breakout-MinAtar for longer, 64 environments; other games by --config.env.name",
     "paper": "Atari, network and settings of 2015 (Nature); 200M frames",
     "paper_2013": "Atari, network and settings of 2013; 10M agent steps, no target network",
     **{game: "real Atari frames, fast recipe: many emulators, Adam, double Q, 5-step returns"
@@ -90,6 +91,13 @@ def get_config(variant: str = "") -> ConfigDict:
         config.steps_per_call = 10
         config.log_every_steps = 20
         config.checkpoint_every_steps = 50
+        config.check_claims = False
+    elif variant == "minatar":
+        config.env.num_envs = 64
+        config.agent.update(agent_steps_per_update=16, epsilon_decay_frames=200_000)
+        config.total_frames = 2_000_000
+        config.log_every_steps = 500
+        config.arms = ConfigDict({}, convert_dict=False)
         config.check_claims = False
     elif variant in ATARI_57:
         _atari(config, variant)

@@ -143,7 +143,7 @@ def get_config(variant: str = "") -> ConfigDict:
         _smoke(config)
     elif variant == "tiny_shakespeare":
         config.steps_per_call = 10
-        config.arms.text = _text(("tiny_shakespeare",), rows=32, length=128, steps=1500)
+        config.arms.text = _text(("tiny_shakespeare",), rows=16, length=128, steps=1500)
         config.sampling.update(prompts=("ROMEO:",), new_tokens=64)
     elif variant == "gpt1":
         _published(config, variant, length=512, rows=64, total_tokens=100 * _B)

@@ -11,6 +11,7 @@ import numpy as np
 from research.paper import Paper
 from research.results import read_curves
 from research.training import UserError
+from research.training.writers import read_metrics
 from research.viz.curves import Curve, draw_curves
 
 Run = tuple[Path, Mapping[str, Any], Paper]  # folder, content of result.json, paper
@@ -68,9 +69,8 @@ def _numbers(result: Mapping[str, Any]) -> list[str]:
 
 
 def _lengths(folder: Path, paper: Paper) -> dict[str, float]:
-    """By arm the last point of its longest learning curve."""
-    last: dict[str, float] = {}
-    for arms in read_curves(folder, paper).values():
-        for arm, curves in arms.items():
-            last[arm] = max([last.get(arm, 0.0), *(xs[-1] for xs, _ in curves)])
-    return last
+    """By arm how far its runs went."""
+    return {
+        path.parent.parent.name: max(record[paper.x] for record in read_metrics(path.parent))
+        for path in sorted(folder.glob("*/*/metrics.jsonl"))
+    }
