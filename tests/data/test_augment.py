@@ -126,7 +126,8 @@ def test_square_crops_come_from_the_middle_square():
     """256 for 224, here 8 for 7: the sides of a wide image are never seen, all of the rest is."""
     image = np.zeros((8, 24, 3), np.uint8)
     image[:, 8:16] = 200
-    source = photographs([image, noise(8, 24)], size=7, augmentation="square_crop")
+    source = photographs([image, noise(8, 24)], size=7, augmentation="square_crop",
+                         short_sides=(8,))
     mean = np.broadcast_to(source.mean, (7, 7, 3))
     crops = [source.augmented(source.train[0], np.random.default_rng(s))["image"]
              for s in range(20)]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk, _ceil_padding
+from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk
 from research.nn.conv import Conv
 
 
@@ -25,17 +25,6 @@ def test_published_sizes():
     assert activations == (2, 9216) and trunk + head == 60_965_224
     activations, trunk, head = shapes("2014")
     assert activations == (2, 9216) and (trunk, head) == (2_469_696, 58_631_144)
-
-
-@pytest.mark.parametrize(
-    ("size", "window", "stride", "outputs"),
-    [(224, 11, 4, 55), (227, 11, 4, 55), (55, 3, 2, 27), (27, 3, 2, 13), (13, 3, 2, 6),
-     (16, 3, 2, 8), (8, 3, 2, 4)],
-)
-def test_the_last_step_is_whole(size, window, stride, outputs):
-    before, after = _ceil_padding(size, window, stride)
-    assert (before, (size + after - window) % stride, (size + after - window) // stride + 1) == (
-        0, 0, outputs)
 
 
 def test_two_towers_are_a_convolution_in_two_groups():

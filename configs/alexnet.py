@@ -1,0 +1,96 @@
+"""ImageNet classification with deep convolutional networks (Krizhevsky et al., 2012), and dropout
+(Hinton et al., 2012).
+
+    python experiments/alexnet.py
+"""
+
+from ml_collections import ConfigDict
+
+from research.training.config import run_config
+
+VARIANTS = {
+    "smoke": "seconds; what the tests run",
+    "cifar10": "ReLU against tanh on 10,000 images of CIFAR-10",
+    "mnist": "dropout against none on 5,000 images of MNIST",
+    "paper": "ImageNet, two towers, 90 epochs, 10-crop test",
+    "paper_one_tower": "the same without the split into towers",
+    "paper_dropout": "Hinton et al.: MNIST, 3,000 epochs, logistic units",
+}
+RATES = (3, 10, 30)  # in thousandths; that the best of is taken for each activation
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = run_config()
+    activations(config, 20.0)
+    config.arms.dropout = {}
+    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0,
+                              "optimizer.max_squared_norm": 1e9}
+    config.seeds = (0, 1, 2)
+    config.log_every_steps = 25
+
+    config.batch_size = 100
+    config.num_epochs = 60.0
+    config.held_out_rows = 0  # of each step, that the error which lowers the rate is measured on
+    config.target_error = 25.0  # of training, percent, that epochs are counted to
+    config.check_towers = False  # compare two devices with one
+    config.towers = ConfigDict({  # the network and images that it is done with
+        "variant": "small_towers",
+    })
+    config.model = ConfigDict({
+        "variant": "mlp",
+        "activation": "relu",
+        "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
+        "pool_window": 3,  # 2: without overlap
+        "input_scale": 127.5 / 16,  # of pixels in units of 127.5, less their mean
+        "dropout": 0.5,  # of hidden fully-connected units
+        "input_dropout": 0.2,  # of what they are computed from
+    })
+    config.optimizer = ConfigDict({
+        "rule": "dropout",  # of Hinton et al.; or "alexnet"
+        # alexnet
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "bias_rate": 1.0,  # that of biases, as a multiple; 2 in the author's configurations
+        # dropout
+        "rate_decay": 0.998,  # in an epoch
+        "rising": {"start": 0.5, "end": 0.99, "epochs": 500},  # momentum
+        "max_squared_norm": 15.0,  # of the weights into a unit
+    })
+    config.schedule = ConfigDict({
+        "learning_rate": 1.0,
+        "warmup_learning_rate": 1.0,
+        "warmup_steps": 0,
+        "warmup_until_error": 0.0,
+        "lower_at_steps": (),
+        "plateau_steps": 0,  # 0: the rate is not lowered on a plateau
+        "plateau_percent": 0.1,  # of the held-out error, that a window must improve by
+        "most_plateaus": 3,
+    })
+    config.data.update({
+        "name": "digits",  # or a name for data.load, or "proc_shapes"
+        "train_split": "train[:300]",
+        "held_out_split": "train[300:400]",
+        "test_split": "train[400:]",
+        "num_train": 300,
+        "num_classes": 10,
+        "image_size": 8,
+        "channels": 1,
+        "reduce": 1,  # factor by which images are averaged down
+        "augmentation": "none",
+        "statistics_images": 0,  # that the per-pixel mean is computed from; 0: none is subtracted
+    })
+    config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
+    return config
+
+
+def activations(config: ConfigDict, num_epochs: float) -> None:
+    for activation in ("relu", "tanh"):
+        for rate in RATES:
+            config.arms[f"{activation}_{rate}"] = {
+                "model.variant": "cifar", "model.activation": activation, "model.dropout": 0.0,
+                "model.input_dropout": 0.0, "model.input_scale": 2.0, "optimizer.rule": "alexnet",
+                "schedule.learning_rate": rate / 1000, "batch_size": 128, "num_epochs": num_epochs,
+                "data.name": "proc_shapes", "data.train_split": "train[:6400]",
+                "data.test_split": "test", "data.num_train": 6400, "data.image_size": 16,
+                "data.channels": 3, "data.statistics_images": 6400,
+            }
