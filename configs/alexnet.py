@@ -21,21 +21,18 @@ RATES = (3, 10, 30)  # in thousandths; that the best of is taken for each activa
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    activations(config, 20.0)
+    activations(config, 20.0, {})
     config.arms.dropout = {}
-    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0,
-                              "optimizer.max_squared_norm": 1e9}
+    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
 
     config.batch_size = 100
     config.num_epochs = 60.0
     config.held_out_rows = 0  # of each step, that the error which lowers the rate is measured on
-    config.target_error = 25.0  # of training, percent, that epochs are counted to
-    config.check_towers = False  # compare two devices with one
-    config.towers = ConfigDict({  # the network and images that it is done with
-        "variant": "small_towers",
-    })
+    config.target_error = 0.0  # of training, percent, that epochs are counted to
+    config.stop_at_target_every_epochs = 0.0  # look so often whether it is reached; 0: go on anyway
+    config.check_towers = ""  # architecture whose towers are tried on two devices, on one; "": none
     config.model = ConfigDict({
         "variant": "mlp",
         "activation": "relu",
@@ -80,17 +77,88 @@ def get_config(variant: str = "") -> ConfigDict:
         "statistics_images": 0,  # that the per-pixel mean is computed from; 0: none is subtracted
     })
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
+
+    if variant == "smoke":
+        config.check_claims = False
+        config.arms = ConfigDict(convert_dict=False)
+        config.arms.relu = {"check_towers": "small_towers"}
+        config.arms.tanh = {"model.activation": "tanh", "optimizer.rule": "dropout",
+                            "model.variant": "mlp"}
+        config.seeds = (0,)
+        alexnet(config, "small_towers", 14)
+        config.model.input_scale = 1.0
+        config.batch_size, config.held_out_rows, config.num_epochs = 32, 8, 6.0
+        config.target_error, config.stop_at_target_every_epochs = 1.0, 3.0
+        config.schedule.plateau_steps = 8
+        config.log_every_steps = config.checkpoint_every_steps = 4
+        config.data.update({
+            "name": "proc_shapes", "train_split": "train[:128]", "held_out_split": "test[64:128]",
+            "test_split": "test[:16]", "num_train": 128, "num_classes": 10,
+            "statistics_images": 128})
+        config.test.batch_size = 32
+    elif variant == "mnist":
+        config.arms = ConfigDict(convert_dict=False)
+        config.arms.dropout = {}
+        config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
+        mnist(config)
+        config.data.update({"train_split": "train[:5000]", "num_train": 5000})
+    elif variant == "cifar10":
+        config.arms = ConfigDict(convert_dict=False)
+        activations(config, 40.0, {"data.name": "cifar10", "data.image_size": 32,
+                                   "data.train_split": "train[:10000]", "data.num_train": 10_000,
+                                   "data.test_split": "test[:2000]"})
+    elif variant == "paper_dropout":
+        at_paper_scale(config)
+        mnist(config)
+        config.num_epochs = 3000.0
+        config.model.activation = "logistic"
+        config.schedule.learning_rate = 10.0
+    elif variant:
+        at_paper_scale(config)
+        towers = variant == "paper"
+        alexnet(config, "2012" if towers else "2012_one_tower", 224)
+        config.published_as = "two_towers" if towers else "one_tower"
     return config
 
 
-def activations(config: ConfigDict, num_epochs: float) -> None:
+def at_paper_scale(config: ConfigDict) -> None:
+    config.arms = ConfigDict(convert_dict=False)
+    config.check_claims = False
+    config.seeds = (0,)
+    config.log_every_steps, config.checkpoint_every_steps = 100, 2000
+
+
+def alexnet(config: ConfigDict, variant: str, size: int) -> None:
+    """Sections 3 to 5, on ImageNet."""
+    config.batch_size, config.num_epochs, config.held_out_rows = 128, 90.0, 16
+    config.model.update({"variant": variant, "input_scale": 127.5, "input_dropout": 0.0})
+    config.optimizer.update({"rule": "alexnet", "weight_decay": 5e-4, "bias_rate": 2.0})
+    config.schedule.update({"learning_rate": 0.01, "plateau_steps": 10_000})
+    config.data.update({
+        "name": "imagenet2012", "train_split": "train", "held_out_split": "validation",
+        "test_split": "validation", "num_train": 1_281_167, "num_classes": 1000,
+        "image_size": size, "channels": 3, "augmentation": "square_crop",
+        "statistics_images": 10_000})
+    config.test.update({"short_sides": (size * 8 // 7,), "crops": "ten"})
+
+
+def mnist(config: ConfigDict) -> None:
+    config.data.update({
+        "name": "mnist", "train_split": "train", "held_out_split": "train[50000:]",
+        "test_split": "test", "num_train": 60_000, "image_size": 28})
+
+    config.model.input_scale = 0.5
+
+
+def activations(config: ConfigDict, num_epochs: float, other: dict) -> None:
     for activation in ("relu", "tanh"):
         for rate in RATES:
             config.arms[f"{activation}_{rate}"] = {
                 "model.variant": "cifar", "model.activation": activation, "model.dropout": 0.0,
                 "model.input_dropout": 0.0, "model.input_scale": 2.0, "optimizer.rule": "alexnet",
                 "schedule.learning_rate": rate / 1000, "batch_size": 128, "num_epochs": num_epochs,
+                "stop_at_target_every_epochs": 2.0, "target_error": 25.0,
                 "data.name": "proc_shapes", "data.train_split": "train[:6400]",
                 "data.test_split": "test", "data.num_train": 6400, "data.image_size": 16,
-                "data.channels": 3, "data.statistics_images": 6400,
+                "data.channels": 3, "data.statistics_images": 6400, **other,
             }

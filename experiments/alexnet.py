@@ -146,11 +146,12 @@ def error_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def check_towers(config: ConfigDict) -> float:
-    """Two towers on two devices against two groups on one: the largest relative difference of a
-    weight's change in a step (dropout on, but for the rounding it is the same function)."""
+    """Two towers on two devices against two groups on one, dropout on: the largest relative
+    difference of a weight's change in a step."""
     def velocities(towers: int) -> dict[str, np.ndarray]:
         setting = configs.with_overrides(config, {
-            **config.towers, "mesh.data": 1, "mesh.model": towers, "held_out_rows": 0})
+            "model.variant": config.check_towers, "model.dropout": 0.5, "held_out_rows": 0,
+            "mesh.data": 1, "mesh.model": towers})
         mesh = sharding.make_mesh(setting.mesh, jax.devices()[:towers])
         return after_one_step(Program(build(setting), mesh), config.seed,
                               {"label": config.data.num_classes})
@@ -159,12 +160,19 @@ def check_towers(config: ConfigDict) -> float:
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
-    # Means between two lines of the log; a run that does not get there counts as its whole length.
-    log = [record for record in read_metrics(workdir) if "error" in record]
-    reached = [record["step"] for record in log if record["error"] <= config.target_error]
+    every = config.stop_at_target_every_epochs
+    for epochs in [*(np.arange(every, config.num_epochs, every) if every else ()),
+                   config.num_epochs]:
+        setting = configs.with_overrides(config, {"num_epochs": float(epochs)})
+        experiment = build(setting)
+        state = training.run(experiment, setting, workdir)  # goes on where it was
+        # Means between two lines of the log.
+        log = [record for record in read_metrics(workdir) if "error" in record]
+        reached = [record["step"] for record in log if record["error"] <= config.target_error]
+        if reached:
+            break
+    numbers = training.evaluate(experiment, state, setting)
+    # A run that does not get there counts as its whole length.
     steps = min([*reached, experiment.num_steps])
     numbers["epochs_to_target"] = steps * config.batch_size / config.data.num_train
     numbers["train/error"] = log[-1]["error"]

@@ -125,7 +125,7 @@ ARCHITECTURES = {
     # For 32 pixels: activations are compared in it (2012, figure 1; its sizes are not published).
     "cifar": Architecture(
         tuple(Layer(n, 5, ("activation", "pool"), std=0.0) for n in (32, 32, 64)),
-        hidden=(), std=0.0,
+        hidden=(),
     ),
     # Hinton et al., 2012 (arXiv:1207.0580), figure 1.
     "mlp": Architecture((), hidden=(800, 800), bias=0.0),
