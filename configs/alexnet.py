@@ -83,12 +83,12 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms = ConfigDict(convert_dict=False)
         config.arms.relu = {"check_towers": "small_towers"}
         config.arms.tanh = {"model.activation": "tanh", "optimizer.rule": "dropout",
-                            "model.variant": "mlp"}
+                            "model.variant": "mlp", "stop_at_target_every_epochs": 0.0}
         config.seeds = (0,)
-        alexnet(config, "small_towers", 14)
+        alexnet(config, "small_towers", 7)
         config.model.input_scale = 1.0
         config.batch_size, config.held_out_rows, config.num_epochs = 32, 8, 6.0
-        config.target_error, config.stop_at_target_every_epochs = 1.0, 3.0
+        config.target_error, config.stop_at_target_every_epochs = 1.0, 4.0
         config.schedule.plateau_steps = 8
         config.log_every_steps = config.checkpoint_every_steps = 4
         config.data.update({

@@ -114,8 +114,7 @@ ARCHITECTURES = {
         (
             Layer(8, 5, ("activation", "norm", "pool"), std=0.0),
             Layer(16, 3, ("activation", "norm", "pool"), groups=2, std=0.0),
-            Layer(16, 3, std=0.0),
-            Layer(16, 3, ("activation", "pool"), groups=2, std=0.0),
+            Layer(16, 3, ("activation", "pool"), std=0.0),
         ),
         hidden=(32, 32),
         std=0.0,

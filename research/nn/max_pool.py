@@ -12,7 +12,7 @@ from jax import lax
 
 def ceil_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     """Padding at the end with which the last step of a window is whole."""
-    steps = -(-(size - window) // stride)
+    steps = max(0, -(-(size - window) // stride))
     return 0, steps * stride + window - size
 
 
