@@ -102,6 +102,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
         mnist(config)
         config.data.update({"train_split": "train[:5000]", "num_train": 5000})
+        config.num_epochs, config.optimizer.rising.epochs = 60.0, 30
     elif variant == "cifar10":
         config.arms = ConfigDict(convert_dict=False)
         activations(config, 40.0, {"data.name": "cifar10", "data.image_size": 32,
