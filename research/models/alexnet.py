@@ -2,10 +2,12 @@
 
 2012's has two towers: its layers 2, 4 and 5 see the half of the channels that is on their own GPU,
 which is a convolution in two groups; so does the normalization, since the GPUs exchange nothing
-there. `apply_towers` lays them over two devices, with the same parameters. 2014's has one, and its ReLUs of layers 1 and 5 come after the
-pooling (the same function in fewer operations; in layer 1 the normalization then sees signed
-values). The second paper's footnote gives conv4 384 filters, its author's configuration 256: only
-these have the «0.2 % more parameters» of its text.
+there. `apply_towers` lays them over two devices, with the same parameters.
+
+2014's has one, and its ReLUs of layers 1 and 5 come after the pooling (the same function in fewer
+operations; in layer 1 the normalization then sees signed values). The second paper's footnote gives
+conv4 384 filters, its author's configuration 256: only these have the «0.2 % more parameters» of
+its text.
 
 The convolutions (`Trunk`) and the fully-connected layers (`Head`) are modules of their own, since
 they are parallelized in different ways: `research.nn.hybrid_parallel`.
@@ -291,7 +293,7 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, row_keys: jax.Array | None = None) -> jax.Array:
-        split = {"dtype": self.dtype, "axis": self.axis, "shards": self.shards}
+        split: dict[str, Any] = {"dtype": self.dtype, "axis": self.axis, "shards": self.shards}
         x = Trunk(
             self.variant, self.norm, self.input_scale, self.activation, self.pool_window,
             name="trunk", **split,
@@ -327,9 +329,13 @@ def apply_towers(
       logits `[B, classes]`.
     """
     shards = int(jax.sharding.get_abstract_mesh().shape.get(TOWERS, 1))
+    own = model.clone(axis=TOWERS, shards=shards) if shards > 1 else model
+
+    def apply(params: Any, x: jax.Array, keys: jax.Array | None) -> Any:
+        return own.apply({"params": params}, x, keys)
+
     if shards == 1:
-        return model.apply({"params": params}, x, row_keys)
-    own = model.clone(axis=TOWERS, shards=shards)
+        return apply(params, x, row_keys)
     specs = jax.tree_util.tree_map_with_path(
         lambda path, _: next(
             rule for pattern, rule in TOWER_RULES if re.search(pattern, path_name(path))
@@ -337,6 +343,5 @@ def apply_towers(
         params,
     )
     return jax.shard_map(
-        lambda params, x, keys: own.apply({"params": params}, x, keys),
-        in_specs=(specs, BATCH, BATCH), out_specs=P(*BATCH, TOWERS),
+        apply, in_specs=(specs, BATCH, BATCH), out_specs=P(*BATCH, TOWERS)
     )(params, x, row_keys)

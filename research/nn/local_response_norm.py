@@ -35,5 +35,6 @@ def local_response_norm(
     towers = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     pads = [(0, 0, 0)] * x.ndim + [(before, size - 1 - before, 0)]
     squares = lax.pad(jnp.square(towers), jnp.zeros((), x.dtype), pads)
-    energy = sum(squares[..., i : i + towers.shape[-1]] for i in range(size)).reshape(x.shape)
+    windows = [squares[..., i : i + towers.shape[-1]] for i in range(size)]
+    energy = sum(windows, jnp.zeros((), x.dtype)).reshape(x.shape)
     return x * (k + (alpha / size if divide_alpha else alpha) * energy) ** -beta

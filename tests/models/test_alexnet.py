@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk
+from research.nn.conv import Conv
 
 TWO_DEVICES = """
 import json, jax, jax.numpy as jnp
@@ -58,7 +59,6 @@ def numbers_of_two_devices():
         env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(root)})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-from research.nn.conv import Conv
 
 
 def shapes(variant, size=224):
