@@ -112,13 +112,12 @@ def build(config: ConfigDict) -> Experiment:
         return state, {**metrics, **rates}
 
     def test(state: dict, key: jax.Array) -> dict[str, float]:
-        predict = jax.jit(learner.apply)
         variables = multihost_utils.process_allgather(  # towers may be on other processes
             learner.eval_variables(state["learner"]), tiled=True)
         test_set = photographs.open_split(c.test_split)
         probabilities = view_probabilities(
-            functools.partial(predict, variables), map(photographs.views, test_set),
-            config.test.batch_size)
+            functools.partial(jax.jit(learner.apply), variables),
+            map(photographs.views, test_set), config.test.batch_size)
         labels = np.array([record["label"] for record in test_set])
         return {"cross_entropy": cross_entropy(probabilities, labels), "images": len(labels),
                 "error": top_k_error(probabilities, labels),
@@ -151,9 +150,8 @@ def check_towers(config: ConfigDict) -> float:
         setting = configs.with_overrides(config, {
             "model.variant": config.check_towers, "model.dropout": 0.5,
             "held_out_rows": 0, "mesh.data": 1, "mesh.model": towers})
-        mesh = sharding.make_mesh(setting.mesh, jax.devices()[:towers])
-        return after_one_step(Program(build(setting), mesh), config.seed,
-                              {"label": config.data.num_classes})
+        mesh, limits = sharding.make_mesh(setting.mesh, jax.devices()[:towers]), {"label": 10}
+        return after_one_step(Program(build(setting), mesh), config.seed, limits)
 
     return largest_difference(velocities(2), velocities(1), "trace")
 
