@@ -6,8 +6,8 @@
     python experiments/alexnet.py --config configs/alexnet.py:paper --config.mesh.model=2
 
 The default compares ReLU with tanh on procedural shapes of 16x16 pixels, each at the better of two
-rates, by the epochs that it takes to 25 % training error; dropout with none in a network of 64, 800,
-800 and 10 units on scikit-learn's digits; and two towers on two simulated devices with grouped
+rates, by the epochs that it takes to 25 % training error; dropout with none in a network of 64,
+800, 800 and 10 units on scikit-learn's digits; and two towers on two simulated devices with grouped
 convolutions on one. Nothing is downloaded. Of 360 test digits too few are wrong to tell errors
 apart, so there the claim is about the cross-entropy; `:mnist` has the errors.
 
