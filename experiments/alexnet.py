@@ -171,7 +171,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    rows = []
+    rows = []  # what was measured stands in the configuration file
     epochs = [sorted((n["epochs_to_target"].mean(), arm) for arm, n in results.items()
                      if arm.startswith(name)) for name in ("relu", "tanh")]
     if all(epochs):
