@@ -9,7 +9,8 @@ places on canvases of 16x24 and 16x32 pixels and their transposes: four arms of 
 200 CPU seconds, nothing downloaded, float32. Expect a test error of 61 % after 3 epochs at 16
 pixels, 36 % after as many pixels spent on growing images, chance for 8 pixels alone; on canvases
 6.9 % with squares, 3.3 % with rectangles. On shapes, which show nothing for the first epoch, more
-and smaller steps are worth more than on photographs. `:cifar10` and `:mnist` have not been run.
+and smaller steps are worth more than on photographs. `:mnist`, seeds 0, 1, 2, 220 CPU seconds: 4.0,
+4.3, 4.0 % with squares, 1.4, 2.0, 1.7 % with rectangles. `:cifar10` has not been run.
 
 Published: 93 % top-5 in 16:08 minutes on 16 machines of 8 V100, 29:44 on 4.
 """

@@ -45,8 +45,8 @@ PAPER = Paper(
 def make_learners(config: ConfigDict) -> tuple[Learner, Learner]:
     """The convolutions' learner and the fully-connected layers', whose rates follow their batch."""
     m, dtype = config.model, jnp.dtype(config.compute_dtype)
-    trunk = Trunk(m.variant, m.norm.to_dict(), m.input_scale, dtype)
-    head = Head(m.variant, config.data.num_classes, m.outputs_multiple, m.dropout, dtype)
+    trunk = Trunk(m.variant, m.norm.to_dict(), m.input_scale, dtype=dtype)
+    head = Head(m.variant, config.data.num_classes, m.outputs_multiple, m.dropout, dtype=dtype)
 
     def learner(model: Any, batch_size: int) -> Learner:
         steps = config.total_images // batch_size

@@ -37,12 +37,14 @@ class Photographs:
       open_split: `split -> Dataset` of records "image" (uint8 `[H, W, 3]`) and "label".
       train_split: where the mean and the colours are computed.
       size: side of the network's input.
-      augmentation: "none"; "mirror"; "pad_crop" (4 pixels, and mirror); "square_crop" (of the
-        middle square, scaled to 8/7 of `size`; mirror and colour: Krizhevsky et al., 2012);
-        "scale_crop" (scale jitter, mirror and colour).
+      augmentation: "none"; "mirror"; "pad_crop" (4 pixels, and mirror); "square_crop" (from
+        anywhere in the middle square, scaled to 8/7 of `size`, whose mean is subtracted before;
+        mirror and colour: Krizhevsky et al., 2012); "scale_crop" (scale jitter, mirror and colour).
       reduce: factor by which images are averaged down first; 1 for none.
-      statistics_images: how many training images the mean and the colours come from.
-      short_sides: of the images that test views are cut from; () for images as they are.
+      statistics_images: how many training images the mean and the colours come from; 0: the mean
+        is zero.
+      short_sides: of the images that test views are cut from; () for images as they are. With
+        "square_crop" they are cut from the middle square.
       crops: "one" (the centre) or "ten" of each.
     """
 
@@ -62,6 +64,16 @@ class Photographs:
             )
         if self.crops not in ("one", "ten"):
             raise UserError(f"test.crops is one or ten, not {self.crops!r}")
+        if self.augmentation == "square_crop" and self.short_sides != (self._square,):
+            raise UserError(
+                f"test.short_sides is ({self._square},), that of the square which training images "
+                f"of {self.size} are cut from, not {self.short_sides}"
+            )
+
+    @property
+    def _square(self) -> int:
+        """Side of the middle square: 256 for 224."""
+        return self.size * 8 // 7
 
     @functools.cached_property
     def train(self) -> Dataset:
@@ -69,7 +81,9 @@ class Photographs:
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
-        """Per-pixel mean of (the centres of) training images, float32 `[S, S, 3]`."""
+        """Per-pixel mean of (the middle squares of) training images, float32 `[S, S, 3]`."""
+        if not self.statistics_images:
+            return np.zeros_like(self._middle(self.train[0]), np.float32)
         return augment.per_pixel_mean(self._sample())
 
     @functools.cached_property
@@ -85,14 +99,14 @@ class Photographs:
 
     def augmented(self, record: Record, rng: np.random.Generator) -> Record:
         """A training example: "image" float32 `[S, S, 3]` about 0, in units of 255 / 2; "label"."""
-        image, name = self._reduced(record), self.augmentation
+        name = self.augmentation
         if name == "square_crop":
-            square = self.size * 8 // 7  # 256 for 224
-            image = augment.centre_crop(augment.resize_short_side(image, square), square)
-            image = augment.crop(image, rng, self.size)
-        elif name == "scale_crop":
+            image = augment.crop(self._middle(record) - self.mean, rng, self.size)
+            image = augment.jitter_colour(augment.mirror(image, rng), rng, self.colours)
+            return {"image": image / np.float32(127.5), "label": np.int32(record["label"])}
+        image = self._reduced(record)
+        if name == "scale_crop":
             image = augment.scale_and_crop(image, rng, self.size)
-        if name in ("square_crop", "scale_crop"):
             image = augment.jitter_colour(augment.mirror(image, rng), rng, self.colours)
         image = self._normalized(image)
         if name == "pad_crop":
@@ -103,7 +117,7 @@ class Photographs:
 
     def plain(self, record: Record) -> np.ndarray:
         """A training example's middle, float32 `[S, S, 3]`, not augmented."""
-        return self._normalized(self._middle(record))
+        return augment.centre_crop(self._normalized(self._middle(record)), self.size)
 
     def train_batches(self, num: int, size: int) -> Iterator[np.ndarray]:
         """The first `num` full batches of `plain` training images, `[size, S, S, 3]`."""
@@ -114,6 +128,11 @@ class Photographs:
         """What a test image is judged by, one array for each scale."""
         if not self.short_sides:
             return [self.plain(record)[None]]
+        if self.augmentation == "square_crop":
+            square = self._normalized(self._middle(record))
+            ten = self.crops == "ten"
+            return [augment.ten_crops(square, self.size) if ten
+                    else augment.centre_crop(square, self.size)[None]]
         image, views = self._reduced(record), []
         for short_side in self.short_sides:
             resized = augment.resize_short_side(image, short_side)
@@ -133,6 +152,9 @@ class Photographs:
 
     def _middle(self, record: Record) -> np.ndarray:
         image = self._reduced(record)
+        if self.augmentation == "square_crop":
+            scaled = augment.resize_short_side(image, self._square)
+            return augment.centre_crop(scaled, self._square)
         if image.shape[:2] == (self.size, self.size):
             return image
         return augment.centre_crop(

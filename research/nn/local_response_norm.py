@@ -14,6 +14,7 @@ def local_response_norm(
     alpha: float = 1e-4,
     beta: float = 0.75,
     divide_alpha: bool = False,
+    groups: int = 1,
 ) -> jax.Array:
     """Divides every channel by a power of the energy of its neighbours.
 
@@ -25,12 +26,15 @@ def local_response_norm(
       x: `[..., C]`.
       size: channels in a neighbourhood, cut off at the first and last channel.
       divide_alpha: the second reading.
+      groups: towers; a channel's neighbours are those of its own.
 
     Returns:
       `[..., C]`.
     """
     before = size // 2
-    pads = [(0, 0, 0)] * (x.ndim - 1) + [(before, size - 1 - before, 0)]
-    squares = lax.pad(jnp.square(x), jnp.zeros((), x.dtype), pads)
-    energy = sum(squares[..., i : i + x.shape[-1]] for i in range(size))
+    towers = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+    pads = [(0, 0, 0)] * x.ndim + [(before, size - 1 - before, 0)]
+    squares = lax.pad(jnp.square(towers), jnp.zeros((), x.dtype), pads)
+    windows = [squares[..., i : i + towers.shape[-1]] for i in range(size)]
+    energy = sum(windows, jnp.zeros((), x.dtype)).reshape(x.shape)
     return x * (k + (alpha / size if divide_alpha else alpha) * energy) ** -beta

@@ -1,4 +1,4 @@
-"""Learning rates that follow the training error: warm-up until it falls, a drop where it stalls."""
+"""Learning rates that follow an error: warm-up until it falls, a drop where it stalls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ ScheduleState = dict[str, jax.Array]
 class ErrorSchedule:
     """A learning rate divided by ten, at given steps or on a plateau, after a warm-up.
 
-    Its state rides in the training state; use `rate`, then `update` with the step's training error.
+    Its state rides in the training state; use `rate`, then `update` with the step's training error
+    (or an error on images held out).
 
     Attributes:
       learning_rate: after the warm-up, before the first drop.
@@ -27,6 +28,7 @@ class ErrorSchedule:
       plateau_steps: the rate is divided by ten whenever the training error, averaged over a window
         of so many steps, is less than `plateau_percent` below the best window's; 0 for never.
       plateau_percent: see `plateau_steps`.
+      most_plateaus: as often at most.
       horizon_steps: of the warm-up rule's moving average.
     """
 
@@ -37,6 +39,7 @@ class ErrorSchedule:
     lower_at_steps: tuple[int, ...]
     plateau_steps: int
     plateau_percent: float = 0.1
+    most_plateaus: int = 100
     horizon_steps: int = 50
 
     def init(self) -> ScheduleState:
@@ -69,7 +72,7 @@ class ErrorSchedule:
             stalled = ended & (mean > best - self.plateau_percent)
             best = jnp.where(ended, jnp.minimum(best, mean), best)
             window = jnp.where(ended, 0.0, window)
-            plateaus = plateaus + stalled
+            plateaus = jnp.minimum(plateaus + stalled, self.most_plateaus)
         return {
             "step": step,
             "error": average,

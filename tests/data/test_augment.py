@@ -126,15 +126,24 @@ def test_square_crops_come_from_the_middle_square():
     """256 for 224, here 8 for 7: the sides of a wide image are never seen, all of the rest is."""
     image = np.zeros((8, 24, 3), np.uint8)
     image[:, 8:16] = 200
-    source = photographs([image, noise(8, 24)], size=7, augmentation="square_crop")
-    mean = np.broadcast_to(source.mean, (7, 7, 3))
+    source = photographs([image, noise(8, 24)], size=7, augmentation="square_crop",
+                         short_sides=(8,), crops="ten")
+    (views,) = source.views(source.train[0])
+    np.testing.assert_allclose(
+        views[0], (np.full((7, 7, 3), 200) - source.mean[:7, :7]) / 127.5, rtol=1e-5)
+    assert source.mean.shape == (8, 8, 3) and views.shape == (10, 7, 7, 3)
     crops = [source.augmented(source.train[0], np.random.default_rng(s))["image"]
              for s in range(20)]
-    for crop in crops:  # one colour, shifted by a vector of the colours' own
+    places = [(y, x, way) for y in (0, 1) for x in (0, 1) for way in (1, -1)]
+    found = set()
+    for crop in crops:  # one colour less its place's mean, shifted by a vector of the colours' own
         assert crop.shape == (7, 7, 3)
-        shift = crop * 127.5 + mean - 200
-        assert np.ptp(shift.reshape(-1, 3), axis=0).max() < 1e-3
-    assert len({float(crop[0, 0, 0]) for crop in crops}) == 20
+        shifts = [np.ptp(crop * 127.5 + source.mean[y : y + 7, x : x + 7][:, ::way], axis=(0, 1))
+                  for y, x, way in places]
+        fits = [place for place, shift in zip(places, shifts, strict=True) if shift.max() < 1e-3]
+        assert len(fits) == 1
+        found.add(fits[0])
+    assert len(found) >= 6 and len({float(crop[0, 0, 0]) for crop in crops}) == 20
 
 
 def test_grey_images_get_a_channel_and_may_stay_as_they_are():

@@ -1,12 +1,64 @@
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk, _ceil_padding
+from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk
 from research.nn.conv import Conv
+
+TWO_DEVICES = """
+import json, jax, jax.numpy as jnp
+from research.models.alexnet import TOWER_RULES, AlexNet, Trunk, apply_towers
+from research.training import sharding
+from research.training.comparison import relative_difference
+from research.training.config import run_config
+
+net = AlexNet("small_towers", 10, norm={"alpha": 1.0})
+x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
+keys = jax.random.split(jax.random.key(1), 4)
+params = jax.jit(net.init)(jax.random.key(2), x)
+expected = jax.jit(net.apply)(params, x, keys)
+
+@jax.jit
+def run(params):
+    def loss(params):
+        logits = apply_towers(net, params["params"], x, keys)
+        return jnp.sin(logits).sum(), logits
+    return jax.grad(loss, has_aux=True)(params)
+
+shape = run_config().mesh
+shape.data, shape.model = 1, 2
+mesh = sharding.make_mesh(shape)
+gradients, _ = run(params)
+with jax.set_mesh(mesh):
+    split = jax.device_put(params, sharding.state_sharding(params, TOWER_RULES, mesh))
+    got = run(split)
+    Trunk._of_all_towers = lambda self, x: jnp.concatenate([x] * 2, 3)
+    jax.clear_caches()
+    broken = run(split)
+one = jax.devices()[0]
+got, broken = jax.device_put((got, broken), one)
+print(json.dumps([relative_difference(got[1], expected), relative_difference(got[0], gradients),
+                  relative_difference(broken[1], expected)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def numbers_of_two_devices():
+    """Relative differences: logits, gradients, and logits where nothing is exchanged."""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES], cwd=root, capture_output=True, text=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(root)})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def shapes(variant, size=224):
@@ -20,22 +72,14 @@ def shapes(variant, size=224):
 
 
 def test_published_sizes():
-    """6x6x256 activations; 60,965,224 parameters with two towers, 61,100,840 with one."""
+    """6x6x256 activations; 60,965,224 parameters with two towers, 61,100,840 with 2014's one."""
     activations, trunk, head = shapes("2012")
     assert activations == (2, 9216) and trunk + head == 60_965_224
+    activations, trunk, head = shapes("2012_one_tower")
+    assert activations == (2, 9216) and trunk + head == 62_378_344
+    assert shapes("2012", 227)[0] == (2, 9216)
     activations, trunk, head = shapes("2014")
     assert activations == (2, 9216) and (trunk, head) == (2_469_696, 58_631_144)
-
-
-@pytest.mark.parametrize(
-    ("size", "window", "stride", "outputs"),
-    [(224, 11, 4, 55), (227, 11, 4, 55), (55, 3, 2, 27), (27, 3, 2, 13), (13, 3, 2, 6),
-     (16, 3, 2, 8), (8, 3, 2, 4)],
-)
-def test_the_last_step_is_whole(size, window, stride, outputs):
-    before, after = _ceil_padding(size, window, stride)
-    assert (before, (size + after - window) % stride, (size + after - window) // stride + 1) == (
-        0, 0, outputs)
 
 
 def test_two_towers_are_a_convolution_in_two_groups():
@@ -79,6 +123,45 @@ def test_dropout_belongs_to_the_image_and_is_made_up_for_in_testing():
     many = jnp.broadcast_to(x[:1], (4000, 12))
     mean = apply(params, many, jax.random.split(jax.random.key(3), 4000)).mean(0)
     np.testing.assert_allclose(mean, apply(params, x[:1])[0], atol=0.15)
+
+
+def test_inputs_are_dropped_too():
+    head = Head("small", 10, dropout=0.0, input_dropout=0.2)
+    x = jax.random.normal(jax.random.key(0), (1, 12))
+    params = head.init(jax.random.key(1), x)
+    scaled = Head("small", 10, dropout=0.0).apply(params, 0.8 * x)
+    np.testing.assert_allclose(head.apply(params, x), scaled, rtol=1e-5)
+    kept = head._kept(jax.random.split(jax.random.key(2), 4000), 1, 12, 0.2)
+    assert kept.mean() == pytest.approx(0.8, abs=0.01)
+    keys = jax.random.split(jax.random.key(3), 3)
+    expected = Head("small", 10, dropout=0.0).apply(params, x * head._kept(keys, 1, 12, 0.2))
+    np.testing.assert_allclose(
+        head.apply(params, jnp.repeat(x, 3, 0), keys), expected, rtol=1e-5)
+
+
+def test_towers_meet_before_the_third_layer_and_nowhere_else():
+    """Section 3.2: by the gradient of a channel of layer 2 for the channels of layer 1."""
+    net = Trunk("small_towers", {"alpha": 1.0})
+    x = jax.random.normal(jax.random.key(0), (1, 8, 8, 3))
+    params = jax.jit(net.init)(jax.random.key(1), x)
+
+    def second_layer(bias):
+        changed = {"params": {**params["params"], "conv1": {
+            "kernel": params["params"]["conv1"]["kernel"], "bias": bias}}}
+        _, kept = net.apply(changed, x, capture_intermediates=True)
+        layers = kept["intermediates"]
+        return [layers[f"conv{i}"]["__call__"][0].sum((0, 1, 2)) for i in (2, 3)]
+
+    second, third = jax.jit(jax.jacobian(second_layer))(params["params"]["conv1"]["bias"])
+    assert (second[:8, 4:] == 0).all() and (second[8:, :4] == 0).all()
+    assert (second[:8, :4] != 0).any() and (third[:8, 4:] != 0).any()
+
+
+def test_towers_on_devices_of_their_own(numbers_of_two_devices):
+    """Outputs and gradients, dropout on, are those of the grouped convolutions on one device."""
+    logits, gradients, lost = numbers_of_two_devices
+    assert logits < 1e-5 and gradients < 1e-5
+    assert lost > 0.1  # a tower that is not told of the other
 
 
 def test_outputs_that_are_no_class():

@@ -28,3 +28,11 @@ def test_the_other_reading_divides_alpha():
     divided = local_response_norm(a, 5, 1.0, 1e-4, 0.75, divide_alpha=True)
     np.testing.assert_allclose(divided, by_loop(a, 5, 1.0, 1e-4 / 5, 0.75), rtol=1e-5)
     assert abs(divided - local_response_norm(a, 5, 1.0)).max() > 1e-3
+
+
+def test_towers_do_not_see_each_other():
+    a = 30 * np.random.default_rng(2).normal(size=(2, 3, 3, 8)).astype(np.float32)
+    got = local_response_norm(a, 5, groups=2)
+    halves = [by_loop(half, 5, 2.0, 1e-4, 0.75) for half in np.split(a, 2, axis=-1)]
+    np.testing.assert_allclose(got, np.concatenate(halves, -1), rtol=1e-5, atol=1e-6)
+    assert abs(got - local_response_norm(a, 5)).max() > 1e-3
