@@ -34,8 +34,10 @@ STACKING = {
 }
 
 LSTM = {
-    "num_steps": 5_000,
-    "eval_every_steps": 1_000,
+    "model.lstm_features": 128,
+    "tasks_per_batch": 64,
+    "num_steps": 10_000,
+    "eval_every_steps": 2_500,
     "log_every_steps": 500,
     "steps_per_call": 100,
 }

@@ -39,14 +39,11 @@ PAPER = Paper(
 )
 
 # Of each task its attention policy, and by how much others are worse where nobody was trained. The
-# recurrent ones have ten times its steps, for half of its computing time, and still improve then.
-# Stacking has not been measured over seeds: its rows are not checked.
+# particle's recurrent ones have twenty times its steps and twice its batch.
 RIVALS = {
-    "attention": dict.fromkeys(("lstm_attention", "lstm", "final_state", "no_demonstration"), 0.5),
+    "attention": {"lstm_attention": 0.2, "lstm": 0.5, "final_state": 0.2, "no_demonstration": 0.5},
     "stacking": {"stacking_final_state": 0.1, "stacking_no_demonstration": 0.3},
 }
-# Of who goes to any landmark, 3 to 6 of them as likely; of who stacks any block on any other.
-CHANCE = {"no_demonstration": 0.24, "stacking_no_demonstration": 0.1}
 
 
 def build(config: Any) -> training.Experiment:
@@ -189,10 +186,6 @@ def claims(results: Any) -> list[Claim]:
                     f"{arm}: success on unseen tasks lower by >= {margin}", "", shown[arm],
                     rates[arm]["unseen"].max() <= rates[ours]["unseen"].min() - margin,
                 ))
-    for arm in filter(results.__contains__, CHANCE):
-        rate = results[arm]["unseen/success"]
-        rows.append(Claim(f"{arm}: no better than chance, {CHANCE[arm]}", "", f"{rate.max():.2f}",
-                          rate.max() <= CHANCE[arm]))
     return rows
 
 
