@@ -23,7 +23,8 @@ VARIANTS = {
 }
 STACKING = {
     "env.name": "stacking",
-    "env.most": 5,
+    "env.most": 6,
+    "env.horizon": 120,
     "model.heads": 2,
     "demonstrations.tasks": 1024,
     "demonstrations.per_task": 4,
@@ -50,8 +51,9 @@ def get_config(variant: str = "") -> ConfigDict:
         "most": 8,  # landmarks, or blocks
         "numbers": (3, 4, 5, 6),  # of landmarks
         "unseen_numbers": (8,),
-        "shapes": ((2,), (3,), (4,), (2, 2), (2, 3)),  # heights of the towers of a task
-        "unseen_shapes": ((3, 2),),
+        # Heights of the towers of a task. Settings were chosen on (3, 2), which is in neither.
+        "shapes": ((2,), (3,), (4,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2)),
+        "unseen_shapes": ((4, 2), (2, 4)),
         "horizon": 100,  # steps of an episode, of blocks; of the particle 24
         "speed": 0.125,  # of the gripper, in half widths of a table for five blocks
     })
