@@ -47,9 +47,10 @@ def get_config(variant: str = "") -> ConfigDict:
         "hidden": (256, 64),
     })
     config.batch_size = 32
-    config.learning_rate = 1e-3
+    config.learning_rate = 3e-3
+    config.max_grad_norm = 0.5
     config.rate_end = 0.02  # share of it that is left in the end; 1: constant
-    config.num_steps = 3_000
+    config.num_steps = 2_000
     config.log_every_steps = 100
     config.eval_every_steps = 1_000
     config.eval = ConfigDict({"images": 512, "batch_size": 64, "distractors": 3, "shown": 16})
@@ -78,7 +79,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.scene.update(radius=0.035, distractor_radius=(0.025, 0.045))
         config.model.stages = VGG16
         config.published_as = "vgg16"
-        config.learning_rate, config.rate_end = 1e-4, 1.0
+        config.learning_rate, config.rate_end, config.max_grad_norm = 1e-4, 1.0, 0.0
         config.num_steps = 100_000
         config.log_every_steps = 100
         config.eval_every_steps = 10_000
