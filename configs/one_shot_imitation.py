@@ -3,11 +3,11 @@
     python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py
     python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py:stacking
 
-The first checks the claim on the particle task: 260 CPU seconds for three seeds of five arms.
-Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.95, on numbers of
-landmarks that it has not seen; 0.25 and less without. The second stacks blocks, to towers of other
-heights when it is tested; its rows are shown, not checked: after 1,000 steps of one seed towers of
-unseen heights stood in 0.46 of the cases.
+The first checks the claim on the particle task: 11 minutes on one busy core for three seeds of five
+arms. Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.96, on
+numbers of landmarks that it has not seen; an LSTM that points at a landmark does 0.98 of the tasks
+of training, 0.7 of the unseen ones and 0.4 of those with more landmarks. The second stacks blocks,
+to towers of other heights when it is tested: STACKED
 """
 
 from ml_collections import ConfigDict

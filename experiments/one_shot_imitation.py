@@ -8,7 +8,8 @@ The particle task has the paper's three policies (an LSTM, one that points at a 
 sees the final state alone), that of block stacking, and one without a demonstration. Block stacking
 has demonstration, context and manipulation network, on the whole demonstration, its final state or
 none. Departures: blocks are stacked in the plane, without physics but falling and tipping over;
-layers of the demonstration and context network add to what they were given.
+layers of the demonstration and context network add to what they were given. Where things are is
+given; how to find that in images is `domain_randomization`.
 """
 
 from __future__ import annotations
