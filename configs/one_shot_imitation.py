@@ -7,7 +7,9 @@ The first checks the claim on the particle task: 11 minutes on one busy core for
 arms. Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.96, on
 numbers of landmarks that it has not seen; an LSTM that points at a landmark does 0.98 of the tasks
 of training, 0.7 of the unseen ones and 0.4 of those with more landmarks. The second stacks blocks,
-to towers of other heights when it is tested: STACKED
+to towers of other heights when it is tested: four minutes on one core for a seed of an arm; expect
+0.98 of the tasks of training and 0.84 of those with other heights (one seed, so that its rows are
+shown, not checked).
 """
 
 from ml_collections import ConfigDict
