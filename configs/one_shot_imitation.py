@@ -3,11 +3,13 @@
     python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py
     python experiments/one_shot_imitation.py --config configs/one_shot_imitation.py:stacking
 
-The first checks the claim on the particle task: 260 CPU seconds for three seeds of five arms.
-Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.95, on numbers of
-landmarks that it has not seen; 0.25 and less without. The second stacks blocks, to towers of other
-heights when it is tested; its rows are shown, not checked: after 1,000 steps of one seed towers of
-unseen heights stood in 0.46 of the cases.
+The first checks the claim on the particle task: 11 minutes on one busy core for three seeds of five
+arms. Expect a success rate of 0.98 and more with attention, also on arrangements and, 0.96, on
+numbers of landmarks that it has not seen; an LSTM that points at a landmark does 0.98 of the tasks
+of training, 0.7 of the unseen ones and 0.4 of those with more landmarks. The second stacks blocks,
+to towers of other heights when it is tested: four minutes on one core for a seed of an arm; expect
+0.98 of the tasks of training and 0.84 of those with other heights (one seed, so that its rows are
+shown, not checked).
 """
 
 from ml_collections import ConfigDict
@@ -23,19 +25,21 @@ VARIANTS = {
 }
 STACKING = {
     "env.name": "stacking",
-    "env.most": 5,
+    "env.most": 6,
+    "env.horizon": 120,
     "model.heads": 2,
-    "demonstrations.tasks": 1024,
-    "demonstrations.per_task": 4,
+    "demonstrations.tasks": 2048,
     "demonstrations.dropout": 0.8,
     "learning_rate": 8e-3,
-    "num_steps": 2_000,
-    "eval_every_steps": 500,
+    "num_steps": 3_000,
+    "eval_every_steps": 1_000,
 }
 
 LSTM = {
-    "num_steps": 5_000,
-    "eval_every_steps": 1_000,
+    "model.lstm_features": 128,
+    "tasks_per_batch": 64,
+    "num_steps": 10_000,
+    "eval_every_steps": 2_500,
     "log_every_steps": 500,
     "steps_per_call": 100,
 }
@@ -48,8 +52,9 @@ def get_config(variant: str = "") -> ConfigDict:
         "most": 8,  # landmarks, or blocks
         "numbers": (3, 4, 5, 6),  # of landmarks
         "unseen_numbers": (8,),
-        "shapes": ((2,), (3,), (4,), (2, 2), (2, 3)),  # heights of the towers of a task
-        "unseen_shapes": ((3, 2),),
+        # Heights of the towers of a task. Settings were chosen on (3, 2), which is in neither.
+        "shapes": ((2,), (3,), (4,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2)),
+        "unseen_shapes": ((4, 2), (2, 4)),
         "horizon": 100,  # steps of an episode, of blocks; of the particle 24
         "speed": 0.125,  # of the gripper, in half widths of a table for five blocks
     })
@@ -86,7 +91,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 50
     config.eval_every_steps = 250
     config.seeds = (0, 1, 2)
-    # The LSTMs' steps cost a tenth of those of attention: they have many more of them.
+    # Steps of the LSTMs cost little: they have twenty times as many, of twice the size.
     particle = {
         "attention": {},
         "lstm_attention": {**LSTM, "model.variant": "lstm_attention"},

@@ -36,8 +36,9 @@ MINUTES = 60.0
 # Laid out over devices, and kept in checkpoints, as `ppo`, `dqn_atari`, `resnet` or `transformer`
 # is: what takes several processes or devices is with the slow tests.
 ALIKE = (
-    "a2c", "acer", "acktr", "alexnet", "ddpg", "gail", "gpt", "gpt1", "her", "human_preferences",
-    "imagenet_18min", "imagenet_1hr", "one_shot_imitation", "trpo", "unreal",
+    "a2c", "acer", "acktr", "alexnet", "ddpg", "domain_randomization", "gail", "gpt", "gpt1", "her",
+    "human_preferences", "imagenet_18min", "imagenet_1hr", "locomotion_ppo", "one_shot_imitation",
+    "trpo", "unreal",
 )
 
 

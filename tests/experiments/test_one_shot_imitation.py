@@ -54,3 +54,26 @@ def test_evaluations_of_the_blocks_are_of_unseen_tasks():
 def test_wrong_values_are_one_clear_line(arm, overrides):
     with pytest.raises(training.UserError):
         one_shot_imitation.build(configured(arm, **overrides))
+
+
+def rates(trained, *unseen):
+    names = ("unseen", "more") if len(unseen) == 2 else ("unseen",)
+    return {"trained/success": np.array(trained), "trained/expert": np.ones(len(trained)),
+            **{f"{n}/success": np.array(x) for n, x in zip(names, unseen, strict=True)}}
+
+
+def holds(**results):
+    return [bool(claim.holds) for claim in one_shot_imitation.claims(results)]
+
+
+def test_claims_are_missed_by_what_is_broken():
+    good, rival = rates([0.98], [0.99], [0.95]), rates([0.98], [0.7], [0.4])
+    assert holds(attention=good, lstm_attention=rival) == [True, True, True]
+    # Attention that only does what it was trained on; a rival that generalises as well, or is not
+    # trained.
+    assert holds(attention=rival, lstm_attention=rival) == [False, False, True]
+    assert holds(attention=good, lstm_attention=good) == [True, False, True]
+    assert holds(attention=good, lstm_attention=rates([0.2], [0.2], [0.1]))[-1] is False
+    assert holds(stacking=rates([0.95], [0.8]), stacking_no_demonstration=rates([0.9], [0.7])) == [
+        True, False]
+    assert holds(stacking=rates([0.95], [0.6])) == [False]
