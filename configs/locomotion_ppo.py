@@ -5,7 +5,6 @@
 
 from ml_collections import ConfigDict
 
-from research.rl.terrain import ACROSS
 from research.training.config import run_config
 
 VARIANTS = {
@@ -16,7 +15,11 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({"hidden": (64,), "trunk": (64,)})
+    config.model = ConfigDict({
+        "hidden": (64,),  # units of an encoder's layers
+        "trunk": (64,),  # of those after both encoders
+        "log_std": -0.5,  # of the policy at the start
+    })
     config.env = ConfigDict({
         "name": "planar_walker",
         "num_envs": 64,
@@ -29,29 +32,36 @@ def get_config(variant: str = "") -> ConfigDict:
         "kinds": ("hurdles", "gaps", "platforms"),
         "difficulty": (0.0, 1.0),
         "tracks": 256,
-        "length": 40.0,
+        "length": 60.0,
+        "width": 4.0,
     })
     config.agent = ConfigDict({
         "rollout_steps": 64,
         "return_steps": 32,
-        "gae_lambda": 1.0,
         "gamma": 0.99,
         "epochs": 10,
         "minibatches": 4,
-        "normalize_advantages": True,
         "kl_penalty": 1.0,
         "kl_target": 0.02,
         "limit_weight": 100.0,
         "value_weight": 0.5,
-        "log_std": -0.5,
     })
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5, "anneal": True})
     config.max_grad_norm = 0.5
     config.total_frames = 2_000_000
-    config.eval = ConfigDict({"tracks": 64, "greedy": True})
+    config.eval = ConfigDict({
+        "tracks": 64,
+        "seed": 1_000_001,
+        "terrains": ConfigDict({
+            "flat": ((), (0.0, 0.0)),
+            "unseen": (("hurdles", "gaps", "platforms"), (0.0, 1.0)),
+            "hard": (("hurdles", "gaps", "platforms"), (0.7, 0.7)),
+            "steps": (("steps",), (0.0, 1.0)),
+        }, convert_dict=False),
+    })
     config.log_every_steps = 20
     config.eval_every_steps = 100
-    config.best_metric, config.best_mode = "unseen/distance", "max"
+    config.best_metric, config.best_mode = "distance/unseen", "max"
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({
         "curriculum": {},

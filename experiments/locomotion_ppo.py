@@ -1,28 +1,46 @@
+"""Emergence of Locomotion Behaviours in Rich Environments (Heess, TB, Sriram, Lemmon, Merel, Wayne,
+Tassa, Erez, Wang, Eslami, Riedmiller, Silver, 2017), arXiv:1707.02286.
+
+Claim: from a reward for coming forward alone, varied terrain teaches what flat ground does not, and
+obstacles that grow along the track teach it sooner than hard ones from the start.
+
+Distributed PPO (section 2): a KL penalty with an adaptive coefficient and a limit, returns of K
+steps, statistics of observations and rewards over all workers. Workers are environments split over
+the mesh's data axis; their gradients are averaged in every update, none is left out. Departures:
+the planar walker has dynamics of our own (`research/rl/planar_body.py`), quick enough for a laptop;
+networks have no memory; an epoch goes through the rollout in minibatches; advantages are
+normalised; policy and value take their steps together; truncated episodes are bootstrapped. Sizes
+of bodies, obstacles, networks and weights of the reward are ours.
+"""
+
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from research import app, training
 from research.models.locomotion import LocomotionActorCritic
-from research.paper import Claim, Paper
+from research.paper import Claim, Paper, spread
+from research.rl import locomotion
 from research.rl.kl_penalty import adapted, beyond_limit
-from research.rl.environments import Vectorized
 from research.rl.on_policy import policy_and_value, rules
-from research.rl.planar_track import PlanarTrack
 from research.rl.rollouts import Actors, Collector, flattened, normalized, sweep
-from research.rl.terrain import make_tracks
-from research.rl.tracks import play
+from research.rl.terrain import CELL, Tracks
+from research.rl.tracks import OnTracks, play
+from research.viz.walker_film import save_film
 
 PAPER = Paper(
     title="Emergence of Locomotion Behaviours in Rich Environments",
     authors="Heess et al.", year=2017, arxiv="1707.02286",
-    claim="",
-    curves=("unseen/distance", "hard/distance"), x="frames",
+    claim="Varied terrain teaches what flat ground does not, and sooner where obstacles grow.",
+    curves=("distance/unseen", "distance/hard", "train/return"), x="frames",
 )
 
 
@@ -30,72 +48,137 @@ PAPER = Paper(
 class State:
     learner: training.LearnerState
     actors: Actors
-    penalty: jax.Array  # lambda
+    penalty: jax.Array  # lambda, of the KL divergence
 
 
 def build(config: Any) -> training.Experiment:
-    agent, t = config.agent, config.terrain
-    tracks = make_tracks(config.seed, t.tracks, t.kinds, t.difficulty, t.length)
-    env = Vectorized(PlanarTrack(tracks, config.env.horizon, config.env.blind), config.env.num_envs)
-    collector = Collector(env, agent.rollout_steps, agent.gamma, agent.gae_lambda,
-                          normalize_observations=config.env.normalize_observations,
-                          normalize_rewards=config.env.normalize_rewards, window=agent.return_steps)
+    agent, optimizer = config.agent, config.optimizer
+    env = locomotion.training_environment(config.env, config.terrain, config.seed)
     size = env.num_envs * agent.rollout_steps
+    if size % agent.minibatches or agent.rollout_steps % agent.return_steps:
+        raise training.UserError(
+            f"agent.minibatches divides the {size} steps of a rollout, and agent.return_steps "
+            f"agent.rollout_steps={agent.rollout_steps}"
+        )
+    collector = Collector(
+        env, agent.rollout_steps, agent.gamma, lambda_=1.0, window=agent.return_steps,
+        normalize_observations=config.env.normalize_observations,
+        normalize_rewards=config.env.normalize_rewards,
+    )
     num_steps = config.total_frames // size
-    updates = agent.epochs * agent.minibatches
-    rate = config.optimizer.learning_rate
-    schedule = optax.linear_schedule(rate, 0.0 if config.optimizer.anneal else rate, num_steps * updates)
+    updates = num_steps * agent.epochs * agent.minibatches
+    rate = optax.linear_schedule(
+        optimizer.learning_rate, 0.0 if optimizer.anneal else optimizer.learning_rate, updates)
     learner = training.Learner(
-        LocomotionActorCritic(6, env.env.exteroception, tuple(config.model.hidden), tuple(config.model.trunk)),
-        optax.adam(schedule, eps=config.optimizer.adam_epsilon), config.accumulate_steps, config.max_grad_norm)
+        network(config, env), optax.adam(rate, eps=optimizer.adam_epsilon),
+        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+    )
     policy = policy_and_value(learner)
 
-    def init(key):
+    def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
         actors = collector.init(env_key)
-        learned = learner.init(net_key, actors.observation[:1])
-        learned.params["policy"]["log_std"] += agent.log_std
-        return State(learned, actors, jnp.float32(agent.kl_penalty))
+        return State(learner.init(net_key, actors.observation[:1]), actors,
+                     jnp.float32(agent.kl_penalty))
 
-    def step(state, batch, key):
+    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, learn_key = jax.random.split(key)
-        actors, rollout, played = collector.play(state.actors, lambda o: policy(state.learner, o), play_key)
+        actors, rollout, played = collector.play(
+            state.actors, lambda observation: policy(state.learner, observation), play_key)
         rollout = flattened(rollout)
 
-        def loss_fn(variables, batch, key):
+        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
             new, value = policy(variables, batch.observation)
             ratio = jnp.exp(new.log_prob(batch.action) - batch.log_prob)
             kl = batch.policy.kl(new).mean()
-            gain = (ratio * batch.advantage).mean()
             value_loss = ((value - batch.returns) ** 2).mean()
-            loss = -gain + state.penalty * kl + agent.limit_weight * beyond_limit(kl, agent.kl_target)
-            return loss + agent.value_weight * value_loss, training.Aux({"value_loss": value_loss, "std": jnp.exp(new.log_std).mean()})
+            loss = -(ratio * batch.advantage).mean() + state.penalty * kl
+            loss += agent.limit_weight * beyond_limit(kl, agent.kl_target)
+            return loss + agent.value_weight * value_loss, training.Aux({
+                "value_loss": value_loss, "std": jnp.exp(new.log_std).mean()})
 
-        def update(learned, batch, key):
-            if agent.normalize_advantages:
-                a = batch.advantage
-                batch = batch._replace(advantage=(a - a.mean()) / (a.std() + 1e-8))
+        def update(learned: Any, batch: Any, key: jax.Array) -> Any:
+            a = batch.advantage
+            batch = batch._replace(advantage=(a - a.mean()) / (a.std() + 1e-8))
             return learner.minimize(learned, loss_fn, batch, key)
 
-        learned, metrics = sweep(state.learner, rollout, learn_key, update, epochs=agent.epochs, minibatches=agent.minibatches)
+        learned, metrics = sweep(
+            state.learner, rollout, learn_key, update,
+            epochs=agent.epochs, minibatches=agent.minibatches,
+        )
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
-        return State(learned, actors, adapted(state.penalty, kl, agent.kl_target, 1.5)), {**metrics, **played, "kl": kl, "penalty": state.penalty}
+        penalty = adapted(state.penalty, kl, agent.kl_target, factor=1.5)
+        return State(learned, actors, penalty), {**metrics, **played, "kl": kl, "penalty": penalty}
 
-    tests = {"flat": ((), (0., 0.)), "unseen": (t.kinds, (0., 1.)), "hard": (("hurdles", "gaps", "platforms"), (.7, .7)), "steps": (("steps",), (0., 1.))}
-    def evaluation(name, kinds, difficulty):
-        test = PlanarTrack(make_tracks(10_000, config.eval.tracks, kinds or ("hurdles", "gaps", "platforms") if name == "unseen" else kinds, difficulty, t.length), config.env.horizon, config.env.blind)
-        @jax.jit
-        def far(state, key):
-            act = lambda o, k: policy(state.learner, normalized(state.actors.moments, o))[0].mode()
-            return play(test, act, key)[0]
-        return lambda state, key: {"distance": far(state, key).mean()}
-    return training.Experiment(init, step, num_steps, None, evals={n: evaluation(n, *x) for n, x in tests.items()}, rules=rules(env), per_step={"frames": size})
+    names, tests = test_tracks(config)
+
+    @jax.jit
+    def distances(variables: Any, moments: Any, key: jax.Array) -> jax.Array:
+        return play(tests, acting(learner, variables, moments), key)[0].reshape(len(names), -1)
+
+    def evaluate(state: State, key: jax.Array) -> dict[str, float]:
+        """Metres on each kind of terrain, the mean over its tracks."""
+        held = learner.eval_variables(state.learner), state.actors.moments
+        means = np.asarray(distances(*jax.device_get(held), key)).mean(axis=1)
+        return {name: float(x) for name, x in zip(names, means, strict=True)}
+
+    return training.Experiment(
+        init, step, num_steps, None, evals={"distance": evaluate} if names else {},
+        rules=rules(env), per_step={"frames": size},
+    )
 
 
-def main(config: Any, workdir: Any) -> dict[str, float]:
+def network(config: Any, env: Any) -> LocomotionActorCritic:
+    model = config.model
+    return LocomotionActorCritic(env.action_size, locomotion.sensed(env), tuple(model.hidden),
+                                 tuple(model.trunk), model.log_std, config.compute_dtype)
+
+
+def acting(learner: training.Learner, variables: Any, moments: Any) -> Any:
+    """The policy's mean action on observations as the environment gives them."""
+    def act(observation: jax.Array, key: jax.Array) -> jax.Array:
+        policy, _ = learner.apply(variables, normalized(moments, observation))[0]
+        return policy["mean"]
+
+    return act
+
+
+def test_tracks(config: Any) -> tuple[list[str], OnTracks | None]:
+    """Names of terrains, and the body on as many tracks of each that nobody trains on, the same for
+    all arms and seeds; nothing for a probe."""
+    if config.env.name not in (locomotion.PLANAR, *locomotion.BODIES):
+        return [], None
+    bodies = [
+        locomotion.make_body(config.env, config.terrain, *terrain, config.eval.tracks,
+                             config.eval.seed)
+        for terrain in config.eval.terrains.values()
+    ]
+    every = Tracks(np.concatenate([body.tracks.heights for body in bodies]))
+    return list(config.eval.terrains), dataclasses.replace(bodies[0], tracks=every)
+
+
+def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
     state = training.run(experiment, config, workdir)
+    if config.env.name == locomotion.PLANAR and jax.process_index() == 0:
+        film(config, jax.device_get(state), workdir / "walker.gif")
     return training.evaluate(experiment, state, config)
+
+
+def film(config: Any, state: State, path: Path) -> None:
+    """The first of the tracks of each terrain of obstacles, as far as the walker came."""
+    names, tests = test_tracks(config)
+    chosen = [i for i, name in enumerate(names) if config.eval.terrains[name][0]]
+    heights = tests.tracks.heights[::config.eval.tracks][chosen]
+    body = dataclasses.replace(tests, tracks=Tracks(heights))
+    learner = training.Learner(network(config, locomotion.training_environment(
+        config.env, config.terrain, config.seed)), optax.identity())
+    act = acting(learner, learner.eval_variables(state.learner), state.actors.moments)
+    distance, states = jax.jit(lambda key: play(body, act, key))(jax.random.key(config.seed))
+    drawn = np.asarray(jax.jit(jax.vmap(jax.vmap(body.skeleton)))(states))[::2]
+    ends = np.asarray(states.time[-1]) // 2 + 1
+    save_film(path, [drawn[:end, i] for i, end in enumerate(ends)], heights[:, 0], CELL,
+              [f"{names[i]}: {x:.0f} m" for i, x in zip(chosen, distance, strict=True)])
 
 
 def claims(results: Any) -> list[Claim]:

@@ -44,12 +44,19 @@ class Encoders(nn.Module):
 
 
 class LocomotionActorCritic(nn.Module):
-    """Policy and value with encoders of their own; other attributes as in `Encoders`."""
+    """Policy and value with encoders of their own.
+
+    Attributes:
+      action_size: D.
+      log_std: of the policy at the start.
+      exteroception, hidden, trunk, dtype: as in `Encoders`.
+    """
 
     action_size: int
     exteroception: int
     hidden: Sequence[int]
     trunk: Sequence[int]
+    log_std: float = 0.0
     dtype: Dtype | None = None
 
     @nn.compact
@@ -61,6 +68,6 @@ class LocomotionActorCritic(nn.Module):
         """
         sizes = self.exteroception, self.hidden, self.trunk, self.dtype
         features = Encoders(*sizes, name="policy_encoders")(x)
-        policy = PolicyHead(0, self.action_size, name="policy")(features)
+        policy = PolicyHead(0, self.action_size, self.log_std, name="policy")(features)
         value = ValueHead(name="value")(Encoders(*sizes, name="value_encoders")(x))
         return (policy, value), {"features": features}

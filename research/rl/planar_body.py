@@ -89,8 +89,8 @@ class PlanarBody:
     gravity: float = 9.81
     damping: float = 1.0
     armature: float = 0.02
-    limit_stiffness: float = 400.0
-    limit_damping: float = 10.0
+    limit_stiffness: float = 3_000.0
+    limit_damping: float = 30.0
     stiffness: float = 20_000.0
     viscosity: float = 300.0
     friction: float = 0.9

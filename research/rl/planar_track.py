@@ -111,3 +111,14 @@ class PlanarTrack(OnTracks):
             return proprioception
         heights = self.tracks.profile(env_state.track, pose.root[0] + jnp.asarray(SEEN))[0]
         return jnp.concatenate([proprioception, heights - pose.root[1]])
+
+    def skeleton(self, env_state: TrackState) -> jax.Array:
+        """Lines to draw the body by `[3, 6, 2]`, in metres: torso, leg, other leg."""
+        pose = env_state.pose
+        hinges, points = self.body.hinges(pose), self.body.points(pose)
+        hip, knee, ankle = hinges
+        heel, toe = points[-2:]
+        legs = jnp.stack([hip, knee, ankle, heel, toe, ankle], axis=1)
+        up = pose.root[:2] - hip[0]
+        torso = jnp.stack([pose.root[:2] + up, *[hip[0]] * 5])
+        return jnp.concatenate([torso[None], legs])
