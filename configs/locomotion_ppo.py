@@ -1,4 +1,4 @@
-"""Locomotion over obstacles.
+"""Locomotion over obstacles: a planar walker, a quadruped or a humanoid.
 
     python experiments/locomotion_ppo.py --config configs/locomotion_ppo.py
 """
@@ -9,8 +9,11 @@ from research.training.config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",
-    "paper": "the paper's sizes, on the planar walker",
+    "quadruped": "twelve torques, in MuJoCo; walls and slaloms as well",
+    "humanoid": "28 coordinates and 21 torques, in MuJoCo; walls and slaloms as well",
+    "paper": "the planar walker at the paper's scale",
 }
+OBSTACLES = ("hurdles", "gaps", "platforms")
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -22,51 +25,84 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.env = ConfigDict({
         "name": "planar_walker",
-        "num_envs": 64,
-        "horizon": 400,
-        "blind": False,
+        "num_envs": 64,  # split over the mesh's data axis
+        "horizon": 400,  # most steps of an episode
+        "blind": False,  # without heights of the ground
         "normalize_observations": True,
         "normalize_rewards": True,
     })
     config.terrain = ConfigDict({
-        "kinds": ("hurdles", "gaps", "platforms"),
-        "difficulty": (0.0, 1.0),
-        "tracks": 256,
-        "length": 60.0,
-        "width": 4.0,
+        "kinds": OBSTACLES,  # () for flat ground
+        "difficulty": (0.0, 1.0),  # at a track's start and its end
+        "tracks": 256,  # that an episode's is drawn from
+        "length": 60.0,  # in metres, as is the next
+        "width": 4.0,  # for bodies that can leave the plane
     })
     config.agent = ConfigDict({
-        "rollout_steps": 64,
-        "return_steps": 32,
+        "rollout_steps": 64,  # steps of each environment
+        "return_steps": 32,  # K
         "gamma": 0.99,
         "epochs": 10,
-        "minibatches": 4,
-        "kl_penalty": 1.0,
-        "kl_target": 0.02,
-        "limit_weight": 100.0,
+        "minibatches": 4,  # in an epoch
+        "kl_penalty": 1.0,  # its coefficient at the start
+        "kl_target": 0.02,  # nats
+        "limit_weight": 100.0,  # of the squared divergence beyond twice the target
         "value_weight": 0.5,
     })
-    config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5, "anneal": True})
+    config.optimizer = ConfigDict({
+        "learning_rate": 1e-3,
+        "adam_epsilon": 1e-5,
+        "anneal": True,  # to 0 over the run
+    })
     config.max_grad_norm = 0.5
-    config.total_frames = 2_000_000
+    config.total_frames = 1_500_000  # steps of all environments
     config.eval = ConfigDict({
-        "tracks": 64,
-        "seed": 1_000_001,
-        "terrains": ConfigDict({
+        "tracks": 64,  # of each terrain
+        "seed": 2_000_002,  # that they are drawn from
+        "terrains": ConfigDict({  # kinds of obstacles, difficulty at start and end
             "flat": ((), (0.0, 0.0)),
-            "unseen": (("hurdles", "gaps", "platforms"), (0.0, 1.0)),
-            "hard": (("hurdles", "gaps", "platforms"), (0.7, 0.7)),
-            "steps": (("steps",), (0.0, 1.0)),
+            "unseen": (OBSTACLES, (0.0, 1.0)),
+            "hard": (OBSTACLES, (0.7, 0.7)),
+            "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
         }, convert_dict=False),
     })
     config.log_every_steps = 20
-    config.eval_every_steps = 100
+    config.eval_every_steps = 60
     config.best_metric, config.best_mode = "distance/unseen", "max"
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({
         "curriculum": {},
-        "flat": {"terrain.kinds": ()},
         "stationary": {"terrain.difficulty": (0.7, 0.7)},
+        "flat": {"terrain.kinds": ()},
         "blind": {"env.blind": True},
     }, convert_dict=False)
+
+    if variant == "smoke":
+        config.model.update(hidden=(8,), trunk=(8,))
+        config.env.update(num_envs=8, horizon=20)
+        config.terrain.update(tracks=8, length=12.0)
+        config.agent.update(rollout_steps=8, return_steps=4, epochs=2, minibatches=2)
+        config.total_frames = 8 * 8 * 30
+        config.eval.tracks = 2
+        config.eval_every_steps = 0
+        config.log_every_steps = 5
+        config.checkpoint_every_steps = 10
+        config.seeds = (0,)
+        config.arms = ConfigDict({"curriculum": {}, "flat": {"terrain.kinds": ()}},
+                                 convert_dict=False)
+        config.check_claims = False
+        return config
+    if not variant:
+        return config
+    config.arms = ConfigDict(convert_dict=False)
+    config.seeds = (0,)
+    config.env.update(num_envs=1024, horizon=1000)
+    config.terrain.update(tracks=4096, length=100.0)
+    config.agent.update(rollout_steps=128, return_steps=32, minibatches=32)
+    config.model.update(hidden=(256, 128), trunk=(128,))
+    config.total_frames = 500_000_000
+    config.checkpoint_every_steps = 100
+    if variant in ("quadruped", "humanoid"):
+        config.env.name = variant
+        config.terrain.update(kinds=(*OBSTACLES, "walls", "slalom"), tracks=256)
     return config

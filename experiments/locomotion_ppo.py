@@ -111,16 +111,12 @@ def build(config: Any) -> training.Experiment:
         return State(learned, actors, penalty), {**metrics, **played, "kl": kl, "penalty": penalty}
 
     names, tests = test_tracks(config)
-
-    @jax.jit
-    def distances(variables: Any, moments: Any, key: jax.Array) -> jax.Array:
-        return play(tests, acting(learner, variables, moments), key)[0].reshape(len(names), -1)
+    tested = tester(learner, tests)
 
     def evaluate(state: State, key: jax.Array) -> dict[str, float]:
         """Metres on each kind of terrain, the mean over its tracks."""
-        held = learner.eval_variables(state.learner), state.actors.moments
-        means = np.asarray(distances(*jax.device_get(held), key)).mean(axis=1)
-        return {name: float(x) for name, x in zip(names, means, strict=True)}
+        metres = np.asarray(tested(state, key)[0]).reshape(len(names), -1).mean(axis=1)
+        return {name: float(x) for name, x in zip(names, metres, strict=True)}
 
     return training.Experiment(
         init, step, num_steps, None, evals={"distance": evaluate} if names else {},
@@ -134,13 +130,18 @@ def network(config: Any, env: Any) -> LocomotionActorCritic:
                                  tuple(model.trunk), model.log_std, config.compute_dtype)
 
 
-def acting(learner: training.Learner, variables: Any, moments: Any) -> Any:
-    """The policy's mean action on observations as the environment gives them."""
-    def act(observation: jax.Array, key: jax.Array) -> jax.Array:
-        policy, _ = learner.apply(variables, normalized(moments, observation))[0]
-        return policy["mean"]
+def tester(learner: training.Learner, tests: OnTracks) -> Any:
+    """`(state, key) -> (metres [tracks], states)` of the policy's mean actions on `tests`."""
+    @jax.jit
+    def tested(variables: Any, moments: Any, key: jax.Array) -> Any:
+        def act(observation: jax.Array, key: jax.Array) -> jax.Array:
+            policy, _ = learner.apply(variables, normalized(moments, observation))[0]
+            return policy["mean"]
 
-    return act
+        return play(tests, act, key)
+
+    return lambda state, key: tested(
+        *jax.device_get((learner.eval_variables(state.learner), state.actors.moments)), key)
 
 
 def test_tracks(config: Any) -> tuple[list[str], OnTracks | None]:
@@ -166,19 +167,19 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
 
 
 def film(config: Any, state: State, path: Path) -> None:
-    """The first of the tracks of each terrain of obstacles, as far as the walker came."""
+    """The first track of each terrain of obstacles, as far as the walker came."""
     names, tests = test_tracks(config)
-    chosen = [i for i, name in enumerate(names) if config.eval.terrains[name][0]]
-    heights = tests.tracks.heights[::config.eval.tracks][chosen]
-    body = dataclasses.replace(tests, tracks=Tracks(heights))
-    learner = training.Learner(network(config, locomotion.training_environment(
-        config.env, config.terrain, config.seed)), optax.identity())
-    act = acting(learner, learner.eval_variables(state.learner), state.actors.moments)
-    distance, states = jax.jit(lambda key: play(body, act, key))(jax.random.key(config.seed))
-    drawn = np.asarray(jax.jit(jax.vmap(jax.vmap(body.skeleton)))(states))[::2]
+    env = locomotion.training_environment(config.env, config.terrain, config.seed)
+    learner = training.Learner(network(config, env), optax.identity())
+    metres, states = tester(learner, tests)(state, jax.random.key(config.seed))
+    shown = {name: i * config.eval.tracks for i, name in enumerate(names)
+             if config.eval.terrains[name][0]}
+    states = jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states)
+    drawn = np.asarray(jax.jit(jax.vmap(jax.vmap(tests.skeleton)))(states))
     ends = np.asarray(states.time[-1]) // 2 + 1
-    save_film(path, [drawn[:end, i] for i, end in enumerate(ends)], heights[:, 0], CELL,
-              [f"{names[i]}: {x:.0f} m" for i, x in zip(chosen, distance, strict=True)])
+    save_film(path, [drawn[:end, i] for i, end in enumerate(ends)],
+              [tests.tracks.heights[i, 0] for i in shown.values()], CELL,
+              [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()])
 
 
 def claims(results: Any) -> list[Claim]:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from research.rl import probes
 from research.rl.environments import Vectorized
-from research.rl.mjx_track import BODIES, MJXTrack
+from research.rl.mjx_track import BODIES, MJXTrack, load_engine
 from research.rl.planar_track import PlanarTrack
 from research.rl.terrain import make_tracks
 from research.rl.tracks import OnTracks
@@ -25,13 +25,17 @@ def make_body(
     """The body `env.name` on `count` tracks drawn from a seed, each `terrain.length` long.
 
     Raises:
-      UserError: an unknown body or kind of obstacle, or one that the body cannot pass.
+      UserError: an unknown body or kind of obstacle, one that the body cannot pass, or no engine
+        for it.
     """
     check_choice("env.name", env.name, NAMES)
-    width = 0.0 if env.name == PLANAR else terrain.width
+    planar = env.name == PLANAR
+    if not planar:
+        load_engine()  # or its absence is said here, before anything is built
+    width = 0.0 if planar else terrain.width
     start, end = difficulty
     tracks = make_tracks(seed, count, tuple(kinds), (start, end), terrain.length, width=width)
-    if env.name == PLANAR:
+    if planar:
         return PlanarTrack(tracks, env.horizon, env.blind)
     return MJXTrack(tracks, env.horizon, env.blind, env.name)
 

@@ -92,18 +92,8 @@ class MJXTrack(OnTracks):
 
     @functools.cached_property
     def simulator(self) -> tuple[Any, Any, Any]:
-        """MJX, its model of the body, and empty data: arrays on the host.
-
-        Raises:
-          UserError: MJX is not installed.
-        """
-        try:
-            import mujoco
-            from mujoco import mjx
-        except ImportError:
-            raise UserError(
-                f"env.name={self.body} needs MuJoCo: pip install 'landmarks[locomotion]'"
-            ) from None
+        """MJX, its model of the body, and empty data: arrays on the host."""
+        mujoco, mjx = load_engine()
         model = mujoco.MjModel.from_xml_string(_scene(self.body, self.tracks.width))
         host = functools.partial(jax.tree.map, np.asarray)
         with jax.ensure_compile_time_eval():
@@ -168,6 +158,22 @@ class MJXTrack(OnTracks):
         heights = self.tracks.surface(
             env_state.track, x + jnp.asarray(_SEEN_X)[:, None], y + jnp.asarray(_SEEN_Y))[0]
         return jnp.concatenate([proprioception, y[None], (heights - z).reshape(-1)])
+
+
+def load_engine() -> tuple[Any, Any]:
+    """MuJoCo, and MJX.
+
+    Raises:
+      UserError: they are not installed.
+    """
+    try:
+        import mujoco
+        from mujoco import mjx
+    except ImportError:
+        raise UserError(
+            "quadruped and humanoid need MuJoCo's physics: pip install landmarks[locomotion]"
+        ) from None
+    return mujoco, mjx
 
 
 def _rotation(quaternion: jax.Array) -> jax.Array:

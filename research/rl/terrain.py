@@ -8,7 +8,7 @@ from 0 to 1, is
 - "hurdles": a bar across the track, 0.05 + 0.4 d high, to be jumped or climbed;
 - "gaps": a hole across it, 0.2 + 0.7 d wide;
 - "platforms": a step of 0.05 + 0.35 d up, and down again 1.2 to 2 m later;
-- "steps": three or four such steps in turn up and down, half as high: a family to be tested on;
+- "steps": three steps up, each half as high as a platform, and two down;
 - "walls": a wall from one side, drawn at random, over 0.3 + 0.3 d of the width, to be passed;
 - "slalom": the same over 0.5 + 0.15 d of it, from the left and the right in turn.
 
@@ -116,21 +116,21 @@ def make_tracks(
         kind = rng.integers(len(kinds), size=(count, 1, 1))
         deck, random_side, run = draw(1.2, 2.0), draw(0, 1) < 0.5, draw(0.4, 0.6)
         left = ~left
-        shapes = {
+        columns = slice(int(slot / CELL), int((slot + pitch) / CELL))
+        way = x[:, :, columns] - begin
+        climb = np.array([0, 1, 2, 3, 1, 0])[
+            np.clip(np.floor(way / run) + 1, 0, 5).astype(int)]
+        shapes = {  # height, extent along the track, and where across it
             "hurdles": (0.05 + 0.4 * d, 0.25, np.True_),
             "gaps": (PIT, 0.2 + 0.7 * d, np.True_),
             "platforms": (0.05 + 0.35 * d, deck, np.True_),
+            "steps": ((0.05 + 0.35 * d) / 2 * climb, 4 * run, np.True_),
             "walls": (_WALL, 0.4, np.where(random_side, across, 1 - across) <= 0.3 + 0.3 * d),
             "slalom": (_WALL, 0.4, np.where(left, across, 1 - across) <= 0.5 + 0.15 * d),
         }
+        part = heights[:, :, columns]
         for i, name in enumerate(kinds):
-            if name == "steps":
-                number = np.floor((x - begin) / run)
-                here = (number >= 0) & (number < 4)
-                height = (0.05 + 0.35 * d) / 2 * np.array([1, 2, 3, 1])[
-                    np.clip(number, 0, 3).astype(int)]
-            else:
-                height, extent, where = shapes[name]
-                here = (x >= begin) & (x < begin + extent) & where
-            heights = np.where((kind == i) & here, height, heights).astype(np.float32)
+            height, extent, where = shapes[name]
+            here = (kind == i) & (way >= 0) & (way < extent) & where
+            part[...] = np.where(here, height, part)
     return Tracks(heights)
