@@ -34,6 +34,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.terrain = ConfigDict({
         "kinds": OBSTACLES,  # () for flat ground
         "difficulty": (0.0, 1.0),  # at a track's start and its end
+        "seed": 0,  # that tracks are drawn from
         "tracks": 256,  # that an episode's is drawn from
         "length": 60.0,  # in metres, as is the next
         "width": 4.0,  # for bodies that can leave the plane
@@ -55,14 +56,14 @@ def get_config(variant: str = "") -> ConfigDict:
         "anneal": True,  # to 0 over the run
     })
     config.max_grad_norm = 0.5
-    config.total_frames = 1_500_000  # steps of all environments
+    config.total_frames = 800_000  # steps of all environments
     config.eval = ConfigDict({
         "tracks": 64,  # of each terrain
         "seed": 2_000_002,  # that they are drawn from
         "terrains": ConfigDict({  # kinds of obstacles, difficulty at start and end
             "flat": ((), (0.0, 0.0)),
             "unseen": (OBSTACLES, (0.0, 1.0)),
-            "hard": (OBSTACLES, (0.7, 0.7)),
+            "hard": (OBSTACLES, (1.0, 1.0)),
             "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
         }, convert_dict=False),
     })
@@ -72,7 +73,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({
         "curriculum": {},
-        "stationary": {"terrain.difficulty": (0.7, 0.7)},
+        "stationary": {"terrain.difficulty": (1.0, 1.0)},
         "flat": {"terrain.kinds": ()},
         "blind": {"env.blind": True},
     }, convert_dict=False)
@@ -88,8 +89,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.log_every_steps = 5
         config.checkpoint_every_steps = 10
         config.seeds = (0,)
-        config.arms = ConfigDict({"curriculum": {}, "flat": {"terrain.kinds": ()}},
-                                 convert_dict=False)
+        config.arms = ConfigDict({"curriculum": {}}, convert_dict=False)
         config.check_claims = False
         return config
     if not variant:

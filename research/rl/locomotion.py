@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from research.rl import probes
 from research.rl.environments import Vectorized
 from research.rl.mjx_track import BODIES, MJXTrack, load_engine
 from research.rl.planar_track import PlanarTrack
-from research.rl.terrain import make_tracks
+from research.rl.terrain import Tracks, make_tracks
 from research.rl.tracks import OnTracks
 from research.training.errors import check_choice
 
@@ -40,12 +42,26 @@ def make_body(
     return MJXTrack(tracks, env.horizon, env.blind, env.name)
 
 
-def training_environment(env: ConfigDict, terrain: ConfigDict, seed: int) -> Vectorized:
+def training_environment(env: ConfigDict, terrain: ConfigDict) -> Vectorized:
     """`env.num_envs` copies of the body on `terrain`, or of a probe."""
     if env.name in probes.CONTINUOUS_PROBES:
         return probes.make(env.name, env.num_envs)
-    body = make_body(env, terrain, terrain.kinds, terrain.difficulty, terrain.tracks, seed)
+    body = make_body(env, terrain, terrain.kinds, terrain.difficulty, terrain.tracks,
+                     terrain.seed)
     return Vectorized(body, env.num_envs)
+
+
+def test_body(env: ConfigDict, terrain: ConfigDict, evaluation: ConfigDict) -> OnTracks | None:
+    """The body on `evaluation.tracks` tracks of each of `evaluation.terrains`, in their order; none
+    for a probe."""
+    if env.name in probes.CONTINUOUS_PROBES:
+        return None
+    bodies = [
+        make_body(env, terrain, kinds, difficulty, evaluation.tracks, evaluation.seed)
+        for kinds, difficulty in evaluation.terrains.values()
+    ]
+    every = Tracks(np.concatenate([body.tracks.heights for body in bodies]))
+    return dataclasses.replace(bodies[0], tracks=every)
 
 
 def sensed(env: Vectorized) -> int:

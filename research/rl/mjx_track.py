@@ -209,7 +209,7 @@ def _scene(body: str, width: float) -> str:
 
 
 def _quadruped() -> BodySpec:
-    legs, actuators = "", {}
+    legs, actuators = "", dict[str, float]()
     for name, x, y in (("fl", 1, 1), ("fr", 1, -1), ("bl", -1, 1), ("br", -1, -1)):
         legs += f"""<body pos="{0.25 * x} {0.15 * y} 0">
           <joint name="{name}_roll" axis="1 0 0" range="-40 40"/>

@@ -22,9 +22,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-Spatial = tuple[jax.Array, jax.Array, jax.Array]
-# Symmetric: ww, wx, wz, xx, xz, zz.
-Inertia = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
+Pair = tuple[jax.Array, jax.Array]
+Spatial = tuple[jax.Array, ...]  # w, x, z
+Inertia = tuple[jax.Array, ...]  # symmetric: ww, wx, wz, xx, xz, zz
 # x of any shape -> height there, and slope.
 Ground = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -115,31 +115,33 @@ class PlanarBody:
         torso = _inertia(self.mass, self.inertia, jnp.zeros(()), jnp.zeros(()))
         bias = _plus(_force_cross(motion, _times(torso, motion)),
                      (jnp.zeros(()), jnp.zeros(()), jnp.float32(self.mass * self.gravity)))
-        inertias, biases, axes, motions, crosses, pressures = [], [], [], [motion], [], []
-        for k, frame in enumerate(self._frames(pose)):
-            (px, pz), (sin, cos) = frame
+        inertias, biases, axes, crosses, moving, places = [], [], [], [], [], []
+        for k, ((px, pz), (sin, cos)) in enumerate(self._frames(pose)):
             link = self.links[k]
             axis: Spatial = (jnp.ones_like(px), pz, -px)
             rate = pose.joint_velocity[k]
             along = (axis[0] * rate, axis[1] * rate, axis[2] * rate)
-            crosses.append(_motion_cross(motions[-1], along))
-            motion = _plus(motions[-1], along)
+            crosses.append(_motion_cross(motion, along))
+            motion = _plus(motion, along)
             cx, cz = _turned(link.center, sin, cos)
             inertia = _inertia(link.mass, link.inertia, px + cx, pz + cz)
             weight = link.mass * self.gravity
-            force = _plus(_force_cross(motion, _times(inertia, motion)),
-                          (weight * (px + cx), zero, zero + weight))
+            inertias.append(inertia)
+            biases.append(_plus(_force_cross(motion, _times(inertia, motion)),
+                                (weight * (px + cx), zero, zero + weight)))
+            axes.append(axis)
             for point in link.points:
                 x, z = _turned(point, sin, cos)
-                added, push, pressure = self._contact(
-                    px + x, pz + z, motion, pose.root[0], pose.root[1], ground)
-                inertia = _plus(inertia, added)
-                force = _minus(force, push)
-                pressures.append(pressure)
-            inertias.append(inertia)
-            biases.append(force)
-            axes.append(axis)
-            motions.append(motion)
+                places.append((px + x, pz + z))
+                moving.append(motion)
+        px, pz = map(jnp.stack, zip(*places, strict=True))
+        added, push, pressure = self._contact(
+            px, pz, tuple(map(jnp.stack, zip(*moving, strict=True))), pose.root, ground)
+        first = 0
+        for k, link in enumerate(self.links):
+            own = slice(first, first := first + len(link.points))
+            inertias[k] = _plus(inertias[k], [x[own].sum(0) for x in added])
+            biases[k] = _minus(biases[k], [x[own].sum(0) for x in push])
 
         # From the limbs' ends to the torso: what each link is to the one before it.
         low, high, most = (jnp.array(x)[:, None] for x in zip(
@@ -177,7 +179,7 @@ class PlanarBody:
         return Pose(
             pose.root + dt * root_velocity, pose.joints + dt * joint_velocity,
             root_velocity, joint_velocity,
-        ), jnp.stack(pressures)
+        ), pressure
 
     def hinges(self, pose: Pose) -> jax.Array:
         """Where each link begins `[links, limbs, 2]`, in the world."""
@@ -193,7 +195,7 @@ class PlanarBody:
                 places.append(jnp.stack([px + x, pz + z], -1))
         return jnp.stack(places) + pose.root[:2]
 
-    def _frames(self, pose: Pose) -> list[tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]]:
+    def _frames(self, pose: Pose) -> list[tuple[Pair, Pair]]:
         """Of each link: its hinge from the torso's center, and sine and cosine of its angle."""
         angle = jnp.broadcast_to(pose.root[2], (self.limbs,))
         px, pz = _turned(self.hinge, jnp.sin(angle), jnp.cos(angle))
@@ -206,22 +208,21 @@ class PlanarBody:
         return frames
 
     def _contact(
-        self, px: jax.Array, pz: jax.Array, motion: Spatial, x: jax.Array, z: jax.Array,
-        ground: Ground,
+        self, px: jax.Array, pz: jax.Array, motion: Spatial, root: jax.Array, ground: Ground
     ) -> tuple[Inertia, Spatial, jax.Array]:
-        """Of a point: inertia that stands for the force's change within the step; the force as
-        things are; its part along the normal."""
-        height, slope = ground(px + x)
+        """Of points `[P, limbs]`: inertia that stands for the force's change within the step; the
+        force as things are; its part along the normal."""
+        height, slope = ground(px + root[0])
         nz = jax.lax.rsqrt(1 + slope * slope)
         nx = -slope * nz
-        depth = (height - pz - z) * nz
+        depth = (height - pz - root[1]) * nz
         vx, vz = motion[1] - motion[0] * pz, motion[2] + motion[0] * px
         out, along = vx * nx + vz * nz, vx * nz - vz * nx
-        resistance = self.viscosity + self.time_step * self.stiffness
-        pressure = self.stiffness * depth - resistance * out
+        damper = self.viscosity + self.time_step * self.stiffness
+        pressure = self.stiffness * depth - damper * out
         touches = (depth > 0) & (pressure > 0)  # the ground does not pull
         pressure = jnp.where(touches, pressure, 0.0)
-        resistance = jnp.where(touches, resistance, 0.0)
+        resistance = jnp.where(touches, damper, 0.0)
         grip = jnp.minimum(self.grip, self.friction * pressure / (jnp.abs(along) + 1e-6))
         fx, fz = pressure * nx - grip * along * nz, pressure * nz + grip * along * nx
         # The force falls by C per velocity of the point, which is (x, z) + w (-pz, px).
@@ -237,7 +238,7 @@ class PlanarBody:
 
 def _turned(
     point: tuple[float, float], sin: jax.Array, cos: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+) -> Pair:
     x, z = point
     return x * cos - z * sin, x * sin + z * cos
 

@@ -22,6 +22,7 @@ from research.rl.terrain import START
 from research.rl.tracks import OnTracks
 
 SEEN = np.arange(-2, 23) * 0.125  # metres ahead of the torso
+_DEEPEST = -0.5  # that it can tell
 _STANDING = (0.2, -0.4, 0.2)  # hip, knee, ankle
 _FALLEN = 0.65  # of the torso's center above the ground below it
 _LEANING = 1.0  # rad
@@ -110,6 +111,7 @@ class PlanarTrack(OnTracks):
         if self.blind:
             return proprioception
         heights = self.tracks.profile(env_state.track, pose.root[0] + jnp.asarray(SEEN))[0]
+        heights = jnp.maximum(heights, _DEEPEST)  # or gaps would dwarf all else
         return jnp.concatenate([proprioception, heights - pose.root[1]])
 
     def skeleton(self, env_state: TrackState) -> jax.Array:

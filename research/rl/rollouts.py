@@ -179,10 +179,14 @@ class Collector:
             scale, reward = actors.reward_scale.update(reward, played.ended, self.gamma)
             actors = actors.replace(reward_scale=scale)
         window = self.window or self.num_steps
-        steps = reward, played.next_value, played.terminated, played.ended
-        columns = [x.reshape(-1, window, *x.shape[1:]).swapaxes(0, 1) for x in steps]
-        returns = lambda_returns(*columns, self.gamma, self.lambda_).swapaxes(0, 1)
-        returns = returns.reshape(reward.shape)
+
+        def windows(x: jax.Array) -> jax.Array:
+            return x.reshape(-1, window, *x.shape[1:]).swapaxes(0, 1)
+
+        returns = lambda_returns(
+            windows(reward), windows(played.next_value), windows(played.terminated),
+            windows(played.ended), self.gamma, self.lambda_,
+        ).swapaxes(0, 1).reshape(reward.shape)
         return actors, Rollout(
             observation=played.observation,
             action=played.action,

@@ -91,7 +91,7 @@ def make_tracks(
 
     Args:
       kinds: of obstacles, each as likely; none for flat ground.
-      difficulty: at the track's start and its end, rising in between; (d, d) for the same all along.
+      difficulty: at the start and the end of a track, rising in between; (d, d): the same all along.
       width: 0 for tracks of one row, for bodies in the plane.
 
     Raises:
