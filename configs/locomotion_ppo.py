@@ -43,20 +43,20 @@ def get_config(variant: str = "") -> ConfigDict:
         "rollout_steps": 64,  # steps of each environment
         "return_steps": 32,  # K
         "gamma": 0.99,
-        "epochs": 10,
+        "epochs": 5,
         "minibatches": 4,  # in an epoch
         "kl_penalty": 1.0,  # its coefficient at the start
-        "kl_target": 0.02,  # nats
+        "kl_target": 0.04,  # nats
         "limit_weight": 100.0,  # of the squared divergence beyond twice the target
         "value_weight": 0.5,
     })
     config.optimizer = ConfigDict({
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "adam_epsilon": 1e-5,
         "anneal": True,  # to 0 over the run
     })
     config.max_grad_norm = 0.5
-    config.total_frames = 800_000  # steps of all environments
+    config.total_frames = 1_500_000  # steps of all environments
     config.eval = ConfigDict({
         "tracks": 64,  # of each terrain
         "seed": 2_000_002,  # that they are drawn from
@@ -68,7 +68,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }, convert_dict=False),
     })
     config.log_every_steps = 20
-    config.eval_every_steps = 60
+    config.eval_every_steps = 61
     config.best_metric, config.best_mode = "distance/unseen", "max"
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict({

@@ -91,7 +91,7 @@ def make_tracks(
 
     Args:
       kinds: of obstacles, each as likely; none for flat ground.
-      difficulty: at the start and the end of a track, rising in between; (d, d): the same all along.
+      difficulty: at a track's start and at its end, rising in between; (d, d): as hard all along.
       width: 0 for tracks of one row, for bodies in the plane.
 
     Raises:
