@@ -36,7 +36,7 @@ MINUTES = 60.0
 # is: what takes several processes or devices is with the slow tests.
 ALIKE = (
     "a2c", "acer", "acktr", "ddpg", "gail", "gpt", "gpt1", "her", "human_preferences",
-    "imagenet_18min", "imagenet_1hr", "one_shot_imitation", "trpo", "unreal",
+    "imagenet_18min", "imagenet_1hr", "locomotion_ppo", "one_shot_imitation", "trpo", "unreal",
 )
 
 
