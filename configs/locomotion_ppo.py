@@ -56,7 +56,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "anneal": True,  # to 0 over the run
     })
     config.max_grad_norm = 0.5
-    config.total_frames = 1_500_000  # steps of all environments
+    config.total_frames = 1_000_000  # steps of all environments
     config.eval = ConfigDict({
         "tracks": 64,  # of each terrain
         "seed": 2_000_002,  # that they are drawn from
