@@ -147,7 +147,7 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
     state = training.run(experiment, config, workdir)
     if config.env.name == locomotion.PLANAR and jax.process_index() == 0:
-        film(config, jax.device_get(state), workdir / "walker.gif")
+        film(config, state, workdir / "walker.gif")
     return training.evaluate(experiment, state, config)
 
 

@@ -136,7 +136,7 @@ class MJXTrack(OnTracks):
         cost = (self.control_cost * (action**2).sum() - self.upright_reward * up
                 + self.off_middle_cost * y**2)
         reward = x - env_state.qpos[0] - self.step_seconds * cost
-        ground = self.tracks.surface(after.track, x, y)[0]
+        ground = self.tracks.surface(after.track, x, y)
         terminated = ((z - ground < BODIES[self.body].fallen) | (up < 0.5) | (z < _IN_A_GAP)
                       | (jnp.abs(y) > self.tracks.width / 2))
         over = (after.time >= self.horizon) | (x > self.tracks.length - 1.0)
@@ -156,7 +156,7 @@ class MJXTrack(OnTracks):
         if self.blind:
             return proprioception
         heights = self.tracks.surface(
-            env_state.track, x + jnp.asarray(_SEEN_X)[:, None], y + jnp.asarray(_SEEN_Y))[0]
+            env_state.track, x + jnp.asarray(_SEEN_X)[:, None], y + jnp.asarray(_SEEN_Y))
         return jnp.concatenate([proprioception, y[None], (heights - z).reshape(-1)])
 
 

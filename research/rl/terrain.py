@@ -66,21 +66,18 @@ class Tracks:
         low, high = flat[at], flat[at + 1]
         return low + (high - low) * (place - left), (high - low) / CELL
 
-    def surface(
-        self, track: jax.Array, x: jax.Array, y: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Height, and slopes along x and y, bilinear between points; arguments as of `profile`."""
+    def surface(self, track: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Height, bilinear between points; arguments as of `profile`, y from the middle line."""
         _, rows, columns = self.heights.shape
         place = jnp.clip(x / CELL, 0, columns - 1.001)
         side = jnp.clip((y + self.width / 2) / CELL, 0, rows - 1.001)
         i, j = side.astype(jnp.int32), place.astype(jnp.int32)
         flat = jnp.asarray(self.heights).reshape(-1)
         at = (track * rows + i) * columns + j
-        u, v = place - j, side - i
-        h00, h01, h10, h11 = flat[at], flat[at + 1], flat[at + columns], flat[at + columns + 1]
-        near, far = h00 + (h01 - h00) * u, h10 + (h11 - h10) * u
-        along = (h01 - h00) * (1 - v) + (h11 - h10) * v
-        return near + (far - near) * v, along / CELL, (far - near) / CELL
+        near = flat[at] + (flat[at + 1] - flat[at]) * (place - j)
+        at += columns
+        far = flat[at] + (flat[at + 1] - flat[at]) * (place - j)
+        return near + (far - near) * (side - i)
 
 
 def make_tracks(

@@ -43,7 +43,7 @@ def test_heights_are_seen_where_they_are():
     env_state = env_state.replace(qpos=env_state.qpos.at[:3].set(jnp.array([8.3, -0.7, 0.5])))
     heights = env.observe(env_state)[env.proprioception + 1:].reshape(15, 7) + 0.5
     ahead, aside = np.arange(-2, 13) * 0.25 + 8.3, np.arange(-3, 4) * 0.4 - 0.7
-    expected = env.tracks.surface(jnp.int32(2), ahead[:, None], aside)[0]
+    expected = env.tracks.surface(jnp.int32(2), ahead[:, None], aside)
     np.testing.assert_allclose(heights, expected, atol=1e-3)
 
 
