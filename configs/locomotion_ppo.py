@@ -9,6 +9,7 @@ from research.training.config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",
+    "blind": "the walker with and without sight of the ground",
     "quadruped": "twelve torques, in MuJoCo; walls and slaloms as well",
     "humanoid": "28 coordinates and 21 torques, in MuJoCo; walls and slaloms as well",
     "paper": "the planar walker at the paper's scale",
@@ -75,7 +76,6 @@ def get_config(variant: str = "") -> ConfigDict:
         "curriculum": {},
         "stationary": {"terrain.difficulty": (1.0, 1.0)},
         "flat": {"terrain.kinds": ()},
-        "blind": {"env.blind": True},
     }, convert_dict=False)
 
     if variant == "smoke":
@@ -92,7 +92,10 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms = ConfigDict({"curriculum": {}}, convert_dict=False)
         config.check_claims = False
         return config
-    if not variant:
+    if variant == "blind":
+        config.arms = ConfigDict({"curriculum": {}, "blind": {"env.blind": True}},
+                                 convert_dict=False)
+    if variant in ("", "blind"):
         return config
     config.arms = ConfigDict(convert_dict=False)
     config.seeds = (0,)
