@@ -1,6 +1,15 @@
 """Locomotion over obstacles: a planar walker, a quadruped or a humanoid.
 
     python experiments/locomotion_ppo.py --config configs/locomotion_ppo.py
+    python experiments/locomotion_ppo.py --config configs/locomotion_ppo.py:blind
+    python experiments/locomotion_ppo.py --config configs/locomotion_ppo.py:quadruped
+
+The first checks the claims on the planar walker, three seeds of three arms: about 35 CPU seconds a
+seed, five minutes in all. Expect 27 to 33 metres on unseen obstacles that grow, 20 to 24 after
+training on flat ground, 17 to 21 after training on hard terrain. The second asks whether sight pays
+within as many frames (one seed: it does not). The third needs `pip install landmarks[locomotion]`
+and an accelerator; it has been run for a step alone, `:paper` not at all. `walker.gif` in the
+folder of a run shows the walker on test tracks.
 """
 
 from ml_collections import ConfigDict

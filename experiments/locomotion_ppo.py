@@ -175,13 +175,15 @@ def claims(results: Any) -> list[Claim]:
         for arm, numbers in results.items()
     }
     ours = metres["curriculum"]
-    # MEASURED
+    # Metres, seeds 0, 1, 2. Unseen: curriculum 27.0 31.3 32.9, flat 20.4 20.2 24.0, stationary 21.4
+    # 16.7 16.7. Steps: 22.6 28.7 34.3, flat 22.5 19.8 16.2. Hard: 7.0 6.8 6.9, stationary 11.5 8.9
+    # 8.0. Margins are from other test tracks and one seed of each arm.
     rows = [
         ("varied terrain, not flat ground: on unseen obstacles", "flat", "unseen", 8.0),
         ("the same, on a kind of obstacle that neither met", "flat", "steps", 5.0),
         ("obstacles that grow, not hard ones from the start", "stationary", "unseen", 5.0),
         ("the same, where all obstacles are hard", "stationary", "hard", None),
-        ("with sight, not blind", "blind", "hard", None),
+        ("with sight, not blind", "blind", "unseen", None),
     ]
     return [
         Claim(f"{what}" + (f": >= {margin:.0f} m farther" if margin else ": metres"), "", ", ".join(
