@@ -24,6 +24,7 @@ from research import app, training
 from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
+from research.rl.kl_penalty import adapted
 from research.rl.on_policy import evaluation, make_collector, policy_and_value, rules
 from research.rl.rollouts import Actors, flattened, sweep
 
@@ -118,8 +119,7 @@ def build(config: Any) -> training.Experiment:
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
         penalty = state.penalty
         if agent.objective == "kl_penalty" and agent.kl_target:  # section 4
-            penalty *= jnp.where(kl > 1.5 * agent.kl_target, 2.0,
-                                 jnp.where(kl < agent.kl_target / 1.5, 0.5, 1.0))
+            penalty = adapted(penalty, kl, agent.kl_target, factor=2.0)
         state = State(learned, actors, state.rollouts + 1, penalty)
         return state, {**metrics, **played, "kl": kl, "penalty": penalty}
 

@@ -62,10 +62,11 @@ class Trunk(nn.Module):
 
 class PolicyHead(nn.Module):
     """Features `[B, F]` to logits `[B, num_actions]`, or to mean `[B, action_size]` and a `log_std`
-    of the same shape that does not depend on them."""
+    of the same shape that does not depend on them, at first as `log_std` says."""
 
     num_actions: int
     action_size: int
+    log_std: float = 0.0
 
     @nn.compact
     def __call__(self, features: jax.Array) -> Policy:
@@ -74,7 +75,8 @@ class PolicyHead(nn.Module):
         out = out.astype(jnp.float32)
         if self.num_actions:
             return {"logits": out}
-        log_std = self.param("log_std", nn.initializers.zeros_init(), (self.action_size,))
+        log_std = self.param(
+            "log_std", nn.initializers.constant(self.log_std), (self.action_size,))
         return {"mean": out, "log_std": jnp.broadcast_to(log_std, out.shape)}
 
 

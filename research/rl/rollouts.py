@@ -100,6 +100,8 @@ class Collector:
       normalize_observations: to unit scale, by their moments before the rollout (in the first, as
         they are): the policy that is learned from is then the very one that acted.
       normalize_rewards: to unit scale, by their moments with the rollout.
+      window: returns count rewards and end in a value within so many steps' windows; it divides T.
+        0: the whole rollout is one.
     """
 
     env: Environment
@@ -110,6 +112,7 @@ class Collector:
     life_loss_ends: bool = False
     normalize_observations: bool = False
     normalize_rewards: bool = False
+    window: int = 0
 
     def init(self, key: jax.Array) -> Actors:
         observation, env_state = self.env.reset(key)
@@ -175,9 +178,15 @@ class Collector:
         if actors.reward_scale is not None:
             scale, reward = actors.reward_scale.update(reward, played.ended, self.gamma)
             actors = actors.replace(reward_scale=scale)
+        window = self.window or self.num_steps
+
+        def windows(x: jax.Array) -> jax.Array:
+            return x.reshape(-1, window, *x.shape[1:]).swapaxes(0, 1)
+
         returns = lambda_returns(
-            reward, played.next_value, played.terminated, played.ended, self.gamma, self.lambda_
-        )
+            windows(reward), windows(played.next_value), windows(played.terminated),
+            windows(played.ended), self.gamma, self.lambda_,
+        ).swapaxes(0, 1).reshape(reward.shape)
         return actors, Rollout(
             observation=played.observation,
             action=played.action,
