@@ -2,13 +2,15 @@
 repeat.
 
     python experiments/dqn_atari.py --config configs/dqn_atari.py
+    python experiments/dqn_atari.py --config configs/dqn_atari.py:minatar
     python experiments/dqn_atari.py --config configs/dqn_atari.py:pong
     python experiments/dqn_atari.py --config configs/dqn_atari.py:paper --config.env.name=qbert
 
 The first checks the claim on Breakout-MinAtar: under 2 minutes on two cores, 45 CPU seconds an
-arm; expect a return of 8 to 13 with replay, near 7 without. The second is a fast recipe for any
-Atari game by name, on CPU; expect 80 CPU minutes and, in Pong, a return above 10. The papers count
-frames as the agent sees them: their «1M frames» are 4M here.
+arm; expect a return of 8 to 13 with replay, near 7 without. The second plays 2M frames, two CPU
+minutes a seed: expect 20 to 23, on SpaceInvaders-MinAtar 28 to 38 after 1M. The third is a fast
+recipe for any Atari game by name, on CPU; expect 80 CPU minutes and, in Pong, a return above 10.
+The papers count frames as the agent sees them: their «1M frames» are 4M here.
 """
 
 from ml_collections import ConfigDict

@@ -169,7 +169,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # Not measured yet: the bound is a plan.
+    # The bound is a plan: one seed of 110 questions, 0.59 against 0.52, tells nothing apart.
     ours, fresh = (results[arm]["test/accuracy"] for arm in ("pretrained", "from_nothing"))
     return [
         Claim(
