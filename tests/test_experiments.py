@@ -105,7 +105,7 @@ def gradients_noted() -> Iterator[dict[str, float]]:
 
     def noting_init(self, *args, **kwargs):
         state = init(self, *args, **kwargs)
-        noted = jnp.zeros(len(jax.tree.leaves(state.params)))
+        noted = jnp.full(len(jax.tree.leaves(state.params)), -1.0)
         return state.replace(variables={**state.variables, "noted": {"max": noted}})
 
     def noting_gradients(self, state, grads):
@@ -122,6 +122,8 @@ def gradients_noted() -> Iterator[dict[str, float]]:
                 continue
             noted = np.asarray(learner.variables["noted"]["max"])
             noted = noted.reshape(-1, noted.shape[-1]).max(0)  # of an ensemble
+            if (noted < 0).all():  # moved by no optimizer, as TRPO's policy
+                continue
             for name, value in zip(sharding.named_leaves(learner.params), noted, strict=True):
                 path = f"{jax.tree_util.keystr(where)}/{name}"
                 largest[path] = max(largest.get(path, 0.0), float(value))

@@ -96,6 +96,7 @@ def test_biases_learn_at_twice_the_rate_and_held_out_images_drive_the_schedule()
 
 
 def test_the_other_papers_momentum_and_rate_follow_the_epoch():
-    metrics, _, _ = step_of(at_step=41, **{"optimizer.rule": "dropout"})  # of epoch 10
+    metrics, _, _ = step_of(at_step=41, **{  # of epoch 10
+        "optimizer.rule": "dropout", "optimizer.rising.epochs": 500})
     np.testing.assert_allclose(metrics["momentum"], 0.5 + 0.49 * 10 / 500, rtol=1e-5)
     np.testing.assert_allclose(metrics["learning_rate"], 0.01 * 0.998**10, rtol=1e-5)
