@@ -40,26 +40,29 @@ def recorded() -> dict[str, list[dict[str, Any]]]:
 
 
 def papers() -> None:
-    """Prints the table of papers."""
-    table = Table(show_lines=True)
-    table.add_column("script", no_wrap=True)
-    for column in ("paper", "claim", "variants", "measured"):
-        table.add_column(column, overflow="fold")
-    results = recorded()
+    """Prints every paper: its claim, variants, and what was measured."""
+    console, results = Console(markup=False, highlight=False), recorded()
+    words = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}
     for name, module in scripts().items():
         paper = module.PAPER
-        variants = list(load_module(ROOT / "configs" / f"{name}.py").VARIANTS)
-        shown = ", ".join(variants[:8]) + (f", ... ({len(variants)})" if len(variants) > 8 else "")
-        measured = "\n".join(
-            f"[{run['variant'] or 'default'}] {claim['ours']}: "
-            f"{ {True: 'holds', False: 'DOES NOT HOLD', None: 'not checked'}[claim['holds']] }"
-            for run in results.get(name, [])
-            for claim in run["claims"]
-        )
         cite = f"{paper.title} ({paper.authors}, {paper.year})"
         cite += f", arXiv:{paper.arxiv}" if paper.arxiv else ""
-        table.add_row(name, cite, paper.claim, shown, measured or "not measured yet")
-    Console().print(table, markup=False)
+        variants = list(load_module(ROOT / "configs" / f"{name}.py").VARIANTS)
+        shown = ", ".join(variants[:8]) + (f", ... ({len(variants)})" if len(variants) > 8 else "")
+        table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("claim", paper.claim)
+        table.add_row("variants", shown)
+        for run in results.get(name, []):
+            for claim in run["claims"]:
+                where = f":{run['variant']}, " if run["variant"] else ""
+                table.add_row(words[claim["holds"]], f"{where}{claim['claim']}: {claim['ours']}")
+        if name not in results:
+            table.add_row("", "not measured yet")
+        console.print(f"{name}: {cite}", style="bold")
+        console.print(table)
+        console.print()
 
 
 def finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
