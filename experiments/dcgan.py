@@ -162,7 +162,7 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     runs = [(key, value) for arm in results.values() for key, value in arm.items()]
 
     def find(name: str) -> np.ndarray:  # sample metrics end in the name of their network
-        return np.concatenate([[], *(value for key, value in runs if key.startswith(name))])
+        return np.concatenate([[], *(v for key, v in runs if key.partition("[")[0] == name)])
 
     def row(holds: np.ndarray, claim: str, paper: str, **ours: np.ndarray) -> Claim:
         shown = (f"{k} " + " ".join(f"{x:.3g}" for x in v) for k, v in ours.items())

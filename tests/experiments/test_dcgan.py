@@ -66,3 +66,16 @@ def test_accumulated_gradients_keep_the_players_apart(script, smoke):
     )
     assert set(state) == {"generator", "discriminator"}
     assert metrics["generator/loss"].shape == ()
+
+
+def test_the_claim_of_100_labels_is_of_no_other_number(script):
+    numbers = {
+        "samples/std_ratio": 0.9, "samples/coverage[project_cnn:mnist]": 1.0,
+        "probe/trained_100": 0.79, "probe/untrained_100": 0.73, "probe/pixels_100": 0.70,
+        "probe/trained_1000": 0.92, "probe/untrained_1000": 0.91, "probe/pixels_1000": 0.83,
+    }
+    results = {"main": {name: np.array([value]) for name, value in numbers.items()}}
+    assert [claim.holds for claim in script.claims(results)] == [True, True, True]
+    results["main"]["probe/untrained_100"] = np.array([0.78])
+    *_, features = script.claims(results)
+    assert features.holds is False and features.ours == "D 79, pixels 70, untrained 78"
