@@ -20,9 +20,9 @@ not 0.08 0.25 0.61 0.70 0.78 with 3e-3, but 0.25 0.40 0.45 0.52 with 1.5e-3; at 
 and went on: 0.26 0.73 0.78 0.83 at 1,000, 0.26 0.86 0.91 0.94 at 1,750. So the rate stays high
 while it forms, and 1,500 steps suffice.
 
-`tiny_shakespeare`, 1,500 steps of 16 x 128 bytes, three to seven minutes a seed: 1.811, 1.807, 1.793
-nats a byte, counts of 4-grams 1.858. The language reference (`python_reference`, 800 such steps) was
-tried as text without a download: 1.611, counts of 4-grams 1.436.
+`tiny_shakespeare`, 1,500 steps of 16 x 128 bytes, three to seven minutes a seed: 1.811, 1.807,
+1.793 nats a byte, counts of 4-grams 1.858. The language reference (`python_reference`, 800 such
+steps) was tried as text without a download: 1.611, counts of 4-grams 1.436.
 
 The size 175B is laid out for 1,024 chips; to compile it for them:
 `python experiments/gpt.py --config configs/gpt.py:gpt3_175b --dry_run v5p:8x8x16`.

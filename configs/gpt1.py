@@ -1,7 +1,7 @@
 """GPT-1, pre-training and fine-tuning: `python experiments/gpt1.py --config configs/gpt1.py`
 
-The default takes ten minutes on one shared core. The claim's margin is a plan: on seed 0, 0.59 of 110
-questions were answered right after pre-training, and 0.52 without, which tells nothing apart.
+The default takes ten minutes on one shared core. The claim's margin is a plan: on seed 0, 0.59 of
+110 questions were answered right after pre-training, 0.52 without, which tells nothing apart.
 """
 
 from __future__ import annotations
