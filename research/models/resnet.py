@@ -98,6 +98,8 @@ class ResNet(nn.Module):
         shortcut (Goyal et al., 2017, section 5.1).
       conv_fan: "fan_in" or "fan_out", what the initial deviation of the convolutions follows.
       classifier_deviation: initial, of the last layer; 0 for that of the convolutions.
+      pool: side of the squares of positions that are averaged before the last layer; 0, the
+        paper's, for all positions.
       dtype: of the computation; batch statistics are always float32.
     """
 
@@ -111,6 +113,7 @@ class ResNet(nn.Module):
     last_scale: float = 1.0
     conv_fan: Literal["fan_in", "fan_out"] = "fan_in"
     classifier_deviation: float = 0.0
+    pool: int = 0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -125,7 +128,8 @@ class ResNet(nn.Module):
           Logits `[B, num_classes]` float32. The last layer is linear, so on an image larger than
           those of training they are the average of the fully convolutional network's score map.
           "responses": `{"0001_stem": [B, h, w, c], ...}`, output of every k x k layer (k > 1) after
-          batch normalization, before ReLU or addition; "features": `[B, C]`, pooled.
+          batch normalization, before ReLU or addition; "features": `[B, C]`, pooled
+          (`[B, h w C]` where `pool` leaves several positions).
 
         Raises:
           ValueError: unknown variant, shortcut or place of the stride.
@@ -182,7 +186,12 @@ class ResNet(nn.Module):
                     y = y + x
                 x = nn.relu(y)
 
-        pooled = x.astype(jnp.float32).mean((1, 2))
+        x = x.astype(jnp.float32)
+        if self.pool:
+            squares = nn.avg_pool(x, (self.pool, self.pool), (self.pool, self.pool))
+            pooled = squares.reshape(x.shape[0], -1)
+        else:
+            pooled = x.mean((1, 2))
         linear = (nn.initializers.normal(self.classifier_deviation) if self.classifier_deviation
                   else he_normal)
         logits = nn.Dense(self.num_classes, kernel_init=linear, name="classifier")(pooled)

@@ -168,6 +168,19 @@ def test_unknown_networks_are_errors(options):
         count(**{"variant": "cifar8", "num_classes": 10, **options})
 
 
+def test_the_last_layer_may_see_squares_of_positions():
+    def features(pool):
+        model, variables, x = initialized("flat1", 8, pool=pool)
+        seen = apply(model, variables, x)[1]["features"]
+        assert seen.shape[1] == variables["params"]["classifier"]["kernel"].shape[0]
+        return seen
+
+    positions = features(1).reshape(4, 8, 8, 4)
+    squares = positions.reshape(4, 4, 2, 4, 2, 4).mean((2, 4))
+    np.testing.assert_allclose(features(2), squares.reshape(4, -1), rtol=1e-5)
+    np.testing.assert_allclose(features(0), positions.mean((1, 2)), rtol=1e-5)
+
+
 def test_precise_statistics_are_those_of_all_images_together():
     model, variables, _ = initialized()
     images = 3 + 2 * jax.random.normal(jax.random.key(2), (6, 4, 8, 8, 3))
