@@ -8,7 +8,9 @@ Default: an encoder and a decoder of two layers (width 128) on a procedural gram
     python experiments/transformer.py --config configs/transformer.py:multi30k --config.data.dir=DIR
 
 DIR holds multi30k_en_de/ with the files of github.com/multi30k/dataset, data/task1/raw. 3 + 3
-layers (width 192), joint BPE of 6,000, 1,500 steps of 4,096 + 4,096 tokens: 40 CPU minutes an arm.
+layers (width 192), joint BPE of 6,000, 1,500 steps of 4,096 + 4,096 tokens: 30 CPU minutes an arm.
+Seed 0: BLEU 38.4, 32.1 without positions, 37.6 without smoothing, which does NOT raise perplexity
+there (5.37; 5.54 without it); word by word 27.7.
 
 `:paper` (base) and `:big` are the paper's own: 12 hours and 3.5 days on its 8 P100. Expect 27.3 and
 28.4 (tokenised BLEU; sacreBLEU's is about 0.5 to 1 lower).
