@@ -1,7 +1,8 @@
 """GPT-1, pre-training and fine-tuning: `python experiments/gpt1.py --config configs/gpt1.py`
 
-The default takes ten minutes on one shared core. The claim's margin is a plan: on seed 0, 0.59 of
-110 questions were answered right after pre-training, 0.52 without, which tells nothing apart.
+The default pre-trains on the standard library's source (2,000 steps of 16 rows of 100 bytes), and
+asks which of two endings of 32 characters follows 64 of a module that it has never seen: 4,000
+questions to fine-tune on, 2,000 to be tested with. About eight minutes on one shared core.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.check_claims = False  # their margins are not measured over seeds yet
     config.arms.pretrained = {}
     config.arms.from_nothing = {"pretraining.num_steps": 0}
     config.log_every_steps = 50
@@ -46,7 +46,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.pretraining = ConfigDict(
         {
-            "num_steps": 800,
+            "num_steps": 2000,
             "rows": 16,
             "learning_rate": 1e-3,
             "warmup_steps": 80,
@@ -56,9 +56,9 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.finetuning = ConfigDict(
         {
-            "num_steps": 200,
+            "num_steps": 300,
             "rows": 32,
-            "learning_rate": 2.5e-4,
+            "learning_rate": 5e-4,
             "warmup_share": 0.05,  # of the steps
             "language_weight": 0.5,  # lambda of equation 5
             "b2": 0.999,
@@ -67,14 +67,14 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.data.update(
         {
-            "text": "python_reference",  # to pre-train on; a name for data.load
+            "text": "python_source",  # to pre-train on; a name for data.load
             "task": "endings",  # or a name in research.data.text_tasks.FORMS
             "context_characters": 64,  # of a question about endings
             "ending_characters": 32,
-            "train_questions": 1000,
-            "test_questions": 500,
+            "train_questions": 4000,
+            "test_questions": 2000,
             "test_split": "test",
-            "length": 128,  # tokens
+            "length": 100,  # tokens
             "vocabulary": "bytes",
             "overlap_words": 13,
         }
