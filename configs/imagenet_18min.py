@@ -44,11 +44,12 @@ def one_cycle(num_epochs: float, peak: float = 0.4) -> dict:
 
 
 def resizing(config: ConfigDict, size: int) -> None:
-    """Arms of three epochs' worth of pixels at full size, and one that never sees it."""
+    """Arms of three epochs' worth of pixels at full size, and two that never see it."""
     half, most = size // 2, size * 3 // 4
     config.arms.fixed = {"phases": ((0, size, 64),), **one_cycle(3.0)}
     config.arms.progressive = {"phases": ((0, half, 64), (3, most, 64), (5, size, 64)),
                                **one_cycle(6.0)}
+    config.arms.no_last = {"phases": ((0, half, 64), (3, most, 64)), **one_cycle(6.0)}
     config.arms.small = {"phases": ((0, half, 64),), **one_cycle(6.0)}
 
 

@@ -185,6 +185,8 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     compare("for the same pixels, growing images are better than large ones throughout",
             "93 % top-5 in 18 minutes", ("fixed", "square"), ("progressive", "square"), 1.5)
     compare("without the last phase at full size it is worse", "the last phase is at 288 pixels",
+            ("no_last", "square"), ("progressive", "square"), 8.0)
+    compare("on half-size images alone it is worse", "the last phase is at 288 pixels",
             ("small", "square"), ("progressive", "square"), 8.0)
     compare("rectangles are better to test on than squares", "rectangular validation",
             ("canvases", "square"), ("canvases", "rectangular"), 2.0)

@@ -181,7 +181,7 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     if "workers" not in results["variable"]:
         return rows
     checked = {name: values.max() for name, values in results["variable"].items()}
-    worst = max(checked[f"gradients/{scheme}"] for scheme in SCHEMES)
+    worst = np.max([checked[f"gradients/{scheme}"] for scheme in SCHEMES])
     moved = {scheme: checked[f"megabytes/{scheme}"] for scheme in SCHEMES}
     part = checked["at_once/c"] / checked["at_once/a"]
     return [

@@ -39,11 +39,8 @@ def largest_difference(
     got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], part: str
 ) -> float:
     """Between two states, relative to the largest element of each array with `part` in its name."""
-    return max(
-        float(np.abs(got[name] - array).max() / np.abs(array).max())
-        for name, array in expected.items()
-        if part in name
-    )
+    names = [name for name in expected if part in name]
+    return relative_difference([got[n] for n in names], [expected[n] for n in names])
 
 
 def communication(program: Program) -> list[Traffic]:
@@ -52,9 +49,17 @@ def communication(program: Program) -> list[Traffic]:
 
 
 def relative_difference(got: Any, expected: Any) -> float:
-    """The largest between two pytrees, relative to the largest element of each array."""
+    """The largest between two pytrees, relative to the largest element of each array.
+
+    Where all of an expected array is zero, it is 0 or infinite; NaN if anything is NaN.
+    """
+
+    def relative(a: Any, b: Any) -> float:
+        apart, largest = (np.abs(x).max() for x in (np.asarray(a) - np.asarray(b), np.asarray(b)))
+        return float(apart / largest) if largest else float(apart and np.inf)
+
     pairs = zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True)
-    return max(float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in pairs)
+    return float(np.max([relative(a, b) for a, b in pairs]))  # Python's `max` may skip NaN
 
 
 def after_random_gradients(

@@ -131,11 +131,11 @@ def test_every_image_is_counted_once_and_for_itself(canvases, monkeypatch, whole
         assert shapes == {(16, 16, 16, 3)}
 
 
-MEASURED = {"fixed": 44.1, "progressive": 40.8, "small": 55.1}
+ERRORS = {"fixed": 44.1, "progressive": 40.8, "no_last": 50.0, "small": 55.1}
 
 
 def verdicts(rectangle=13.3, **errors):
-    results = {arm: {"square/error": np.zeros(2) + e} for arm, e in {**MEASURED, **errors}.items()}
+    results = {arm: {"square/error": np.zeros(2) + e} for arm, e in {**ERRORS, **errors}.items()}
     results["canvases"] = {"square/error": np.zeros(2) + 17.1,
                            "rectangular/error": np.zeros(2) + rectangle}
     return [bool(claim.holds) for claim in script.claims(results)]
@@ -144,12 +144,13 @@ def verdicts(rectangle=13.3, **errors):
 @pytest.mark.parametrize(("broken", "rows"), [
     ({}, set()),
     ({"progressive": 43.9}, {0}),
-    ({"small": 41.0}, {1}),
-    ({"rectangle": 17.0}, {2}),  # squares after all
+    ({"no_last": 41.0}, {1}),
+    ({"small": 41.0}, {2}),
+    ({"rectangle": 17.0}, {3}),  # squares after all
 ])
 def test_what_is_broken_breaks_a_claim(broken, rows):
     found = verdicts(**broken)
-    assert len(found) == 3 and {i for i, holds in enumerate(found) if not holds} == rows
+    assert len(found) == 4 and {i for i, holds in enumerate(found) if not holds} == rows
 
 
 def test_arms_compared_see_the_same_pixels():

@@ -1,8 +1,14 @@
+import jax
 import numpy as np
 import pytest
 
 from research.training import sharding
-from research.training.comparison import after_one_step, communication, largest_difference
+from research.training.comparison import (
+    after_one_step,
+    communication,
+    largest_difference,
+    relative_difference,
+)
 from research.training.program import Program
 from tests.training.toy import build, settings
 
@@ -28,3 +34,14 @@ def test_differences_are_relative_and_of_the_part_that_is_named():
 
 def test_one_device_sends_nothing(program):
     assert all(t.sent == 0 for t in communication(program))
+
+
+@pytest.mark.parametrize(("got", "expected", "difference"), [
+    ({"a": [1.0, 2.0], "b": [np.nan]}, {"a": [1.0, 2.0], "b": [3.0]}, np.nan),
+    ({"a": [1.0, 2.0], "b": [0.0]}, {"a": [1.0, 2.0], "b": [0.0]}, 0.0),
+    ({"a": [1.0, 2.0], "b": [1e-9]}, {"a": [1.0, 2.0], "b": [0.0]}, np.inf),
+])
+def test_nothing_is_passed_over(got, expected, difference):
+    got, expected = (jax.tree.map(np.asarray, tree, is_leaf=lambda x: isinstance(x, list))
+                     for tree in (got, expected))
+    np.testing.assert_equal(relative_difference(got, expected), difference)
