@@ -31,6 +31,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
+    # The dueling paper also clips the gradient's norm, max_grad_norm=10.
     config.model = ConfigDict({"variant": "minatar", "dueling": False})
     config.env = ConfigDict({
         "name": "Breakout-MinAtar",
@@ -47,7 +48,7 @@ def get_config(variant: str = "") -> ConfigDict:
     })
     config.replay = ConfigDict({
         "capacity": 100_000,  # agent steps
-        "sampling": "uniform",  # "prioritized", or "newest" for none
+        "sampling": "uniform",  # "prioritized" (whose paper quarters the rate), "newest" for none
         "learning_starts_frames": 5_000,
         "priority_exponent": 0.6,
         "importance_exponent_start": 0.4,  # grows to 1 at the run's end

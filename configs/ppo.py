@@ -104,7 +104,7 @@ def get_config(variant: str = "") -> ConfigDict:
         )
         config.agent.update(
             rollout_steps=128, epochs=4, minibatches=4, gamma=0.99, clip=0.1, anneal_clip=True,
-            value_clip=0.1, entropy_weight=0.01,
+            value_clip=0.1, entropy_weight=0.01,  # value_weight is Baselines'; table 5 has c1 = 1
         )
         config.optimizer.learning_rate = 2.5e-4
         config.total_frames = 40_000_000

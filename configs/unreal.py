@@ -109,6 +109,7 @@ def get_config(variant: str = "") -> ConfigDict:
         max_noops=30, life_loss_ends=True, reward_clip=1.0,
     )
     config.agent.gamma = 0.99
+    config.auxiliary.control_weight = 0.03  # drawn from 0.01 to 0.1 in the paper
     config.optimizer.learning_rate = 7e-4
     config.total_frames = 40_000_000
     config.eval.update(episodes=30, max_noops=30)

@@ -39,7 +39,7 @@ PAPER = Paper(
     # Three observations, one action, batch normalization. «About 130,000» in the paper's tasks.
     parameters={"pendulum": {f"agent/{kind}actor": 123_607 for kind in ("", "target_")}
                             | {f"agent/{kind}critic": 123_307 for kind in ("", "target_")}},
-    curves=("eval/return", "train/return"), x="frames",
+    curves=("eval/return", "train/return"), x="frames", unused=("accumulate_steps",),
 )
 NOISES = ("ornstein_uhlenbeck", "gaussian", "parameters")
 
@@ -146,7 +146,7 @@ def build(config: Any) -> training.Experiment:
     )
     return training.Experiment(
         init, step, config.total_frames // env.num_envs,
-        evals={"eval": lambda state, key: play(state.agent.actor, key)},
+        evals={"eval": lambda state, key: play(state.agent.actor.averaged(), key)},
         rules=rules if env.num_envs >= jax.device_count() else [],
         per_step={"frames": env.num_envs},
     )

@@ -5,8 +5,8 @@ Claim: experience replay makes Q-learning with a network work, with a separate t
 
 Extensions as values of the config: double Q (van Hasselt 2015, 1509.06461), dueling (Wang 2015,
 1511.06581), prioritized replay (Schaul 2015, 1511.05952), n-step returns, Adam, sticky actions.
-Departures: frames are resized to 84x84 as ALE's vector environments do, in 2013's variant too (the
-paper crops); N environments may be stepped together (`env.num_envs`), the papers have one.
+Departures: in 2013's variant too frames are resized (that paper crops) and are the maximum of two,
+and 4 repeats hold in Space Invaders (3); N environments may be stepped together (`env.num_envs`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAPER = Paper(
     authors="Mnih et al.", year=2015, arxiv="1312.5602",
     claim="Experience replay, with a target network, makes deep Q-learning work.",
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
-    curves=("train/return",), x="frames",
+    curves=("train/return",), x="frames", unused=("accumulate_steps",),
 )
 
 
@@ -161,7 +161,7 @@ def evaluation(config: Any, epsilon: float) -> Any:
     """Whole episodes of their own, whatever the lives, with rewards as the game gives them."""
     env = games.evaluation_games(config.env, config.eval)
     play = Evaluation(env, greedy_policy(network(config, env), epsilon))
-    return lambda state, key: play(state.learner.params, key)
+    return lambda state, key: play(state.learner.averaged().params, key)
 
 
 def network(config: Any, env: Any) -> DQN:

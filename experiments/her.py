@@ -37,7 +37,7 @@ PAPER = Paper(
     title="Hindsight Experience Replay",
     authors="Andrychowicz et al.", year=2017, arxiv="1707.01495",
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
-    curves=("eval/success", "train/success"), x="frames",
+    curves=("eval/success", "train/success"), x="frames", unused=("accumulate_steps",),
 )
 
 
@@ -133,8 +133,9 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
         dqn = QLearning(learner(QNetwork(task.num_actions, hidden, dtype)), **common)
 
         def dqn_policy(state: Any, explore: bool) -> Any:
-            epsilon = noise.epsilon if explore else 0.0
-            return lambda x, key: epsilon_greedy(key, dqn.values(state.learner, x), epsilon)
+            learned, epsilon = (
+                (state.learner, noise.epsilon) if explore else (state.learner.averaged(), 0.0))
+            return lambda x, key: epsilon_greedy(key, dqn.values(learned, x), epsilon)
 
         return dqn, dqn_policy
 
@@ -145,8 +146,11 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
     )
 
     def ddpg_policy(state: Any, explore: bool) -> Any:
-        epsilon, sigma = (noise.epsilon, noise.sigma) if explore else (0.0, 0.0)
-        return lambda x, key: random_or_gaussian(key, ddpg.action(state.actor, x), epsilon, sigma)
+        if not explore:
+            learned = state.actor.averaged()
+            return lambda x, key: ddpg.action(learned, x)
+        return lambda x, key: random_or_gaussian(
+            key, ddpg.action(state.actor, x), noise.epsilon, noise.sigma)
 
     return ddpg, ddpg_policy
 

@@ -1,14 +1,12 @@
-"""Deep Reinforcement Learning from Human Preferences (Christiano, Leike, Brown, Martic, Legg,
-Amodei, 2017), arXiv:1706.03741.
+"""Deep Reinforcement Learning from Human Preferences (Christiano et al., 2017), arXiv:1706.03741.
 
 Claim: some hundred comparisons of short clips stand in for the reward.
 
 The processes of section 2.2 take turns: in each step the policy plays, pairs of clips are chosen,
 the predictors are fitted to all comparisons, and TRPO or A2C learns from the predicted rewards. An
 oracle compares at once, by the true rewards; a person (`queries.labeller=person`) on a page of this
-computer, while the policy goes on until too many pairs wait. Departures: bootstrap samples grow
-with the comparisons (Poisson(1) copies of each); no MuJoCo, but classic control with its full
-reward; in Atari games the score stays in sight, and the oracle compares clipped rewards.
+computer, while the policy goes on until too many pairs wait. Departures: a bootstrap by Poisson;
+classic control with its full reward for MuJoCo; in Atari the score stays in sight, rewards clipped.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ PAPER = Paper(
     title="Deep Reinforcement Learning from Human Preferences",
     authors="Christiano et al.", year=2017, arxiv="1706.03741",
     claim="Some hundred comparisons of short clips stand in for the reward.",
-    curves=("train/return", "reward/correlation"), x="frames",
+    curves=("train/return", "reward/correlation"), x="frames", unused=("ema_decay",),
 )
 
 
@@ -65,6 +63,8 @@ def build(config: Any) -> training.Experiment:
     check_choice("agent.reward", agent.reward, ("predicted", "true"))
     check_choice("agent.algorithm", agent.algorithm, ("trpo", "a2c"))
     check_choice("queries.labeller", queries.labeller, ("oracle", "person"))
+    if config.env.normalize_observations:  # clips are as the environment gave them
+        raise training.UserError("set env.normalize_observations=false")
     person = queries.labeller == "person"
     env = games.training_environment(config.env)
     collector = make_collector(config, env)

@@ -96,8 +96,8 @@ def build(config: Any) -> training.Experiment:
                 gain -= state.penalty * batch.policy.kl(new)
             error = (value - batch.returns) ** 2
             if agent.value_clip:
-                near = batch.value + jnp.clip(value - batch.value, -agent.value_clip,
-                                              agent.value_clip)
+                bound = clip * agent.value_clip / agent.clip  # annealed as the other is
+                near = batch.value + jnp.clip(value - batch.value, -bound, bound)
                 error = jnp.maximum(error, (near - batch.returns) ** 2)
             value_loss, entropy = error.mean(), new.entropy().mean()
             loss = -gain.mean() + agent.value_weight * value_loss  # equation 9

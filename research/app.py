@@ -28,9 +28,10 @@ from ml_collections import ConfigDict
 
 from research import config as configs
 from research import training
-from research.paper import Claim
+from research.paper import Claim, Paper
 from research.results import Results, print_claims
 from research.training import hosts, loop, simulated
+from research.training.config import run_config
 from research.training.meter import NonFiniteLoss
 
 log = logging.getLogger("landmarks")
@@ -79,6 +80,7 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
 def _main(module: ModuleType, argv: Sequence[str]) -> int:
     script = Path(str(module.__file__)).resolve()
     flags = configs.parse(argv, script)
+    _refuse_unused(module.PAPER, flags.config)
     if flags.dry_run is not None:
         return _dry_run(module, flags)
     hosts.initialize()
@@ -117,6 +119,16 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
         numbers = module.main(setting, results.folder(arm, seed))
         results.add(arm, seed, numbers, shared + time.monotonic() - started)
     return _finish(module, flags.config, results, arms, origin)
+
+
+def _refuse_unused(paper: Paper, config: ConfigDict) -> None:
+    for overrides in ({}, *configs.arms_of(config).values()):
+        setting = configs.with_overrides(config, overrides)
+        for key in paper.unused:
+            if setting[key] != run_config()[key]:
+                raise training.UserError(
+                    f"{key}={setting[key]!r} has no effect in this script: leave it out"
+                )
 
 
 def _train_together(module: ModuleType, setting: ConfigDict, results: Results, arm: str) -> float:

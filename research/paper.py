@@ -19,6 +19,8 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      unused: keys that every configuration has and that mean nothing to the script, such as
+        "accumulate_steps": setting one is an error.
     """
 
     title: str
@@ -29,6 +31,7 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    unused: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

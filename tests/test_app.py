@@ -208,3 +208,14 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path
         assert result(disk / "run")["arms"] == result(tmp_path / "whole")["arms"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("flags", [
+    ["--config.ema_decay=0.5"], ["--config.ema_decay=0.5", "--dry_run=v5e:2x2"],
+])
+def test_a_shared_key_that_the_script_has_no_use_for_is_refused(line, tmp_path, capsys, flags):
+    line.PAPER = dataclasses.replace(line.PAPER, unused=("accumulate_steps", "ema_decay"))
+    assert run(line, tmp_path / "run", *flags) == 2
+    assert capsys.readouterr().err == (
+        "error: ema_decay=0.5 has no effect in this script: leave it out\n")
+    assert not (tmp_path / "run").exists()

@@ -68,7 +68,8 @@ class Cloning:
         held_out = pairs.present & ~state.train
         policy = self.policy(learned, pairs.observation)
         error = -(policy.log_prob(pairs.action) * held_out).sum() / jnp.maximum(held_out.sum(), 1)
-        better = error < state.best_error
+        # With no pair held out the newest is the best there is.
+        better = (error < state.best_error) | ~held_out.any()
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), learned.params, state.best)
         return dataclasses.replace(
             state, policy=learned, best=best, best_error=jnp.minimum(error, state.best_error)

@@ -5,9 +5,10 @@ of 28 coordinates and 21 torques, whose joints are those of the DeepMind control
 masses are ours, as are the weights of the reward. MJX is an extra: `pip install
 "landmarks[locomotion]"`.
 
-Proprioception: height and orientation (the world's up and forward seen from the body), velocities
+Proprioception: orientation (the world's up and forward seen from the body), velocities
 in the body's axes, angles and velocities of the joints. Exteroception: where across the track the
-body is, and the heights of the ground around and ahead, from the body's. The reward of a step is
+body is, and the heights of the ground around and ahead, from the body's: a blind body does not know
+its own height. The reward of a step is
 the way forward in metres, less small costs of torques and of leaving the track's middle, plus a
 small one of an upright body. Only a window of the terrain around the body is laid before the
 simulator.

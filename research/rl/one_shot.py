@@ -32,10 +32,12 @@ SEEN: dict[str, Callable[[Demonstration], Demonstration]] = {
 @flax.struct.dataclass
 class Visited:
     """The newest C episodes of the policy, with the expert's actions. Attributes: steps, leaves
-    `[C, T, ...]`; task `[C]`, an index of those taught; count, episodes so far."""
+    `[C, T, ...]`; task `[C]`, an index of those taught; start `[C]`, which of the task's
+    demonstrations they began like; count, episodes so far."""
 
     steps: Demonstrations
     task: jax.Array
+    start: jax.Array
     count: jax.Array
 
 
@@ -87,7 +89,8 @@ class OneShotCloning:
         visited, rows = None, self.visited_episodes
         if rows:
             blank = jax.tree.map(lambda x: jnp.zeros((rows, *x.shape[2:]), x.dtype), taught.steps)
-            visited = Visited(blank, jnp.zeros(rows, jnp.int32), jnp.int32(0))
+            task, start = jnp.zeros((2, rows), jnp.int32)
+            visited = Visited(blank, task, start, jnp.int32(0))
         return Imitator(policy, taught, visited, jnp.int32(0))
 
     def loss(self, action: jax.Array, expert: jax.Array, weight: jax.Array) -> jax.Array:
@@ -132,6 +135,8 @@ class OneShotCloning:
             )
             own = (jnp.arange(num) % 2 == 0) & (state.visited.count > 0)
             task = jnp.where(own, state.visited.task[row], task)
+            same = own & (state.visited.start[row] == first)
+            first = jnp.where(same, (first + 1) % per_task, first)
 
             def choose(a: jax.Array, b: jax.Array) -> jax.Array:
                 return jnp.where(own.reshape(-1, *[1] * (b.ndim - 1)), a[row], b)
@@ -151,7 +156,8 @@ class OneShotCloning:
         tasks, per_task = state.taught.success.shape
         task = jax.random.randint(task_key, (num,), 0, tasks)
         first = jax.random.randint(pair_key, (num,), 0, per_task)
-        begin = jax.tree.map(lambda x: x[task, (first + 1) % per_task], state.taught.start)
+        other = (first + 1) % per_task
+        begin = jax.tree.map(lambda x: x[task, other], state.taught.start)
         shown = jax.tree.map(lambda x: x[task, first], state.taught.steps)
         act = self.actor(state.policy, shown, 1, drop_key)
         expert = jax.vmap(self.family.expert)
@@ -161,7 +167,8 @@ class OneShotCloning:
         rows = (state.visited.count + jnp.arange(num)) % self.visited_episodes
         return dataclasses.replace(state, visited=Visited(
             jax.tree.map(lambda x, new: x.at[rows].set(new), state.visited.steps, steps),
-            state.visited.task.at[rows].set(task), state.visited.count + num,
+            state.visited.task.at[rows].set(task), state.visited.start.at[rows].set(other),
+            state.visited.count + num,
         ))
 
     def actor(

@@ -31,6 +31,10 @@ class LearnerState:
     variables: Variables
     ema: Any = None
 
+    def averaged(self) -> LearnerState:
+        """With the moving average for its parameters, where one is kept."""
+        return self if self.ema is None else dataclasses.replace(self, params=self.ema)
+
 
 class Aux(NamedTuple):
     """What a loss function returns beside the loss.
@@ -85,7 +89,7 @@ class Learner:
 
     def eval_variables(self, state: LearnerState) -> Variables:
         """Variables to evaluate with: the moving average where one is kept."""
-        return {"params": state.params if state.ema is None else state.ema, **state.variables}
+        return {"params": state.averaged().params, **state.variables}
 
     def minimize(
         self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array

@@ -1,5 +1,7 @@
 """Cloning: what is learned from, what is held out, which parameters are kept."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +48,15 @@ def test_the_expert_is_copied_and_the_best_parameters_are_kept():
     assert state.best_error == metrics["validation_loss"][best]
     for kept, history in zip(jax.tree.leaves(state.best), jax.tree.leaves(params), strict=True):
         np.testing.assert_array_equal(kept, history[best])
+
+
+def test_with_nothing_held_out_the_newest_parameters_are_kept():
+    method = dataclasses.replace(METHOD, train_share=1.0)
+    first = method.init(jax.random.key(0), expert())
+    step = jax.jit(method.step)
+    state = step(step(first, jax.random.key(1))[0], jax.random.key(2))[0]
+    for a, b in zip(*map(jax.tree.leaves, (state.best, state.policy.params)), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_pairs_held_out_or_absent_are_not_learned_from():

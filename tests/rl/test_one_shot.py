@@ -120,6 +120,24 @@ def test_dagger_notes_the_experts_actions_in_the_policys_states(taught):
 
 
 @pytest.mark.slow
+def test_dagger_shows_another_instance_than_the_policy_was_in(taught):
+    """Of two, which begin differently: that which the visited episode did not begin like."""
+    cloning = method(visited_episodes=12)
+    state = jax.jit(cloning.explore)(
+        jax.jit(cloning.init)(jax.random.key(1), taught), jax.random.key(2))
+    first = np.asarray(taught.steps.observation)[:, :, 0]
+    begun = np.asarray(state.visited.steps.observation)[:8, 0]
+    task, start = np.asarray(state.visited.task)[:8], np.asarray(state.visited.start)[:8]
+    np.testing.assert_array_equal(first[task, start], begun)
+    for seed in range(4):
+        shown, states = jax.jit(cloning._batch)(state, jax.random.key(seed))
+        for row in range(0, 8, 2):  # those of the policy
+            seen = np.asarray(states.observation)[row, 0]
+            others = seen[2:]  # landmarks do not move within an episode
+            assert not np.array_equal(np.asarray(shown.observation)[row, 0, 2:], others)
+
+
+@pytest.mark.slow
 def test_cloning_learns_what_to_do_from_the_demonstration_alone(taught):
     losses = {}
     for seen in ("last", "none"):
