@@ -21,7 +21,7 @@ seeds, 330 CPU seconds, nothing downloaded. Training error of the last epoch, se
 Every row of the claims holds on either. What a warm-up and zero gamma are for is a rate near the
 highest that trains at all, and with 16 channels, averaged over all positions before the last layer,
 0.8 is not near it (no_warmup and gamma_one were then no worse than warmup, on shapes and on
-photographs; rates four times as high did not change that). So that layer sees 4x4 positions,
+photographs; rates four times as high did not change that). So that layer sees 4x4 positions:
 `model.pool`. With all 8x8 the rate is too high: the warmed-up network ends at 63.7 (CIFAR-10,
 seed 0). Pool, blocks and batch were chosen on seed 10.
 

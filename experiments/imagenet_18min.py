@@ -170,8 +170,9 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # Measured, test error on squares, seeds 0, 1, 2: fixed 63.6 57.6 62.5; progressive 34.5 36.8
-    # 36.0; small 90.4 91.6 91.0; canvases 7.3 6.9 6.7, on rectangles 2.9 4.1 3.0.
+    # Measured, test error on squares, seeds 0, 1, 2: fixed 60.5 53.4 63.5; progressive 33.3 31.7
+    # 37.8; no_last 78.4 74.0 78.6; small 91.3 92.4 91.1; canvases 7.1 7.7 6.5, on rectangles 3.1 4.1
+    # 3.3.
     rows = []
 
     def compare(what: str, paper: str, worse: tuple[str, str], better: tuple[str, str],
