@@ -12,8 +12,8 @@ after as many pixels spent on growing images, 77 % without the last phase at ful
 for the first epoch, more and smaller steps are worth more than on photographs.
 
 `:cifar10`, seeds 0, 1, 2 (270 CPU seconds): 58.7 57.1 60.0 % fixed, 49.1 49.4 51.8 growing, 62.3
-69.2 68.7 on half-size images alone. `:mnist` (220 CPU seconds): 4.0 4.3 4.0 % with squares, 1.4 2.0 1.7
-with rectangles.
+69.2 68.7 on half-size images alone. `:mnist` (220 CPU seconds): 4.0 4.3 4.0 % with squares, 1.4 2.0
+1.7 with rectangles.
 
 Published: 93 % top-5 in 16:08 minutes on 16 machines of 8 V100, 29:44 on 4.
 """
