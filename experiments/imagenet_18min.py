@@ -171,7 +171,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     # Measured, test error on squares, seeds 0, 1, 2: fixed 60.5 53.4 63.5; progressive 33.3 31.7
-    # 37.8; no_last 78.4 74.0 78.6; small 91.3 92.4 91.1; canvases 7.1 7.7 6.5, rectangles 3.1 4.1 3.3.
+    # 37.8; no_last 78.4 74.0 78.6; small 91.3 92.4 91.1; canvases 7.1 7.7 6.5, 3.1 4.1 3.3.
     rows = []
 
     def compare(what: str, paper: str, worse: tuple[str, str], better: tuple[str, str],
