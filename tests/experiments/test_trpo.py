@@ -79,3 +79,18 @@ def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):
         jax.eval_shape(trpo.build(config).init, jax.random.key(0))
+
+
+def test_a_policy_that_stays_where_it_is_passes_nothing():
+    def run(**changed):
+        numbers = {"eval/return": -155.0, "run/drop": 140.0, "run/kl": 0.0099,
+                   "run/improvement": 0.003, "run/taken": 1.0, "run/kl_limit": 0.01, **changed}
+        return {name: np.full(3, x) for name, x in numbers.items()}
+
+    wide = run(**{"eval/return": -800.0, "run/drop": 900.0})
+    assert all(c.holds for c in trpo.claims({"trust_region": run(), "wide": wide}))
+    still = run(**{"run/kl": 0.0, "run/improvement": 0.0, "run/taken": 0.0, "eval/return": -1200.0,
+                   "run/drop": 500.0})
+    assert not any(c.holds for c in trpo.claims({"trust_region": still, "wide": wide}))
+    far = run(**{"run/kl": 0.02})
+    assert not trpo.claims({"trust_region": far, "wide": wide})[0].holds
