@@ -142,11 +142,11 @@ def build(config: Any) -> training.Experiment:
     ]
     play = Evaluation(
         make_env(config.env.name, config.eval.episodes),
-        lambda actor, observation, key: agent.action(actor, observation),
+        lambda actor, x, key: agent.action(actor.replace(params=actor.eval_params), x),
     )
     return training.Experiment(
         init, step, config.total_frames // env.num_envs,
-        evals={"eval": lambda state, key: play(state.agent.actor.averaged(), key)},
+        evals={"eval": lambda state, key: play(state.agent.actor, key)},
         rules=rules if env.num_envs >= jax.device_count() else [],
         per_step={"frames": env.num_envs},
     )

@@ -161,7 +161,7 @@ def evaluation(config: Any, epsilon: float) -> Any:
     """Whole episodes of their own, whatever the lives, with rewards as the game gives them."""
     env = games.evaluation_games(config.env, config.eval)
     play = Evaluation(env, greedy_policy(network(config, env), epsilon))
-    return lambda state, key: play(state.learner.averaged().params, key)
+    return lambda state, key: play(state.learner.eval_params, key)
 
 
 def network(config: Any, env: Any) -> DQN:

@@ -133,9 +133,11 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
         dqn = QLearning(learner(QNetwork(task.num_actions, hidden, dtype)), **common)
 
         def dqn_policy(state: Any, explore: bool) -> Any:
-            learned, epsilon = (
-                (state.learner, noise.epsilon) if explore else (state.learner.averaged(), 0.0))
-            return lambda x, key: epsilon_greedy(key, dqn.values(learned, x), epsilon)
+            learner = state.learner
+            if not explore:
+                learner = learner.replace(params=learner.eval_params)
+            epsilon = noise.epsilon if explore else 0.0
+            return lambda x, key: epsilon_greedy(key, dqn.values(learner, x), epsilon)
 
         return dqn, dqn_policy
 
@@ -147,8 +149,8 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
 
     def ddpg_policy(state: Any, explore: bool) -> Any:
         if not explore:
-            learned = state.actor.averaged()
-            return lambda x, key: ddpg.action(learned, x)
+            actor = state.actor.replace(params=state.actor.eval_params)
+            return lambda x, key: ddpg.action(actor, x)
         return lambda x, key: random_or_gaussian(
             key, ddpg.action(state.actor, x), noise.epsilon, noise.sigma)
 

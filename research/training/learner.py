@@ -31,9 +31,10 @@ class LearnerState:
     variables: Variables
     ema: Any = None
 
-    def averaged(self) -> LearnerState:
-        """With the moving average for its parameters, where one is kept."""
-        return self if self.ema is None else dataclasses.replace(self, params=self.ema)
+    @property
+    def eval_params(self) -> Any:
+        """Parameters to evaluate with: the moving average where one is kept."""
+        return self.params if self.ema is None else self.ema
 
 
 class Aux(NamedTuple):
@@ -88,8 +89,8 @@ class Learner:
         return self.model.apply(state, *args, **kwargs)
 
     def eval_variables(self, state: LearnerState) -> Variables:
-        """Variables to evaluate with: the moving average where one is kept."""
-        return {"params": state.averaged().params, **state.variables}
+        """Variables to evaluate with: `eval_params` and the other collections."""
+        return {"params": state.eval_params, **state.variables}
 
     def minimize(
         self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array
