@@ -168,7 +168,8 @@ def get_config(variant: str = "") -> ConfigDict:
         _published(config, name, length=2048, rows=rows, total_tokens=300 * _B)
         config.mesh.update(fsdp=fsdp, model=model)
         config.model.remat = remat
-        # 32k tokens are 16 rows; with more devices than that the ramp begins with one row each.
+        # 32k tokens are 16 rows. Where the batch is split over more devices than `multiple` (data x
+        # fsdp), set batch.multiple to their number: the ramp then begins with one row each.
         config.batch.update(
             first_rows=16, ramp_tokens=12 * _B if rows > 512 else 4 * _B, levels=8,
             multiple=max(16, fsdp),

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from jax.sharding import AbstractMesh
 
 from research import __main__, pods
 from research import config as configs
@@ -52,8 +53,9 @@ def test_entries_exist_and_their_batches_divide(pod):
     ways = math.prod(map(int, shape.split("x"))) // config.mesh.model
     source = configs.load_module(
         pods.ROOT / "experiments" / f"{pod.script}.py").build(config).source
-    for leaf in sharding.named_leaves(source.spec if source else {}).values():
-        assert leaf.shape[0] % ways == 0
+    if source is not None:
+        mesh = AbstractMesh((ways, 1, config.mesh.model), sharding.AXES)
+        sharding.check_batch(source, mesh, config.accumulate_steps)
 
 
 def test_a_script_without_an_entry():

@@ -126,6 +126,9 @@ class TokenBatches(Source):
         self.open_rows, self.ramp = open_rows, ramp
         shape = (ramp.most_rows, ramp.tokens_per_row + 1)
         self.spec = {"tokens": jax.ShapeDtypeStruct(shape, np.int32)}
+        self.row_counts = [rows for rows, _ in ramp.levels]
+        if len(ramp.levels) > 1:
+            self.sized_by = "batch.multiple, and with it batch.rows,"
         self.step = 0
         self._rows: Rows | None = None
 

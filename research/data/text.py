@@ -120,6 +120,8 @@ class PairBatches(Source):
     of (seed, t), whatever the number of processes: each takes its rows of it.
     """
 
+    sized_by = "data.batch_multiple"
+
     def __init__(
         self,
         text: ParallelText,
@@ -130,8 +132,9 @@ class PairBatches(Source):
         split: str = "train",
     ):
         self.text, self.lengths, self.seed, self.split = text, list(lengths), seed, split
-        self.sizes = [_rows(tokens, length, multiple) for length in self.lengths]
-        rows, length = max(zip(self.sizes, self.lengths, strict=True), key=lambda s: s[0] * s[1])
+        self.row_counts = [_rows(tokens, length, multiple) for length in self.lengths]
+        shapes = zip(self.row_counts, self.lengths, strict=True)
+        rows, length = max(shapes, key=lambda s: s[0] * s[1])
         shape = jax.ShapeDtypeStruct((rows, length), np.int32)
         self.spec = {"source": shape, "target": shape}
         self.epoch = self.index = 0
@@ -169,7 +172,7 @@ class PairBatches(Source):
             order = rng.permutation(len(self._bucket))
             batches: list[tuple[int, np.ndarray]] = []
             rest = order[:0]
-            for bucket, size in enumerate(self.sizes):
+            for bucket, size in enumerate(self.row_counts):
                 members = np.concatenate([rest, order[self._bucket[order] == bucket]])
                 whole = len(members) // size * size
                 batches += [(bucket, chosen) for chosen in members[:whole].reshape(-1, size)]

@@ -52,7 +52,7 @@ def dry_run(
     mesh = sharding.make_mesh(config.mesh, slice_.devices)
     source = experiment.source
     if source is not None:
-        sharding.check_batch(source.spec, mesh, config.accumulate_steps)
+        sharding.check_batch(source, mesh, config.accumulate_steps)
     program = Program(experiment, mesh)
     start = time.monotonic()
     traced = program.trace()

@@ -23,12 +23,16 @@ class Source:
       spec: pytree of `jax.ShapeDtypeStruct`, one GLOBAL batch (leading axis = global batch). Known
         without opening any data, so that a dry run needs none. Where batches come in several
         shapes, the largest.
+      row_counts: rows of all global batches that may come, where not all have those of `spec`.
+      sized_by: what decides on the rows, for the message that they do not divide.
       prefetch: how many batches the loop may ask for before they are used; 0 for a source that
         reads `state`, such as an actor.
       origin: which data the batches come from, known once it is open; noted in the result.
     """
 
     spec: PyTree
+    row_counts: Sequence[int] = ()
+    sized_by: str = "the batch size"
     prefetch: int = 1
     origin: str = ""
 

@@ -51,7 +51,7 @@ def check(experiment: Experiment, config: ConfigDict) -> Program:
     """Everything that can be refused before compilation: mesh, batch, rules, data."""
     mesh = make_mesh(config.mesh)
     if experiment.source is not None:
-        check_batch(experiment.source.spec, mesh, config.accumulate_steps)
+        check_batch(experiment.source, mesh, config.accumulate_steps)
         experiment.source.open()
     return Program(experiment, mesh, config.steps_per_call)
 

@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from research.training.errors import UserError
-from research.training.experiment import PyTree, Rules
+from research.training.experiment import PyTree, Rules, Source
 
 AXES = ("data", "fsdp", "model")
 BATCH = PartitionSpec(("data", "fsdp"))
@@ -88,8 +88,8 @@ def _check_divides(name: str, shape: tuple[int, ...], rule: PartitionSpec, mesh:
             )
 
 
-def check_batch(spec: PyTree, mesh: Mesh, accumulate_steps: int) -> None:
-    """Checks that a global batch can be split over the mesh, and into micro-batches.
+def check_batch(source: Source, mesh: Mesh, accumulate_steps: int) -> None:
+    """Checks that every global batch can be split over the mesh, and into micro-batches.
 
     Raises:
       UserError: it cannot, or processes would have to share a part of it.
@@ -105,14 +105,15 @@ def check_batch(spec: PyTree, mesh: Mesh, accumulate_steps: int) -> None:
                 "(mesh data x fsdp); let --config.mesh.model be at most the "
                 f"{jax.local_device_count()} devices of one process"
             )
-    for name, leaf in named_leaves(spec).items():
-        size = leaf.shape[0]
-        if size % (ways * accumulate_steps):
-            raise UserError(
-                f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x fsdp) x "
-                f"{accumulate_steps} micro-batches (accumulate_steps); "
-                "change the batch size or the mesh"
-            )
+    parts = ways * accumulate_steps
+    for name, leaf in named_leaves(source.spec).items():
+        for size in (leaf.shape[0], *source.row_counts):
+            if size % parts:
+                raise UserError(
+                    f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x "
+                    f"fsdp) x {accumulate_steps} micro-batches (accumulate_steps); make "
+                    f"{source.sized_by} a multiple of {parts}, or change the mesh"
+                )
 
 
 def count_parameters(state: PyTree) -> dict[str, int]:

@@ -86,6 +86,7 @@ def test_batches_follow_the_ramp_and_resume():
     assert source.spec["tokens"].shape == (4, 7)
     seen = [source(None)["tokens"] for _ in range(6)]
     assert [len(batch) for batch in seen] == [2, 2, 2, 4, 4, 4]
+    assert source.row_counts == [2, 4]
     rows = PackedRows(documents(), 6, seed=0)
     assert np.array_equal(np.concatenate(seen), [rows[i] for i in range(18)])
     other = batches()

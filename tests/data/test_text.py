@@ -96,6 +96,7 @@ def test_spec_is_the_largest_batch(text):
     size = np.prod(source.spec["source"].shape)
     shapes = {source(None)["source"].shape for _ in range(60)}
     assert len(shapes) == len(LENGTHS)
+    assert {rows for rows, _ in shapes} == set(source.row_counts)
     assert max(np.prod(shape) for shape in shapes) == size
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from ml_collections import ConfigDict
 
 from research import app
 from research.config import load_config, load_module, with_overrides
 from research.models import gpt
 from research.models.gpt import PARAMETERS
-from research.training import sharding
+from research.training import UserError, sharding
 from research.training.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,15 @@ def test_batches_of_the_papers():
     assert tokens["gpt3_175b"] == pytest.approx(3.2e6, rel=0.03)
     first = configure("gpt3_small").batch
     assert first.first_rows * 2048 == 32_768
+
+
+def test_the_ramp_begins_with_batches_that_divide_or_is_refused():
+    config = configure("gpt3_small")
+    mesh = AbstractMesh((32, 1, 1), sharding.AXES)
+    with pytest.raises(UserError, match="batch of 16 .* make batch.multiple, .* multiple of 32"):
+        sharding.check_batch(SCRIPT.build(config).source, mesh, 1)
+    config.batch.multiple = 32
+    sharding.check_batch(SCRIPT.build(config).source, mesh, 1)
 
 
 def test_weight_decay_spares_biases_and_gains():

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from research import app
 from research import config as configs
 from research.models import transformer as model_module
 from research.models.transformer import Transformer
@@ -29,6 +30,19 @@ def test_paper_variants_have_the_published_counts(script, variant):
     count = sum(x.size for x in jax.tree.leaves(state["learner"].params))
     assert count == script.PAPER.parameters[config.published_as]
     assert jax.tree.structure(state["average"].mean) == jax.tree.structure(state["learner"].params)
+
+
+def test_a_small_bucket_that_does_not_divide_is_refused_before_anything_is_written(
+    script, tmp_path, capsys
+):
+    """Buckets of 64, 40 and 24 sentences: the largest does."""
+    default = str(ROOT / "configs" / "transformer.py")
+    flags = ["--config", default, "--arm=transformer", "--config.accumulate_steps=16"]
+    assert app.main(script, [*flags, "--workdir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: batch of 40 ") and "\n" not in error
+    assert "make data.batch_multiple a multiple of 16" in error
+    assert not (tmp_path / "run").exists()
 
 
 def loss_on_noise(steps=150, symbols=8):

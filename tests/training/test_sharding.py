@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh
+from jax.sharding import AbstractMesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from research import training
 from research.training import sharding
 from research.training.errors import UserError
-from tests.training.toy import TENSOR, build, settings
+from tests.training.toy import TENSOR, Numbers, build, settings
 
 
 def mesh_config(data=-1, fsdp=1, model=1):
@@ -116,12 +116,36 @@ def test_rules_that_do_not_divide(rules, said):
     ],
 )
 def test_batches_divide_over_devices_and_micro_batches(rows, mesh, parts, fits):
-    spec = {"x": jax.ShapeDtypeStruct((rows, 3), jnp.float32)}
+    source = Numbers(rows=(rows,))
     if fits:
-        sharding.check_batch(spec, mesh, parts)
+        sharding.check_batch(source, mesh, parts)
         return
     with pytest.raises(UserError, match=rf"batch of {rows} \(x\) does not divide by"):
-        sharding.check_batch(spec, mesh, parts)
+        sharding.check_batch(source, mesh, parts)
+
+
+def test_every_size_of_batch_is_checked():
+    """Against laying every one out, and taking it apart; the largest alone would say yes."""
+    rng, told = np.random.default_rng(0), set()
+    for _ in range(300):
+        mesh, parts = abstract(*rng.integers(1, 4, 3)), int(rng.integers(1, 4))
+        source = Numbers(rows=tuple(int(n) for n in 6 * rng.integers(1, 13, rng.integers(1, 4))))
+        source.sized_by = "rows.multiple"
+        where, fits = NamedSharding(mesh, sharding.BATCH), []
+        for rows in source.rows:
+            try:
+                own = where.shard_shape((rows, 3))[0]
+                fits.append(np.zeros(own).reshape(own // parts, parts).size == own)
+            except ValueError:
+                fits.append(False)
+        told.add((all(fits), fits[int(np.argmax(source.rows))]))
+        if all(fits):
+            sharding.check_batch(source, mesh, parts)
+            continue
+        ways = parts * mesh.shape["data"] * mesh.shape["fsdp"]
+        with pytest.raises(UserError, match=f"make rows.multiple a multiple of {ways},"):
+            sharding.check_batch(source, mesh, parts)
+    assert told == {(True, True), (False, True), (False, False)}
 
 
 def test_parameters_are_counted_by_learner_without_optimizer_and_average():

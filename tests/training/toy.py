@@ -46,6 +46,7 @@ class Numbers(training.Source):
     def __init__(self, rows=(ROWS,), seconds=0.0, signals=None, nan_at=-1, prefetch=1):
         self.rows, self.seconds, self.nan_at, self.prefetch = rows, seconds, nan_at, prefetch
         self.signals = dict(signals or {})
+        self.row_counts = rows
         self.spec = {"x": jax.ShapeDtypeStruct((max(rows), FEATURES), jnp.float32)}
         self.index = 0
         self.read: list[int] = []
