@@ -149,6 +149,7 @@ def get_config(variant: str = "") -> ConfigDict:
                 "target": "de",
                 "vocab_size": 37_000,
                 "tokens_per_batch": 25_000,
+                "batch_multiple": 32,  # for up to 32 chips; the least batch has 20,480 tokens
                 "shortest_bucket": 24,
                 "longest_bucket": 160,
                 "bucket_growth": 1.1,

@@ -38,9 +38,7 @@ BFLOAT16 = {"compute_dtype": "bfloat16"}
 PODS = (
     Pod("ResNet-50, batch 8,192", "resnet", "resnet50", "v5e:16x16",
         {**BFLOAT16, "batch_size": 8192}),
-    # Its buckets are to divide over 32 chips.
-    Pod("Transformer big, 25,000 tokens a side", "transformer", "big", "v5e:4x8",
-        {**BFLOAT16, "data.batch_multiple": 32}),
+    Pod("Transformer big, 25,000 tokens a side", "transformer", "big", "v5e:4x8", BFLOAT16),
     # One update for each step of all environments, on as many transitions.
     Pod("DQN of 2015, 4,096 environments", "dqn_atari", "paper", "v5e:4x8",
         {**BFLOAT16, "env.num_envs": 4096, "agent.batch_size": 4096,

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AbstractMesh
 
 from research import app
 from research import config as configs
 from research.models import transformer as model_module
 from research.models.transformer import Transformer
-from research.training import Aux, Learner
+from research.training import Aux, Learner, sharding
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +22,16 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def script():
     return configs.load_module(ROOT / "experiments" / "transformer.py")
+
+
+def test_batches_of_the_paper_divide_over_32_chips(script):
+    config = configs.load_config(ROOT / "configs" / "transformer.py", "paper")
+    source = script.build(config).source
+    for chips in (8, 16, 32):
+        sharding.check_batch(source, AbstractMesh((chips, 1, 1), sharding.AXES), 1)
+    tokens = np.multiply(source.row_counts, source.lengths)
+    # "Approximately 25,000" (section 5.1): what is rounded off is at most 32 of the longest rows.
+    assert tokens.min() > 20_000 and tokens.mean() > 23_500 and tokens.max() <= 25_000
 
 
 @pytest.mark.parametrize("variant", ["paper", "big"])
