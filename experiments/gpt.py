@@ -118,7 +118,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     state = training.run(experiment, config, workdir)
     numbers = training.evaluate(experiment, state, config)
     model, _, data = build_parts(config)
-    params = state["learner"].params
+    params = state["learner"].eval_params
     if isinstance(data, KeyLabels):
         return numbers | (exact_numbers(model, params, config.seed) if config.eval.exact else {})
 

@@ -60,6 +60,7 @@ def optimizer(rate: Any, o: ConfigDict) -> optax.GradientTransformation:
 
 
 def build_pretraining(config: ConfigDict) -> training.Experiment:
+    """Neither clipped nor averaged: `max_grad_norm` and `ema_decay` are those of fine-tuning."""
     p, length = config.pretraining, config.data.length
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
     ramp = BatchRamp(((p.rows, p.num_steps),), length)

@@ -61,6 +61,8 @@ def build_parts(config: ConfigDict) -> tuple[Transformer, ParallelText, list, Ch
 
 
 def build(config: ConfigDict) -> training.Experiment:
+    if config.ema_decay:
+        raise training.UserError("set ema_decay=0: the average of checkpoints is what is evaluated")
     model, text, lengths, average = build_parts(config)
     source = PairBatches(
         text, lengths, config.data.tokens_per_batch, config.seed, config.data.batch_multiple
@@ -71,7 +73,6 @@ def build(config: ConfigDict) -> training.Experiment:
         optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9),
         config.accumulate_steps,
         config.max_grad_norm,
-        config.ema_decay,
     )
 
     def init(key: jax.Array) -> dict:

@@ -18,7 +18,7 @@ from research import app
 from research.config import load_config, load_module, with_overrides
 from research.models import gpt
 from research.models.gpt import PARAMETERS
-from research.training import UserError, sharding
+from research.training import LearnerState, UserError, sharding
 from research.training.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +71,19 @@ def test_learning_rate_follows_tokens_not_steps():
     assert ramp.rows(0) == 16 and ramp.rows(ramp.num_steps - 1) == 256
     warm = next(s for s in range(ramp.num_steps) if ramp.tokens_before(s) >= 375e6)
     assert warm == pytest.approx(375e6 / 32_768, rel=0.01)
+
+
+def test_samples_and_exact_numbers_are_of_the_moving_average(monkeypatch, tmp_path):
+    state, used = {"learner": LearnerState("last", None, {}, ema="average")}, []
+    monkeypatch.setattr(SCRIPT.training, "run", lambda *_: state)
+    monkeypatch.setattr(SCRIPT.training, "evaluate", lambda *_: {})
+    monkeypatch.setattr(SCRIPT, "exact_numbers", lambda _, params, seed: used.append(params) or {})
+    monkeypatch.setattr(SCRIPT, "complete", lambda _, params, prompts, *__, **___: (
+        used.append(params) or [np.zeros(0, np.int32) for _ in prompts]))
+    SCRIPT.main(configure(""), tmp_path)
+    smoke = configure("smoke")
+    SCRIPT.main(with_overrides(smoke, {**smoke.arms.text, "eval.ngram_order": 0}), tmp_path)
+    assert used == ["average", "average"] and (tmp_path / "samples.txt").exists()
 
 
 @pytest.mark.slow

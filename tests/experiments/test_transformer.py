@@ -56,6 +56,15 @@ def test_a_small_bucket_that_does_not_divide_is_refused_before_anything_is_writt
     assert not (tmp_path / "run").exists()
 
 
+def test_a_second_average_is_refused(script, tmp_path, capsys):
+    smoke = f"{ROOT / 'configs' / 'transformer.py'}:smoke"
+    flags = ["--config", smoke, "--config.ema_decay=0.9", "--workdir", str(tmp_path / "run")]
+    assert app.main(script, flags) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: set ema_decay=0") and "\n" not in error
+    assert not (tmp_path / "run").exists()
+
+
 def loss_on_noise(steps=150, symbols=8):
     """Training loss, in the end, on targets that nothing predicts: at best log(symbols)."""
     model = Transformer(
