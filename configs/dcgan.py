@@ -18,6 +18,7 @@ VARIANTS = {
     "imagenet": "section 5.1: D of width 256 on ImageNet at 32 px, its 28,672 features on CIFAR-10",
     "celeb_a": "the released Theano model of faces, counts included, on aligned CelebA at 64 px",
     "torch": "the torch port's sizes (kernel 4, width 64) on LSUN bedrooms",
+    "svhn": "the same D, its features on SVHN with 1,000 labels, as many of every digit",
     "lsun": "the paper's network on LSUN bedrooms at 64 px, de-duplicated, five epochs",
     "paper": "the same as lsun",
 }
@@ -99,7 +100,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.learning_rate = 2e-4
         config.data.image_size = 64
         config.data.name = "lsun/bedroom"
-        config.total_images = 5 * 3_033_042
+        # It has no test images, and 300 for validation: 2,000 of its own are held out.
+        config.data.train_split, config.data.test_split = "train[2000:]", "train[:2000]"
+        config.total_images = 5 * (3_033_042 - 2000)
         config.deduplicate_steps = 20_000
         config.model.width = 128
         config.published_as = "paper"
@@ -111,18 +114,22 @@ def get_config(variant: str = "") -> ConfigDict:
             config.published_as = "torch"
         elif variant == "celeb_a":
             config.data.name = "celeb_a"
+            config.data.train_split, config.data.test_split = "train", "test"
+            config.deduplicate_steps = 0
             config.total_images = 25 * 162_770
             config.model.first_norm = "unit"
             config.published_as = "theano_faces"
-        elif variant == "imagenet":
+        elif variant in ("imagenet", "svhn"):
             config.data.name = "imagenet_resized/32x32"
+            config.data.train_split, config.data.test_split = "train", "validation"
             config.data.image_size = 32
             config.total_images = 10 * 1_281_167
             config.model.width = 256
             config.published_as = ""
             config.deduplicate_steps = 0
-            config.probe.data = "cifar10"
+            # The paper chose C for SVHN on 10,000 other images; here it is cross-validation too.
+            config.probe.data = "cifar10" if variant == "imagenet" else "svhn_cropped"
             config.probe.train_split = "train"
             config.probe.test_split = "test"
-            config.probe.num_labels = (4000, 50_000)
+            config.probe.num_labels = (4000, 50_000) if variant == "imagenet" else (1000,)
     return config

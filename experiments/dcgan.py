@@ -58,8 +58,16 @@ def learners(config: ConfigDict) -> tuple[Learner, Learner]:
     return Learner(generator, *loop), Learner(dcgan.Discriminator(**conv), *loop)
 
 
-def open_data(config: ConfigDict, name: str, split: str) -> squares.Squares:
-    return squares.load(name, split, config.data.image_size, config.data.dir)
+def open_data(config: ConfigDict) -> list[squares.Squares]:
+    """Training images, test images, and those that the probe is trained and tested with, if any."""
+    c, p = config.data, config.probe
+    splits = [(c.name, c.train_split), (c.name, c.test_split)]
+    if p.num_labels:
+        splits += [(p.data, p.train_split), (p.data, p.test_split)]
+    opened = [squares.load(name, split, c.image_size, c.dir) for name, split in splits]
+    if config.eval.num_images > (most := min(map(len, opened[:2]))):
+        raise training.UserError(f"eval.num_images is at most {most}")
+    return opened
 
 
 def build(config: ConfigDict, kept: np.ndarray | None = None) -> Experiment:
@@ -103,7 +111,7 @@ def build(config: ConfigDict, kept: np.ndarray | None = None) -> Experiment:
         return {"generator": g, "discriminator": d}, metrics
 
     def opened() -> squares.Squares:
-        return open_data(config, config.data.name, config.data.train_split).choose(kept)
+        return open_data(config)[0].choose(kept)  # what it is judged by has to be there, too
 
     spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
     source = pipeline.stream(opened, spec, config.batch_size, config.seed)
@@ -112,7 +120,7 @@ def build(config: ConfigDict, kept: np.ndarray | None = None) -> Experiment:
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    train = open_data(config, config.data.name, config.data.train_split)
+    train, test, *probed = open_data(config)
     kept = code_autoencoder.unique_images(train, config, workdir / "deduplicate")
     experiment = build(config, kept)
     state = training.run(experiment, config, workdir)
@@ -124,7 +132,6 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     draw = functools.partial(dcgan.sample, generator.model, variables)
     num = config.eval.num_images
     z = dcgan.uniform_latents(jax.random.key(config.seed), 2 * num, config.model.latent_size)
-    test = open_data(config, config.data.name, config.data.test_split)
     seen, real, fake = train.images(num), test.images(num), draw(z[:num])
 
     pictures = samples.show(draw, z, seen)
@@ -136,16 +143,11 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
         groups["samples"] |= samples.compare(net, real, fake)
         fake = draw(z[:num], statistics="batch")
         groups["samples_batch_statistics"] = samples.compare(net, real, fake)
-    if config.probe.num_labels:
-        see = functools.partial(dcgan.features, discriminator.model)
+    if probed:
+        see = functools.partial(functools.partial, dcgan.features, discriminator.model)
         groups["probe"] = probes.accuracies(
-            {
-                "pixels": probes.pixels,
-                "untrained": functools.partial(see, untrained),
-                "trained": functools.partial(see, trained),
-            },
-            open_data(config, config.probe.data, config.probe.train_split).examples(),
-            open_data(config, config.probe.data, config.probe.test_split).examples(),
+            {"pixels": probes.pixels, "untrained": see(untrained), "trained": see(trained)},
+            *(images.examples() for images in probed),
             num_labels=config.probe.num_labels,
             num_draws=config.probe.num_draws,
         )

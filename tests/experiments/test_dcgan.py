@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from research import app
 from research import config as configs
+from research.data.dataset import parse_split, slice_records
 
 ROOT = configs.Path(__file__).resolve().parents[2]
 
@@ -66,6 +68,41 @@ def test_accumulated_gradients_keep_the_players_apart(script, smoke):
     )
     assert set(state) == {"generator", "discriminator"}
     assert metrics["generator/loss"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--config.data.test_split=validation", "not 'validation'"),
+        ("--config.probe.test_split=test[", "split 'test[' is not understood"),
+        ("--config.probe.data=no_such_set", "no data set is called 'no_such_set'"),
+        ("--config.eval.num_images=301", "eval.num_images is at most 300"),
+    ],
+)
+def test_data_to_judge_by_is_opened_before_anything_is_trained(
+    script, flag, said, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(script.training, "run", lambda *_: pytest.fail("trained"))
+    base = ["--config", f"{ROOT / 'configs' / 'dcgan.py'}:smoke", "--arm=street"]
+    assert app.main(script, [*base, flag, "--workdir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and said in error and "\n" not in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variant", ["lsun", "torch", "paper", "celeb_a", "imagenet", "svhn"])
+def test_large_variants_are_not_judged_by_what_they_train_on(variant):
+    config = configs.load_config(ROOT / "configs" / "dcgan.py", variant)
+    (train, *ends), (test, *held_out) = map(
+        parse_split, (config.data.train_split, config.data.test_split)
+    )
+    if train == test:
+        images = range(3_033_042)
+        kept, judged = (set(slice_records(images, *slice_)) for slice_ in (ends, held_out))
+        assert not kept & judged and len(kept | judged) == len(images)
+        assert len(judged) >= config.eval.num_images
+        assert config.total_images == 5 * len(kept)
+    assert bool(config.deduplicate_steps) == (config.data.name == "lsun/bedroom")
 
 
 def test_the_claim_of_100_labels_is_of_no_other_number(script):

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from research.data.dataset import Dataset, parse_split, slice_records
+from research.training.errors import check_choice
 
 IDENTITY = (
     "width",
@@ -147,11 +148,14 @@ def load(scene: Literal["street", "studio"], split: str, size: int) -> Dataset:
         "people", "pose": float32 [2], "eyes": bool [size, size], see `eye_region`}.
 
     Raises:
-        KeyError: no such scene or split.
+        KeyError: no such scene.
+        UserError: no such split.
     """
     calm = {"street": 0.0, "studio": 0.7}[scene]
     name, start, stop = parse_split(split)
-    num, seed = {"train": (20_000, 1), "test": (4_000, 2), "people": (4_000, 3)}[name]
+    splits = {"train": (20_000, 1), "test": (4_000, 2), "people": (4_000, 3)}
+    check_choice("a split of proc_faces", name, splits)
+    num, seed = splits[name]
     if name == "people":
         who = np.random.default_rng(seed).permutation(np.arange(num) % 20)
         known = sample_factors(20, seed)
