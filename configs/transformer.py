@@ -13,8 +13,8 @@ Seed 0: BLEU 38.4, 32.1 without positions, 37.6 without smoothing, which does NO
 there (5.37; 5.54 without it); word by word 27.7.
 
 `:paper` (base) and `:big` are the paper's own: 12 hours and 3.5 days on its 8 P100. Expect 27.3 and
-28.4 (tokenised BLEU; sacreBLEU's is about 0.5 to 1 lower). `:big_fr`, to French, 41.8; its pairs,
-nine times as many, are all held in memory: 40 GB by estimate, as many again in each process more.
+28.4 (tokenised BLEU; sacreBLEU's is about 0.5 to 1 lower); from `:big_fr`, to French, 41.8. Every
+process holds all pairs in memory: of French, nine times as many, some 40 GB (estimated, not run).
 
 Measured on two shared CPU cores, default variant, seeds 0, 1, 2:
 
