@@ -61,7 +61,7 @@ def test_a_second_average_is_refused(script, tmp_path, capsys):
     flags = ["--config", smoke, "--config.ema_decay=0.9", "--workdir", str(tmp_path / "run")]
     assert app.main(script, flags) == 2
     error = capsys.readouterr().err.strip()
-    assert error.startswith("error: set ema_decay=0") and "\n" not in error
+    assert error.startswith("error: ema_decay=0.9 has no effect") and "\n" not in error
     assert not (tmp_path / "run").exists()
 
 
