@@ -18,7 +18,7 @@ process holds all pairs in memory: of French, nine times as many, some 40 GB (es
 
 Measured on two shared CPU cores, default variant, seeds 0, 1, 2:
 
-    BLEU with smoothing 98.5, 97.7, 98.6; without 97.7, 97.8, 97.6: 0.9, -0.2, 0.9 gained
+    BLEU with smoothing 98.5, 97.7, 98.6; without 97.7, 97.8, 97.7: 0.9, -0.2, 0.9 gained
     perplexity with smoothing 1.058, 1.055, 1.060; without 1.021, 1.023, 1.023
     validation loss of the average 0.057, 0.054, 0.058; of the last step 0.091, 0.076, 0.093
     BLEU without positions 26.6, 27.5, 28.7; at factor 1, below, 29.1, 27.9, 29.5

@@ -2,9 +2,8 @@
 
 Claim: a network of attention alone translates, once it is told the positions of the words.
 
-Not here: the parsing task of section 6.3. Departures: French has byte-level BPE, not word pieces,
-and a translation is at most 50 tokens longer than its padded source, not than its source (section
-6.1). The paper does not say how it initialises; kernels are Glorot-uniform here.
+Not here: the parsing task of section 6.3. Departure: French has byte-level BPE, not word pieces.
+The paper does not say how it initialises; kernels are Glorot-uniform here.
 """
 
 from pathlib import Path

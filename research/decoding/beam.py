@@ -53,6 +53,7 @@ def beam_search(
     alpha: float = 0.6,
     n_best: int = 1,
     pad_id: int = 0,
+    limits: jax.Array | None = None,
 ) -> Hypotheses:
     """Searches for the sequences of highest length-normalised log probability.
 
@@ -61,8 +62,8 @@ def beam_search(
     early where the model is sure of itself: what comes second to fourth then is noise.) A sentence
     is done once nothing lives, so that a beam of one is greedy decoding, or once its n-th best
     finished hypothesis beats whatever the best living one could still reach. Sentences of a batch
-    do not influence each other. A sentence without any finished hypothesis after `max_length`
-    tokens gets its living ones.
+    do not influence each other. A sentence without any finished hypothesis at its limit gets its
+    living ones.
 
     Args:
       step: `(params, state, token [R]) -> (state, logits [R, V])`.
@@ -75,6 +76,7 @@ def beam_search(
       alpha: exponent of the length penalty; 0 compares plain log probabilities.
       n_best: N <= K, how many hypotheses to return.
       pad_id: fills the tokens up.
+      limits: `[B]`, at most T each: most tokens of a sentence's hypotheses, where not all have T.
     """
     batch = first.shape[0]
 
@@ -83,7 +85,8 @@ def beam_search(
 
     context = jax.tree.map(repeat, state.context)
     carry = jax.tree.map(repeat, state.carry)
-    final_penalty = length_penalty(max_length, alpha)
+    limit = jnp.full(batch, max_length) if limits is None else limits
+    final_penalty = length_penalty(limit, alpha)[:, None]
     blank = jnp.full((batch, beam, max_length), pad_id, jnp.int32)
     # All K hypotheses start equal: only the first may be continued, or they would stay equal.
     start_log_probs = jnp.where(jnp.arange(beam) == 0, 0.0, NEVER) * jnp.ones((batch, 1))
@@ -122,15 +125,19 @@ def beam_search(
         carry = jax.tree.map(lambda x: x[rows] if x.ndim else x, carry)
 
         # Log probabilities only fall and the penalty only grows: no living one can end above this.
-        reachable = jnp.max(living, axis=1) / final_penalty
-        done = s.done | jnp.all(living <= NEVER / 2, axis=1)
+        reachable = jnp.max(living / final_penalty, axis=1)
+        done = s.done | jnp.all(living <= NEVER / 2, axis=1) | (s.t + 1 >= limit)
         done |= finished.scores[:, n_best - 1] > reachable
+        # What lives at a sentence's limit is kept as it is while other sentences go on.
+        sequences = jnp.where(_expand(s.done, sequences), s.alive, sequences)
+        living = jnp.where(_expand(s.done, living), s.alive_log_probs, living)
         return _Search(s.t + 1, carry, sequences, living, finished, done)
 
     s = jax.lax.while_loop(unfinished, body, search)
     living = Hypotheses(
-        s.alive, s.alive_log_probs / final_penalty, jnp.full((batch, beam), max_length, jnp.int32)
-    )
+        s.alive, s.alive_log_probs / final_penalty,
+        jnp.repeat(limit[:, None], beam, axis=1).astype(jnp.int32),
+    )  # fmt: skip
     none = jnp.all(s.finished.scores <= NEVER / 2, axis=1)
     found = jax.tree.map(
         lambda alive, ended: jnp.where(_expand(none, ended), alive, ended), living, s.finished

@@ -38,7 +38,7 @@ def translate(
       lengths: of the buckets: one program is compiled for each that is needed.
       beam: hypotheses of a sentence.
       alpha: exponent of the length penalty.
-      extra_length: a hypothesis has at most this many tokens more than its (padded) source.
+      extra_length: a hypothesis has at most this many tokens more than its source, with `EOS`.
       tokens_per_batch: source tokens decoded at a time, padding included.
     """
 
@@ -61,6 +61,7 @@ def translate(
             max_length=max_length,
             alpha=alpha,
             pad_id=PAD,
+            limits=jnp.sum(source != PAD, axis=1) + extra_length,
         )
         return found.tokens[:, 0], found.lengths[:, 0]
 

@@ -126,6 +126,32 @@ def test_unfinished_sentences_get_their_living_hypotheses():
     assert np.all(found.scores > NEVER / 2)
 
 
+@pytest.mark.parametrize("end_logit", [0.0, -1e4])
+def test_a_sentence_with_a_limit_is_searched_as_if_all_had_it(end_logit):
+    """With ends that come by themselves, and with none at all."""
+    params, context = problem(3)
+
+    def rarely_ending(params, state, token):
+        state, logits = step(params, state, token)
+        return state, logits.at[:, EOS].add(end_logit)
+
+    def search(max_length, limits=None):
+        return beam_search(
+            rarely_ending, params, start(context), jnp.ones(B, int), beam=3, eos_id=EOS,
+            max_length=max_length, n_best=3, pad_id=7, limits=limits,
+        )  # fmt: skip
+
+    limits = jnp.array([1, 4, 2, 3, 4])
+    found, alone = search(T, limits), {n: search(n) for n in range(1, T + 1)}
+    assert np.all(found.lengths <= limits[:, None])
+    for b, n in enumerate(limits.tolist()):
+        np.testing.assert_allclose(found.scores[b], alone[n].scores[b], rtol=1e-6)
+        real = found.scores[b] > NEVER / 2
+        assert np.array_equal(found.lengths[b][real], alone[n].lengths[b][real])
+        assert np.array_equal(found.tokens[b, :, :n][real], alone[n].tokens[b][real])
+        assert np.all(found.tokens[b, :, n:][real] == 7)
+
+
 def test_length_penalty_prefers_longer_hypotheses():
     assert length_penalty(1, 0.6) == 1.0
     np.testing.assert_allclose(length_penalty(7, 0.6), 2**0.6)
