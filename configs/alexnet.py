@@ -21,9 +21,9 @@ Measured, seeds 0, 1, 2 (15 minutes on one shared core):
 So dropout does what it should, but on shapes that ReLU is faster DOES NOT HOLD, each at its best
 rate; at one rate, 0.01, it is, 1.6 times. That first outputs are small matters: with a deviation of
 sqrt(2 / fan-in) tanh was faster. `:cifar10`, where the claim comes from, has not been run, and
-takes about 15 CPU seconds an epoch. `:mnist`, its own test set, seeds 0, 1, 2 (530 CPU
-seconds): error 5.40 5.01 4.63 % without dropout, 3.87 3.85 3.83 % with it; its rate was chosen from 1
-and 3 on training images held out.
+takes about 15 CPU seconds an epoch. `:mnist`, its own test set, seeds 0, 1, 2 (530 CPU seconds):
+error 5.40 5.01 4.63 % without dropout, 3.87 3.85 3.83 % with it; its rate was chosen from 1 and 3
+on training images held out.
 
 Paper: ImageNet 2012, top-1 and top-5 error of one network 40.7 and 18.2 % on the validation set;
 2010, 37.5 and 17.0 % (39.0 and 18.3 without the ten crops). ReLU six times as fast as tanh on
