@@ -169,7 +169,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     if "variable" not in results:
         return []
-    # Measured, seed 0 only: variable 0.959, large 2.265, small 0.788 (see the configuration file).
+    # Measured means, three seeds, MNIST: variable 0.046, small 0.054, large 0.312 (digits: config).
     losses = {arm: numbers["test/cross_entropy"].mean() for arm, numbers in results.items()}
     rows = [
         Claim(f"{what}: loss <= {factor} x the {arm} batch's", f"2.651, {paper}",
