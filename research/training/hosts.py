@@ -6,9 +6,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
-import re
 import socket
-import sys
 import time
 import zlib
 from collections.abc import Mapping
@@ -21,12 +19,6 @@ from research.training.errors import UserError
 log = logging.getLogger("landmarks")
 
 _PATIENCE = 300.0  # seconds that a process waits for the first one to come up
-LOST = 4  # exit code of a process that another one has left alone
-# What the errors of Gloo, NCCL and JAX's own service say when a process no longer answers.
-_LOST = re.compile(
-    r"closed by peer|reset by peer|Socket closed|heartbeat|UNAVAILABLE|remote process exited|"
-    r"Gloo \w+ failed|Broken pipe|tasks? (is|are) (unhealthy|set to ERROR)"
-)
 _EXPLICIT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -60,24 +52,6 @@ def initialize() -> None:
             f"cannot join the other processes through {where} ({reason}); "
             f"set {', '.join(_EXPLICIT)}, or JAX_NUM_PROCESSES=1 for a process on its own"
         ) from error
-
-
-def leave_if_alone(error: BaseException) -> None:
-    """Ends this process, with exit code `LOST`, if an error means that another one has ended.
-
-    At once: the ordinary end of a process waits for all the others. Where it is the first process
-    that has ended, JAX's own service aborts the rest before any of them gets here.
-    """
-    if jax.process_count() == 1 or not _LOST.search(str(error)):
-        return
-    print(
-        "error: another process of this run has ended or cannot be reached "
-        f"({str(error).strip().splitlines()[0][:200]}); start all of them again with the same "
-        "command, and the run goes on from its last checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(LOST)
 
 
 def detect(environ: Mapping[str, str]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from research.training import hosts
+from research.training import lost
 from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
 from research.training.experiment import Experiment, State
@@ -78,6 +78,7 @@ class _Run:
         self.saved: int | None = None
 
     def go(self) -> State:
+        lost.watch_the_first()
         carry, step = self._start()
         total = self.experiment.num_steps
         self.writers = Writers(self.workdir, step, total, self.experiment.per_step)
@@ -97,7 +98,7 @@ class _Run:
                         self._save(step, carry, {})
                         raise Stopped(f"stopped at step {step}")
         except Exception as error:
-            hosts.leave_if_alone(error)
+            lost.leave_if_alone(error)
             raise
         finally:
             self.checkpoints.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from research import training
-from research.training import hosts
+from research.training import lost
 from tests.training.toy import Job, assert_close, assert_same, build, records, settings
 
 CONFIG = {"checkpoint_every_steps": 7, "eval_every_steps": 20}
@@ -118,7 +118,8 @@ def test_killed_many_times(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_of_four_is_killed(alone, tmp_path):
+@pytest.mark.parametrize("killed", ["the first", "another"])
+def test_one_of_four_is_killed(alone, killed, tmp_path):
     """The others end within a minute and say why in a line; all started again end as one would."""
     run = {"run": ({**CONFIG, "mesh__fsdp": 2}, {"rules": "fsdp", "seconds": 0.1})}
     job = Job(tmp_path, run, processes=4)
@@ -126,10 +127,10 @@ def test_one_of_four_is_killed(alone, tmp_path):
     while not records(tmp_path / "run"):
         time.sleep(0.01)
     time.sleep(random.uniform(0.0, 2.0))
-    started[random.randint(1, 3)].kill()
+    started[0 if killed == "the first" else random.randint(1, 3)].kill()
     outputs = [process.communicate(timeout=60)[0] for process in started]
     codes = sorted(process.returncode for process in started)
-    assert codes == [-9, hosts.LOST, hosts.LOST, hosts.LOST], outputs
+    assert codes == [-9, lost.LOST, lost.LOST, lost.LOST], outputs
     assert sum("another process of this run has ended" in output for output in outputs) == 3
     assert not any("Traceback" in output for output in outputs)
     job.finish(job.start())
