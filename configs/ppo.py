@@ -43,7 +43,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "gae_lambda": 0.95,
         "normalize_advantages": True,  # in each minibatch
         "clip": 0.2,
-        "anneal_clip": False,  # to 0 over the run
+        "anneal_clip": False,  # to 0 over the run, `value_clip` too
         "kl_penalty": 1.0,  # its weight at the start
         "kl_target": 0.01,  # nats; 0: the penalty stays as it is
         "value_weight": 0.25,  # of the squared error

@@ -83,7 +83,8 @@ def build(config: Any) -> training.Experiment:
             actors, lambda observation: policy(state.learner, observation), play_key
         )
         rollout = flattened(rollout)
-        clip = agent.clip * (alpha(state.rollouts) if agent.anneal_clip else 1.0)
+        left = alpha(state.rollouts) if agent.anneal_clip else 1.0
+        clip, value_clip = agent.clip * left, agent.value_clip * left
 
         def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
             new, value = policy(variables, batch.observation)
@@ -96,8 +97,7 @@ def build(config: Any) -> training.Experiment:
                 gain -= state.penalty * batch.policy.kl(new)
             error = (value - batch.returns) ** 2
             if agent.value_clip:
-                bound = clip * agent.value_clip / agent.clip  # annealed as the other is
-                near = batch.value + jnp.clip(value - batch.value, -bound, bound)
+                near = batch.value + jnp.clip(value - batch.value, -value_clip, value_clip)
                 error = jnp.maximum(error, (near - batch.returns) ** 2)
             value_loss, entropy = error.mean(), new.entropy().mean()
             loss = -gain.mean() + agent.value_weight * value_loss  # equation 9

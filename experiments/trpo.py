@@ -81,14 +81,16 @@ def build(config: Any) -> training.Experiment:
         rollout = flattened(rollout)
         learned, taken = trpo.improve(state.policy, rollout)
         value, metrics = trpo.fit(state.value, rollout, value_key)
+        # Of the policies themselves: the line search is not asked what it let through.
+        kl = rollout.policy.kl(trpo.policy(learned, rollout.observation)).mean()
         past, mean = state.record, played["train/return"]
         record = Record(  # fmax: the mean is NaN where no episode ended
             jnp.fmax(past.best, mean), jnp.fmax(past.drop, past.best - mean),
-            jnp.maximum(past.kl, taken.kl), jnp.minimum(past.improvement, taken.improvement),
+            jnp.maximum(past.kl, kl), jnp.minimum(past.improvement, taken.improvement),
             past.taken + (taken.fraction > 0),
         )
         return State(learned, value, actors, record), {
-            "value_loss": metrics["loss"], **played, "kl": taken.kl,
+            "value_loss": metrics["loss"], **played, "kl": kl,
             "improvement": taken.improvement, "step_fraction": taken.fraction,
             "entropy": rollout.policy.entropy().mean(),
         }

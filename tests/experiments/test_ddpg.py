@@ -82,6 +82,22 @@ def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
         assert errors(on_probe(probe))[1] > 0.3, f"{bug} would pass the test above"
 
 
+def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
+    x = jnp.linspace(-1, 1, 4)[:, None]
+    monkeypatch.setattr(  # the actions in place of the episodes
+        ddpg, "Evaluation", lambda env, policy: lambda actor, key: policy(actor, x, key))
+    experiment = ddpg.build(on_probe("probe_continuous_action"))
+    state = experiment.init(jax.random.key(0))
+    other = experiment.init(jax.random.key(1)).agent.actor.params
+
+    def played(**changed):
+        agent = state.agent.replace(actor=state.agent.actor.replace(**changed))
+        return np.asarray(experiment.evals["eval"](state.replace(agent=agent), None))
+
+    np.testing.assert_array_equal(played(ema=other), played(params=other))
+    assert (played(ema=other) != played()).any()
+
+
 def test_parameter_noise_is_renewed_when_due():
     config = on_probe("probe_continuous_both", **{
         "exploration.name": "parameters", "exploration.parameters_kept_steps": 3,

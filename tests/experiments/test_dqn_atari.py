@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from research import training
 from research.rl import probes
 from research.rl.replay import Replay
 from research.training import sharding
+from research.training.learner import LearnerState
 
 GAMMA = 0.5
 
@@ -218,6 +220,14 @@ def test_training_rewards_are_clipped_and_returns_are_not():
         returns = max(returns, float(state.episode_return.max()))
     assert returns >= 5
     assert set(np.unique(state.replay.reward)) == {0.0, 1.0}
+
+
+def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
+    monkeypatch.setattr(dqn_atari, "Evaluation", lambda env, policy: lambda params, key: params)
+    play = dqn_atari.evaluation(on_probe("probe_constant"), 0.05)
+    for ema, played in (("average", "average"), (None, "last")):
+        state = SimpleNamespace(learner=LearnerState("last", None, {}, ema))
+        assert play(state, None) == played
 
 
 def test_epsilon_is_counted_in_frames():

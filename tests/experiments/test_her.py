@@ -83,6 +83,25 @@ def test_in_the_plane_every_parameter_learns():
         assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), old, new)))
 
 
+@pytest.mark.parametrize("name", ["bit_flipping", "push"])
+def test_what_plays_in_evaluation_is_the_moving_average(name):
+    config = configured(env__name=name)
+    task = her.make_task(config.env)
+    agent, policy = her.make_agent(config, task)
+    x = jax.random.normal(jax.random.key(2), (64, *task.observation_space.shape))
+    states = [agent.init(jax.random.key(seed), x) for seed in (0, 1)]
+    part = "learner" if name == "bit_flipping" else "actor"
+    other = getattr(states[1], part).params
+
+    def played(**changed):
+        learned = getattr(states[0], part).replace(**changed)
+        act = policy(states[0].replace(**{part: learned}), explore=False)
+        return np.asarray(act(x, jax.random.key(3)))
+
+    np.testing.assert_array_equal(played(ema=other), played(params=other))
+    assert (played(ema=other) != played()).any()
+
+
 @pytest.mark.parametrize(
     "overrides", [{"env__name": "bogus"}, {"replay__strategy": "bogus"}], ids=str
 )

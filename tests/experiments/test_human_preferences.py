@@ -199,7 +199,7 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     {"queries.labeller": "crowd"}, {"queries.selection": "best"}, {"agent.reward": "none"},
     {"agent.algorithm": "ppo"}, {"queries.initial_steps": 0}, {"reward.variant": "cnn"},
     {"queries.labeller": "person", "env.name": "probe_continuous_both"},
-    {"queries.labeller": "person", "queries.waiting": 1},
+    {"queries.labeller": "person", "queries.waiting": 1}, {"env.normalize_observations": True},
 ], ids=str)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})

@@ -79,6 +79,26 @@ def test_the_penalty_follows_the_divergence_and_the_rate_falls_to_zero():
     assert moved[4] < 0.5 * moved[0] and moved[5] < 1e-6 * moved[0]  # the last: past the end
 
 
+def test_both_clips_are_annealed():
+    """Halfway through the run a step is one of half the clips that are not annealed."""
+    def after(**overrides):
+        config = configured(
+            env__normalize_observations=False, agent__anneal=False, agent__epochs=4,
+            optimizer__learning_rate=0.05, total_frames=8 * 8 * 4, **overrides,
+        )
+        experiment = ppo.build(config)
+        state = experiment.init(jax.random.key(0)).replace(rollouts=jnp.int32(2))
+        return jax.jit(experiment.step)(state, None, jax.random.key(1))[0].learner.params
+
+    def same(a, b):
+        return all(np.allclose(*pair, atol=1e-6) for pair in zip(
+            *map(jax.tree.leaves, (a, b)), strict=True))
+
+    half = after(agent__clip=0.1, agent__value_clip=0.1)
+    assert same(half, after(agent__clip=0.2, agent__value_clip=0.2, agent__anneal_clip=True))
+    assert not same(half, after(agent__clip=0.1, agent__value_clip=0.2))
+
+
 def test_parameters_at_paper_size():
     for game, actions in (("pong", 6), ("breakout", 4)):
         shapes = jax.eval_shape(ppo.build(configured(game)).init, jax.random.key(0))

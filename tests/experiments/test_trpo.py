@@ -10,6 +10,7 @@ from research import training
 from research.models.actor_critic import Actor, Critic
 from research.rl import probes
 from research.rl.distributions import distribution
+from research.rl.trust_region import trust_region_step
 from research.training import sharding
 from tests.rl import probe_runs
 
@@ -69,6 +70,18 @@ def test_every_step_keeps_its_bound_and_moves_every_parameter():
     np.testing.assert_allclose(state.record.best, max(known), rtol=1e-5)
     assert max(drops) > 0
     np.testing.assert_allclose(state.record.drop, max(drops), rtol=1e-5)
+
+
+def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
+    """Whatever it says of itself."""
+    def lax(*args, kl_limit, **kwargs):
+        return trust_region_step(*args, kl_limit=9 * kl_limit, **kwargs)._replace(kl=0.0)
+
+    monkeypatch.setattr("research.rl.trpo.trust_region_step", lax)
+    config = configured()
+    experiment = trpo.build(config)
+    state = jax.jit(experiment.step)(experiment.init(jax.random.key(0)), None, jax.random.key(1))[0]
+    assert state.record.kl > 2 * config.agent.kl_limit
 
 
 @pytest.mark.parametrize("overrides", [
