@@ -33,12 +33,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-# Laid out over devices, and kept in checkpoints, as `ppo`, `dqn_atari`, `resnet` or `transformer`
-# is: what takes several processes or devices is with the slow tests.
+# Laid out over devices, and kept in checkpoints, as `dqn_atari`, `resnet` or `transformer` is: what
+# takes several processes or devices is with the slow tests.
 ALIKE = (
     "a2c", "acer", "acktr", "alexnet", "ddpg", "domain_randomization", "gail", "gpt", "gpt1", "her",
     "human_preferences", "imagenet_18min", "imagenet_1hr", "locomotion_ppo", "one_shot_imitation",
-    "trpo", "unreal",
+    "ppo", "trpo", "unreal",
 )
 
 
@@ -292,7 +292,7 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-@one_by_one(slow=(*ALIKE, "dcgan", "one_weird_trick", "ppo"))
+@one_by_one(slow=(*ALIKE, "dcgan", "one_weird_trick"))
 def test_processes_give_the_numbers_of_one(name, count, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
