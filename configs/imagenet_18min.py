@@ -11,7 +11,7 @@ after as many pixels spent on growing images, 77 % without the last phase at ful
 8 pixels alone; on canvases 7.1 % with squares, 3.5 % with rectangles. On shapes, which show nothing
 for the first epoch, more and smaller steps are worth more than on photographs.
 
-`:cifar10`, seeds 0, 1, 2 (380 CPU seconds): 58.7 57.1 60.0 % fixed, 49.1 49.4 51.8 growing, 50.5
+`:cifar10`, seeds 0, 1, 2 (440 s): 58.7 57.1 60.0 % fixed, 49.1 49.4 51.8 growing, 50.5
 52.7 54.9 without the last phase (NOT 8 points worse), 62.3 69.2 68.7 on half-size images alone.
 `:mnist` (220 CPU seconds): 4.0 4.3 4.0 % with squares, 1.4 2.0 1.7 with rectangles.
 

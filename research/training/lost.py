@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ _LOST = re.compile(
     r"Gloo \w+ failed|Broken pipe|tasks? (is|are) (unhealthy|set to ERROR)"
 )
 _GOODBYE = b"."
+_PATIENCE = 10.0  # seconds until who does not reach process 0 goes on without
 _leaving = threading.Lock()  # taken by who ends this process, and never given back
 
 
@@ -53,7 +55,8 @@ def watch_the_first() -> None:
 
     JAX's own service lives there, and seconds later would abort them without a word of ours.
     Process 0 keeps a connection to each of the others, which ends after a goodbye or else breaks.
-    Whoever cannot reach it goes on without: firewalls may let nothing through but JAX's port.
+    Whoever cannot reach it goes on without: firewalls may let nothing through but JAX's port, and
+    then all wait for it here, for some seconds.
     """
     if jax.process_count() == 1:
         return
@@ -64,12 +67,13 @@ def watch_the_first() -> None:
     heard = bytes(np.asarray(multihost_utils.broadcast_one_to_all(said)))
     host, _, port = heard.decode().strip().rpartition(":")
     if server is not None:
-        threading.Thread(target=_hold, args=(server, jax.process_count() - 1), daemon=True).start()
+        with server:
+            _hold(server, jax.process_count() - 1)
         return
     coordinator = os.environ.get("JAX_COORDINATOR_ADDRESS", "").rpartition(":")[0].strip("[]")
     for name in filter(None, (coordinator, host)):
         try:
-            connection = socket.create_connection((name, int(port)), timeout=5.0)
+            connection = socket.create_connection((name, int(port)), timeout=_PATIENCE / 2)
         except OSError:
             continue
         connection.settimeout(None)
@@ -80,17 +84,17 @@ def watch_the_first() -> None:
 
 def _hold(server: socket.socket, others: int) -> None:
     connections: list[socket.socket] = []
+    server.settimeout(_PATIENCE)
+    with contextlib.suppress(TimeoutError):
+        while len(connections) < others:
+            connections.append(server.accept()[0])
 
     def part() -> None:
         for connection in connections:
-            try:
+            with contextlib.suppress(OSError):  # it has gone before
                 connection.sendall(_GOODBYE)
-            except OSError:
-                pass  # it has gone before
 
     atexit.register(part)
-    while len(connections) < others:
-        connections.append(server.accept()[0])
 
 
 def _notice(connection: socket.socket) -> None:
