@@ -25,7 +25,8 @@ What a warm-up and zero gamma are for is a rate near the highest that trains at 
 channels, averaged over all positions before the last layer, 0.8 is not near it (no_warmup and
 gamma_one were then no worse than warmup, on shapes and on photographs; rates four times as high did
 not change that). So that layer sees 4x4 positions: `model.pool`. With all 8x8 the rate is too high:
-the warmed-up network ends at 63.7 (CIFAR-10, seed 0). Pool, blocks and batch were chosen on seed 10.
+the warmed-up network ends at 63.7 (CIFAR-10, seed 0). Pool, blocks and batch were chosen on seed
+10.
 
 Paper: ResNet-50, top-1 error 23.60 (batch 256), 23.74 (8,192), 24.84 without warm-up, 41.67 with
 the rate of batch 256, 24.11 with gamma one.
