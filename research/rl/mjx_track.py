@@ -97,7 +97,8 @@ class MJXTrack(OnTracks):
         mujoco, mjx = load_engine()
         model = mujoco.MjModel.from_xml_string(_scene(self.body, self.tracks.width))
         host = functools.partial(jax.tree.map, np.asarray)
-        with jax.ensure_compile_time_eval():
+        # Often first asked for while a step is traced, where the loop forbids transfers.
+        with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
             return mjx, host(mjx.put_model(model)), host(mjx.make_data(model))
 
     def begin(self, key: jax.Array, track: jax.Array) -> tuple[jax.Array, BodyState]:

@@ -37,6 +37,14 @@ def test_degrees_of_freedom_are_the_papers(name, coordinates, torques):
     np.testing.assert_array_equal(blind, observation[: env.proprioception])
 
 
+def test_the_simulator_loads_while_a_step_is_traced_as_the_loop_traces_it():
+    env = body("quadruped")
+    with jax.transfer_guard("disallow"):
+        jax.make_jaxpr(env.begin)(*jax.eval_shape(lambda: (jax.random.key(0), jnp.int32(0))))
+        jax.make_jaxpr(env.advance)(
+            *jax.eval_shape(lambda: (env.begin(jax.random.key(0), 0)[1], jnp.zeros(12))))
+
+
 def test_heights_are_seen_where_they_are():
     env = body("quadruped")
     _, env_state = env.begin(jax.random.key(0), jnp.int32(2))
