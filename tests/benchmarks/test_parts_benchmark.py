@@ -78,7 +78,7 @@ def bare_network(
     network, optimizer, observation, *, acts, update_rows, looks, updates, times, **call
 ):
     """So many passes over all environments' observations, then so many updates on batches of
-    `update_rows`, each after `looks` passes more over one. The network is called with `call`."""
+    `update_rows`, each after `looks` passes more over one; batches differ. The network is called with `call`."""
     learner = Learner(network, optimizer)
     rows = jnp.resize(observation, (update_rows, *observation.shape[1:]))
 
@@ -95,9 +95,10 @@ def bare_network(
 
         def update(i, state):
             learned, total = state
+            batch = rows + (total > 1e30)  # a new one, or its first layer is prepared just once
             for look in range(looks):
-                total += 1e-9 * passed(learned, rows + (total > look + 1e30))
-            return learner.minimize(learned, loss_fn, rows, key)[0], total
+                total += 1e-9 * passed(learned, batch + (total > look + 1e30))
+            return learner.minimize(learned, loss_fn, batch, key)[0], total
 
         total = jax.lax.fori_loop(0, acts, act, state[1])
         return jax.lax.fori_loop(0, updates, update, (state[0], total))
