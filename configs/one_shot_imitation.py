@@ -79,6 +79,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.dagger = ConfigDict({
         "episodes": 0,  # of the policy, the newest that are kept; 0: behavioural cloning
         "every_steps": 25,
+        "after_steps": 1_000,  # of cloning
     })
     config.tasks_per_batch = 32
     config.states_per_task = 8
@@ -117,7 +118,7 @@ def get_config(variant: str = "") -> ConfigDict:
             features=8, score_size=4, pointers=2, lstm_features=8, hidden=(8,), dilations=(1,),
         )
         config.demonstrations.update(tasks=8, dropout=0.8)
-        config.dagger.every_steps = 5
+        config.dagger.update(every_steps=5, after_steps=5)
         config.tasks_per_batch = 4
         config.states_per_task = 4
         config.num_steps = 20
@@ -138,7 +139,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.check_claims = False  # the arms it is compared with are not measured over seeds
     elif variant == "dagger":
         config.arms = ConfigDict({
-            "cloning": STACKING, "dagger": {**STACKING, "dagger.episodes": 1024},
+            "cloning": STACKING, "dagger": {**STACKING, "dagger.episodes": 4_096},
         }, convert_dict=False)
         config.check_claims = False
     elif variant == "paper":
@@ -160,7 +161,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.log_every_steps = 100
         config.seeds = (0,)
         config.arms = ConfigDict({
-            "cloning": {}, "dagger": {"dagger.episodes": 4_096, "dagger.every_steps": 1_000},
+            "cloning": {},
+            "dagger": {"dagger.episodes": 4_096, "dagger.every_steps": 1_000,
+                       "dagger.after_steps": 100_000},
         }, convert_dict=False)
         config.check_claims = False
     elif variant:

@@ -116,7 +116,7 @@ def make_method(config: Any) -> OneShotCloning:
     )
     return OneShotCloning(
         learner, family, shown.seen, shown.dropout, config.tasks_per_batch,
-        config.states_per_task, dagger.episodes, dagger.every_steps,
+        config.states_per_task, dagger.episodes, dagger.every_steps, dagger.after_steps,
     )
 
 

@@ -62,6 +62,7 @@ class OneShotCloning:
       states_per_task: of each, from one other demonstration of the task.
       visited_episodes: C of DAgger; 0: behavioural cloning.
       every_steps: the policy plays one episode for each demonstration of a batch as often.
+      after_steps: of cloning, before it plays: where it can do nothing yet nothing is learned.
     """
 
     learner: Learner
@@ -72,6 +73,7 @@ class OneShotCloning:
     states_per_task: int
     visited_episodes: int
     every_steps: int
+    after_steps: int
 
     def shown(self, steps: Demonstrations, key: jax.Array | None) -> Demonstration:
         """N demonstrations as the policy sees them: with temporal dropout, unless the key is None.
@@ -105,7 +107,7 @@ class OneShotCloning:
         """One update, and in DAgger now and then episodes before it."""
         play_key, draw_key, drop_key, loss_key = jax.random.split(key, 4)
         if state.visited is not None:
-            now = state.steps % self.every_steps == 0
+            now = (state.steps >= self.after_steps) & (state.steps % self.every_steps == 0)
             state = jax.lax.cond(now, self.explore, lambda state, key: state, state, play_key)
         shown, states = self._batch(state, draw_key)
         batch = self.shown(shown, drop_key), states
@@ -128,12 +130,11 @@ class OneShotCloning:
         first, other = jax.random.randint(pair_key, (2, num), 0, per_task)
         other = jnp.where(other == first, (other + 1) % per_task, other)
         episodes = jax.tree.map(lambda x: x[task, other], taught)
-        if state.visited is not None:  # half of the batch, once there are any
-            row = jax.random.randint(
-                visited_key, (num,), 0,
-                jnp.clip(state.visited.count, 1, self.visited_episodes),
-            )
-            own = (jnp.arange(num) % 2 == 0) & (state.visited.count > 0)
+        if state.visited is not None:  # every episode that there is is as likely
+            kept = jnp.minimum(state.visited.count, self.visited_episodes)
+            own_key, row_key = jax.random.split(visited_key)
+            row = jax.random.randint(row_key, (num,), 0, jnp.maximum(kept, 1))
+            own = jax.random.uniform(own_key, (num,)) < kept / (kept + tasks * per_task)
             task = jnp.where(own, state.visited.task[row], task)
             same = own & (state.visited.start[row] == first)
             first = jnp.where(same, (first + 1) % per_task, first)
