@@ -97,6 +97,7 @@ def get_config(variant: str = "") -> ConfigDict:
         return config
     if variant == "features":
         config.auxiliary.control = "features"
+        config.auxiliary.control_weight = 3e-5  # activations have no bounds, as pixels have
         config.arms = ConfigDict({
             "base": off, "feature_control": alone("control_weight"), "full": {},
         }, convert_dict=False)
