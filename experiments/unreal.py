@@ -180,7 +180,7 @@ def claims(results: Any) -> list[Claim]:
               f"{wins['full']} of {seeds}: full {listed(areas['full'])}, base "
               f"{listed(areas['base'])}", wins["full"] >= 0.8 * seeds),
     ]
-    for arm in ("pixel_control", "reward_prediction", "value_replay"):
+    for arm in ("pixel_control", "feature_control", "reward_prediction", "value_replay"):
         if arm in results:  # what each brings alone is reported, not claimed
             rows.append(Claim(f"{arm} alone: frames to that score, area", "",
                               f"{np.median(shares[arm]):.2f}; larger area in {wins[arm]} of "
