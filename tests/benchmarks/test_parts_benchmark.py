@@ -78,7 +78,8 @@ def bare_network(
     network, optimizer, observation, *, acts, update_rows, looks, updates, times, **call
 ):
     """So many passes over all environments' observations, then so many updates on batches of
-    `update_rows`, each after `looks` passes more over one; batches differ. The network is called with `call`."""
+    `update_rows`, each after `looks` passes more over one; batches differ. The network is called
+    with `call`."""
     learner = Learner(network, optimizer)
     rows = jnp.resize(observation, (update_rows, *observation.shape[1:]))
 
