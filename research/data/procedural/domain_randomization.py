@@ -131,15 +131,24 @@ def make_lights(drawn: jax.Array) -> Lights:
 
 def shade(colours: jax.Array, view: View, lights: Lights, eye: jax.Array) -> jax.Array:
     """Phong's model with spotlights, without shadows: `[P, 3]`. The sky is as it was painted."""
-    way = lights.place - view.point[:, None]  # [P, L, 3]
-    way /= jnp.linalg.norm(way, axis=-1, keepdims=True)
-    spot = jnp.clip(-(way * lights.axis).sum(axis=-1), 0, 1) ** 2
-    facing = (way * view.normal[:, None]).sum(axis=-1)
-    diffuse = (jnp.clip(facing, 0) * spot * lights.power).sum(axis=-1)
-    mirrored = 2 * facing[..., None] * view.normal[:, None] - way
-    back = eye - view.point
-    back /= jnp.linalg.norm(back, axis=-1, keepdims=True)
-    glance = jnp.clip((mirrored * back[:, None]).sum(axis=-1), 1e-6) ** lights.shininess
-    specular = (jnp.where(facing > 0, glance, 0) * spot * lights.power * lights.specular)
-    lit = colours * (lights.ambient + diffuse)[:, None] + specular.sum(axis=-1)[:, None]
+    # Rays come last, [L, 3, P]: short last axes are slow.
+    normal, point, eye = view.normal.T, view.point.T, eye[:, None]
+    way = _unit(lights.place[..., None] - point)
+    spot = lights.power[:, None] * jnp.clip(-_dot(way, lights.axis[..., None]), 0, 1) ** 2
+    facing = _dot(way, normal)
+    diffuse = (jnp.clip(facing, 0) * spot).sum(axis=0)
+    mirrored = 2 * facing[:, None] * normal - way
+    glance = jnp.clip(_dot(mirrored, _unit(eye - point)), 1e-6)
+    glance **= lights.shininess[:, None]
+    specular = (jnp.where(facing > 0, glance, 0) * spot * lights.specular[:, None]).sum(axis=0)
+    lit = colours * (lights.ambient + diffuse)[:, None] + specular[:, None]
     return jnp.clip(jnp.where((view.surface == SKY)[:, None], colours, lit), 0, 1)
+
+
+def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Of vectors along the axis before the last."""
+    return sum(a[..., i, :] * b[..., i, :] for i in range(3))
+
+
+def _unit(a: jax.Array) -> jax.Array:
+    return a / jnp.sqrt(_dot(a, a))[..., None, :]

@@ -59,30 +59,31 @@ def cast(origins: jax.Array, rays: jax.Array, bodies: Bodies) -> Hits:
     offsets = bodies.planes[..., 3] * bodies.size[:, None]
     offsets += (normals * bodies.place[:, None]).sum(axis=-1)
 
+    (right, far, up), origin = rays.T, jnp.atleast_2d(origins).T
+
     def nearer(first: tuple[jax.Array, ...], body: Any) -> Any:
         index, normals, offsets, present = body
-
-        def along(vectors: jax.Array) -> jax.Array:  # [K, P]; a matmul is slower on CPUs
-            return sum(normals[:, i, None] * vectors[..., i] for i in range(3))
-
-        slope = along(rays)
-        slope = jnp.where(slope == 0, _LEVEL, slope)
-        at = (offsets[:, None] - along(jnp.atleast_2d(origins))) / slope
-        enter = jnp.where(slope < 0, at, -_FAR).max(axis=0)
-        leave = jnp.where(slope < 0, _FAR, at).min(axis=0)
+        nothing = jnp.zeros_like(right)
+        enter, leave, face = nothing - _FAR, nothing + _FAR, (nothing,) * 3
+        # Plane by plane: all of it is one loop over the rays then, and no sums along short axes.
+        for n, offset in zip(normals, offsets, strict=True):
+            slope = n[0] * right + n[1] * far + n[2] * up
+            slope = jnp.where(slope == 0, _LEVEL, slope)
+            at = (offset - (n[0] * origin[0] + n[1] * origin[1] + n[2] * origin[2])) / slope
+            last = (slope < 0) & (at > enter)
+            enter = jnp.where(last, at, enter)
+            face = tuple(jnp.where(last, n[i], face[i]) for i in range(3))
+            leave = jnp.where(slope < 0, leave, jnp.minimum(leave, at))
         distance, found, normal = first
         hit = (enter < leave) & (enter > 0) & (enter < distance) & present
-        wall = jnp.where((slope < 0) & (at == enter), 1.0, 0.0)  # several at an edge
-        face = jnp.stack([(wall * normals[:, i, None]).sum(axis=0) for i in range(3)], axis=1)
-        return (jnp.where(hit, enter, distance), jnp.where(hit, index, found),
-                jnp.where(hit[:, None], face, normal)), None
+        normal = tuple(jnp.where(hit, new, old) for new, old in zip(face, normal, strict=True))
+        return (jnp.where(hit, enter, distance), jnp.where(hit, index, found), normal), None
 
     count = len(rays)
-    nothing = jnp.full(count, _FAR), jnp.full(count, -1), jnp.zeros((count, 3))
+    nothing = jnp.full(count, _FAR), jnp.full(count, -1), (jnp.zeros(count),) * 3
     every = jnp.arange(len(offsets)), normals, offsets, bodies.present
     (distance, body, normal), _ = jax.lax.scan(nearer, nothing, every)
-    length = jnp.linalg.norm(normal, axis=1, keepdims=True)
-    return Hits(distance, body, normal / jnp.maximum(length, 1e-6))
+    return Hits(distance, body, jnp.stack(normal, axis=1))
 
 
 def _turned(points: jax.Array, angle: jax.Array) -> jax.Array:
