@@ -148,7 +148,7 @@ def tester(learner: training.Learner, tests: OnTracks | None) -> Any:
 def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
     state = training.run(experiment, config, workdir)
-    if config.env.name == locomotion.PLANAR and jax.process_index() == 0:
+    if experiment.evals and jax.process_index() == 0:  # probes have none
         film(config, state, workdir / "walker.gif")
     return training.evaluate(experiment, state, config)
 
@@ -161,11 +161,12 @@ def film(config: Any, state: State, path: Path) -> None:
     metres, states = tester(learner, tests)(state, jax.random.key(config.seed))
     shown = {name: i * config.eval.tracks
              for i, (name, terrain) in enumerate(config.eval.terrains.items()) if terrain[0]}
-    states = jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states)
-    drawn = np.asarray(jax.jit(jax.vmap(jax.vmap(tests.skeleton)))(states))
-    ends = np.asarray(states.time[-1]) // 2 + 1
-    save_film(path, [drawn[:end, i] for i, end in enumerate(ends)],
-              [tests.tracks.heights[i, 0] for i in shown.values()], CELL,
+    states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states))
+    ends = states.time[-1] // 2 + 1
+    bodies = [tests.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
+              for i, end in enumerate(ends)]
+    middle = tests.tracks.heights.shape[1] // 2
+    save_film(path, bodies, [tests.tracks.heights[i, middle] for i in shown.values()], CELL,
               [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()])
 
 

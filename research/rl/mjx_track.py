@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.rl.terrain import CELL, PIT, START
-from research.rl.tracks import OnTracks
+from research.rl.tracks import Limbs, OnTracks
 from research.training.errors import UserError
 
 _SEEN_X = np.arange(-2, 13) * 0.25  # metres ahead
@@ -92,10 +92,14 @@ class MJXTrack(OnTracks):
         return _SUBSTEPS * 0.005
 
     @functools.cached_property
+    def model(self) -> Any:
+        """MuJoCo's, of the body and the window of terrain."""
+        return load_engine()[0].MjModel.from_xml_string(_scene(self.body, self.tracks.width))
+
+    @functools.cached_property
     def simulator(self) -> tuple[Any, Any, Any]:
         """MJX, its model of the body, and empty data: arrays on the host."""
-        mujoco, mjx = load_engine()
-        model = mujoco.MjModel.from_xml_string(_scene(self.body, self.tracks.width))
+        mjx, model = load_engine()[1], self.model
         host = functools.partial(jax.tree.map, np.asarray)
         # Often first asked for while a step is traced, where the loop forbids transfers.
         with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
@@ -146,6 +150,29 @@ class MJXTrack(OnTracks):
 
     def place(self, env_state: BodyState) -> jax.Array:
         return env_state.qpos[0]
+
+    def limbs(self, states: BodyState) -> Limbs:
+        """To draw states `[T, ...]` by: a line through the length of each solid."""
+        mujoco, model = load_engine()[0], self.model
+        data, solids = mujoco.MjData(model), slice(1, None)  # the first is the terrain
+        size, kind = model.geom_size[solids], model.geom_type[solids]
+        box, capsule = (kind == int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}"))
+                        for name in ("BOX", "CAPSULE"))
+        half = np.where(box, size[:, 0] - size[:, 2], np.where(capsule, size[:, 1], 0))
+        lengthwise, radius = np.where(box, 0, 2), np.where(box, size[:, 2], size[:, 0])
+
+        def ends(qpos: np.ndarray) -> np.ndarray:
+            data.qpos[:] = qpos
+            mujoco.mj_kinematics(model, data)
+            axes = data.geom_xmat[solids].reshape(-1, 3, 3)
+            axis = axes[np.arange(len(axes)), :, lengthwise] * half[:, None]
+            middle = data.geom_xpos[solids]
+            return np.stack([middle - axis, middle + axis], axis=1)
+
+        aside = ends(model.qpos0).mean(axis=1)[:, 1]
+        side = np.where(np.abs(aside) < 0.05, 0, -np.sign(aside)).astype(int)
+        places = np.stack([ends(qpos)[..., [0, 2]] for qpos in np.asarray(states.qpos)])
+        return Limbs(places, radius, side)
 
     def observe(self, env_state: BodyState) -> jax.Array:
         """`[proprioception + exteroception]`."""

@@ -11,6 +11,8 @@ our weights.
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
 import flax.struct
 import jax
@@ -19,7 +21,7 @@ import numpy as np
 
 from research.rl.planar_body import PlanarBody, Pose, walker
 from research.rl.terrain import START
-from research.rl.tracks import OnTracks
+from research.rl.tracks import Limbs, OnTracks
 
 SEEN = np.arange(-2, 23) * 0.125  # metres ahead of the torso
 _DEEPEST = -0.5  # that it can tell
@@ -114,13 +116,18 @@ class PlanarTrack(OnTracks):
         heights = jnp.maximum(heights, _DEEPEST)  # or gaps would dwarf all else
         return jnp.concatenate([proprioception, heights - pose.root[1]])
 
-    def skeleton(self, env_state: TrackState) -> jax.Array:
-        """Lines to draw the body by `[3, 6, 2]`, in metres: torso, leg, other leg."""
-        pose = env_state.pose
-        hinges, points = self.body.hinges(pose), self.body.points(pose)
-        hip, knee, ankle = hinges
-        heel, toe = points[-2:]
-        legs = jnp.stack([hip, knee, ankle, heel, toe, ankle], axis=1)
-        up = pose.root[:2] - hip[0]
-        torso = jnp.stack([pose.root[:2] + up, *[hip[0]] * 5])
-        return jnp.concatenate([torso[None], legs])
+    def limbs(self, states: TrackState) -> Limbs:
+        """To draw states `[T, ...]` by: torso, leg, other leg."""
+        return Limbs(np.asarray(_skeletons(self.body, states.pose)), np.array([0.056, 0.03, 0.03]),
+                     np.array([0, 1, -1]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.vmap, in_axes=(None, 0))
+def _skeletons(body: PlanarBody, pose: Any) -> jax.Array:
+    """Places along torso, leg and other leg, `[T, 3, 6, 2]`."""
+    (hip, knee, ankle), (heel, toe) = body.hinges(pose), body.points(pose)[-2:]
+    legs = jnp.stack([hip, knee, ankle, heel, toe, ankle], axis=1)
+    up = pose.root[:2] - hip[0]
+    torso = jnp.stack([pose.root[:2] + up, *[hip[0]] * 5])
+    return jnp.concatenate([torso[None], legs])

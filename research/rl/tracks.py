@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from research.rl.environments import Step
 from research.rl.terrain import Tracks
 
 # Observations [N, ...], key -> actions [N, ...].
 Act = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Limbs(NamedTuple):
+    """A body as it is drawn from the side, in metres. Attributes: places `[T, L, P, 2]` along L
+    lines, forward and up; radius `[L]`; side `[L]`, -1 for the far one, 0 for the trunk, 1 for the
+    near one."""
+
+    places: np.ndarray
+    radius: np.ndarray
+    side: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +76,10 @@ class OnTracks:
 
     def place(self, env_state: Any) -> jax.Array:
         """How far along the track the body is, in metres."""
+        raise NotImplementedError
+
+    def limbs(self, states: Any) -> Limbs:
+        """What to draw states `[T, ...]` by."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""The planar walker on its track as a GIF: the camera goes with it."""
+"""A body on its track as a GIF, from the side: the camera goes with it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _SKY, _GROUND, _INK = (250, 250, 248), (190, 194, 200), (40, 44, 52)
-_NEAR, _FAR, _TORSO = (213, 94, 0), (86, 140, 200), (70, 76, 88)  # told apart by lightness too
+Body = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Of the limbs on the far side, the trunk and the near side; told apart by lightness too.
+_COLOURS = ((86, 140, 200), (70, 76, 88), (213, 94, 0))
 _VIEW = 6.0  # metres across
 _BELOW = 0.7  # metres of ground that are seen
 
 
 def save_film(
-    path: str | Path, skeletons: Sequence[np.ndarray], grounds: Sequence[np.ndarray], cell: float,
+    path: str | Path, bodies: Sequence[Body], grounds: Sequence[np.ndarray], cell: float,
     captions: Sequence[str], *, width: int = 480, frame_ms: int = 50,
 ) -> None:
     """Writes episodes one under the other; the shorter ones stay at their last frame.
 
     Args:
-      skeletons: `[T, 3, places, 2]` of each, in metres: places along torso, leg and other leg.
+      bodies: of each, in metres: `[T, L, P, 2]` places along L lines, forward and up; their radius
+        `[L]`; and side `[L]`, -1 for a far one, 0 for the trunk, 1 for a near one. The trunk's
+        first place is kept in view.
       grounds: heights `[columns]` of each track, `cell` metres apart.
       captions: one for each.
       width: in pixels, of six metres.
       frame_ms: milliseconds of a frame.
     """
     frames = []
-    for t in range(max(map(len, skeletons))):
+    for t in range(max(len(places) for places, *_ in bodies)):
         panels = [
-            _frame(s[min(t, len(s) - 1)], ground, cell, caption, width)
-            for s, ground, caption in zip(skeletons, grounds, captions, strict=True)
+            _frame(body, min(t, len(body[0]) - 1), ground, cell, caption, width)
+            for body, ground, caption in zip(bodies, grounds, captions, strict=True)
         ]
         frame = Image.new("RGB", (width, sum(p.height for p in panels)))
         for i, panel in enumerate(panels):
@@ -41,10 +45,11 @@ def save_film(
 
 
 def _frame(
-    skeleton: np.ndarray, ground: np.ndarray, cell: float, caption: str, width: int
+    body: Body, t: int, ground: np.ndarray, cell: float, caption: str, width: int
 ) -> Image.Image:
     scale, height = width / _VIEW, round(width * 0.42)
-    left = skeleton[0, 0, 0] - _VIEW * 0.35
+    places, radii, side = body
+    left = places[t, np.flatnonzero(side == 0)[0], 0, 0] - _VIEW * 0.35
     image = Image.new("RGB", (width, height), _SKY)
     draw = ImageDraw.Draw(image)
 
@@ -59,11 +64,11 @@ def _frame(
     for metre in range(int(np.ceil(left)), int(left + _VIEW) + 1):
         if metre % 5 == 0:
             draw.text((at(metre, 0)[0], height - 12), f"{metre} m", _INK, anchor="ma")
-    for limb, colour, thick in ((skeleton[2], _FAR, 5), (skeleton[0], _TORSO, 9),
-                                (skeleton[1], _NEAR, 5)):
-        places = [at(x, z) for x, z in limb]
-        draw.line(places, colour, thick, joint="curve")
-        for x, z in places:
-            draw.ellipse((x - thick / 2, z - thick / 2, x + thick / 2, z + thick / 2), colour)
+    for limb in np.argsort(side, kind="stable"):  # from the far side to the near one
+        radius, colour = radii[limb] * scale, _COLOURS[int(side[limb]) + 1]
+        line = [at(x, z) for x, z in places[t, limb]]
+        draw.line(line, colour, max(1, round(2 * radius)), joint="curve")
+        for x, z in line:
+            draw.ellipse((x - radius, z - radius, x + radius, z + radius), colour)
     draw.text((6, 4), caption, _INK)
     return image

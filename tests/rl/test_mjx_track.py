@@ -45,6 +45,20 @@ def test_the_simulator_loads_while_a_step_is_traced_as_the_loop_traces_it():
             *jax.eval_shape(lambda: (env.begin(jax.random.key(0), 0)[1], jnp.zeros(12))))
 
 
+@pytest.mark.parametrize("name", BODIES)
+def test_it_is_drawn_where_it_stands(name):
+    env = body(name)
+    env_state = env.begin(jax.random.key(0), jnp.int32(0))[1]
+    moved = env_state.replace(qpos=env_state.qpos.at[0].add(2.0))
+    limbs = env.limbs(jax.tree.map(lambda *x: jnp.stack(x), env_state, moved))
+    assert limbs.places.shape[1] == len(limbs.radius) == len(limbs.side)
+    np.testing.assert_allclose(limbs.places[1] - limbs.places[0], [[[2, 0]] * 2] * len(limbs.side),
+                               atol=1e-5)
+    soles = (limbs.places[0].min(axis=1)[:, 1] - limbs.radius).min()
+    assert abs(soles) < 0.08  # on the ground, but for the noise of its joints
+    assert (limbs.side == 1).sum() == (limbs.side == -1).sum() > 3
+
+
 def test_heights_are_seen_where_they_are():
     env = body("quadruped")
     _, env_state = env.begin(jax.random.key(0), jnp.int32(2))

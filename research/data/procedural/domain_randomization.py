@@ -145,10 +145,11 @@ def shade(colours: jax.Array, view: View, lights: Lights, eye: jax.Array) -> jax
     return jnp.clip(jnp.where((view.surface == SKY)[:, None], colours, lit), 0, 1)
 
 
-def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
+def _dot(v: jax.Array, w: jax.Array) -> jax.Array:
     """Of vectors along the axis before the last."""
-    return sum(a[..., i, :] * b[..., i, :] for i in range(3))
+    (a, b, c), (d, e, f) = (jnp.moveaxis(x, -2, 0) for x in (v, w))
+    return a * d + b * e + c * f
 
 
-def _unit(a: jax.Array) -> jax.Array:
-    return a / jnp.sqrt(_dot(a, a))[..., None, :]
+def _unit(v: jax.Array) -> jax.Array:
+    return v / jnp.sqrt(_dot(v, v))[..., None, :]

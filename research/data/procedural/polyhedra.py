@@ -54,17 +54,15 @@ class Hits(NamedTuple):
 
 def cast(origins: jax.Array, rays: jax.Array, bodies: Bodies) -> Hits:
     """Rays `[P, 3]` from `origins`, `[3]` or `[P, 3]`, in any lengths."""
-
     normals = _turned(bodies.planes[..., :3], bodies.angle[:, None])  # in the world
     offsets = bodies.planes[..., 3] * bodies.size[:, None]
     offsets += (normals * bodies.place[:, None]).sum(axis=-1)
-
     (right, far, up), origin = rays.T, jnp.atleast_2d(origins).T
 
-    def nearer(first: tuple[jax.Array, ...], body: Any) -> Any:
+    def nearer(first: Any, body: Any) -> Any:
         index, normals, offsets, present = body
-        nothing = jnp.zeros_like(right)
-        enter, leave, face = nothing - _FAR, nothing + _FAR, (nothing,) * 3
+        zero = jnp.zeros_like(right)
+        enter, leave, face = zero - _FAR, zero + _FAR, [zero] * 3
         # Plane by plane: all of it is one loop over the rays then, and no sums along short axes.
         for n, offset in zip(normals, offsets, strict=True):
             slope = n[0] * right + n[1] * far + n[2] * up
@@ -72,15 +70,15 @@ def cast(origins: jax.Array, rays: jax.Array, bodies: Bodies) -> Hits:
             at = (offset - (n[0] * origin[0] + n[1] * origin[1] + n[2] * origin[2])) / slope
             last = (slope < 0) & (at > enter)
             enter = jnp.where(last, at, enter)
-            face = tuple(jnp.where(last, n[i], face[i]) for i in range(3))
+            face = [jnp.where(last, n[i], face[i]) for i in range(3)]
             leave = jnp.where(slope < 0, leave, jnp.minimum(leave, at))
         distance, found, normal = first
         hit = (enter < leave) & (enter > 0) & (enter < distance) & present
-        normal = tuple(jnp.where(hit, new, old) for new, old in zip(face, normal, strict=True))
+        normal = [jnp.where(hit, new, old) for new, old in zip(face, normal, strict=True)]
         return (jnp.where(hit, enter, distance), jnp.where(hit, index, found), normal), None
 
     count = len(rays)
-    nothing = jnp.full(count, _FAR), jnp.full(count, -1), (jnp.zeros(count),) * 3
+    nothing = jnp.full(count, _FAR), jnp.full(count, -1), [jnp.zeros(count)] * 3
     every = jnp.arange(len(offsets)), normals, offsets, bodies.present
     (distance, body, normal), _ = jax.lax.scan(nearer, nothing, every)
     return Hits(distance, body, jnp.stack(normal, axis=1))
