@@ -31,8 +31,8 @@ STACKING = {
     "demonstrations.tasks": 2048,
     "demonstrations.dropout": 0.8,
     "learning_rate": 8e-3,
-    "num_steps": 3_000,
-    "eval_every_steps": 1_000,
+    "num_steps": 6_000,  # of 3,000 and these; and 2,048 tasks of these and 4,096
+    "eval_every_steps": 2_000,
 }
 
 LSTM = {
@@ -138,8 +138,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms = ConfigDict(stacking, convert_dict=False)
         config.check_claims = False  # the arms it is compared with are not measured over seeds
     elif variant == "dagger":
+        short = {**STACKING, "num_steps": 3_000, "eval_every_steps": 1_000}
         config.arms = ConfigDict({
-            "cloning": STACKING, "dagger": {**STACKING, "dagger.episodes": 4_096},
+            "cloning": short, "dagger": {**short, "dagger.episodes": 4_096},
         }, convert_dict=False)
         config.check_claims = False
     elif variant == "paper":
