@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import time
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from configs.dqn_atari import get_config
@@ -75,6 +77,88 @@ def measured(config, steps, raw_steps):
         ours = max(ours, frames / cpu_seconds(train))
         limit = max(limit, frames / steps * raw_steps / cpu_seconds(raw))
     return ours, limit
+
+
+class PlainQ(nn.Module):
+    """MinAtar's network out of flax's own layers."""
+
+    actions: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Conv(16, (3, 3), padding="VALID")(x))
+        x = nn.relu(nn.Dense(128)(x.reshape(len(x), -1)))
+        return nn.Dense(self.actions)(x)
+
+
+def plain(config, steps):
+    """DQN in one file as one would write it: whole transitions as float32 in one buffer, flax's
+    convolution inside the loop, Adam."""
+    env, agent = games.training_games(config.env), config.agent
+    size, batch = config.replay.capacity, agent.batch_size
+    net, optimizer = PlainQ(env.num_actions), optax.adam(1e-4)
+
+    def init(key):
+        observation, env_state = env.reset(key)
+        params = net.init(key, observation.astype(jnp.float32))
+        blank = jnp.zeros((size, *observation.shape[1:]))
+        buffer = {"x": blank, "y": blank, "a": jnp.zeros(size, jnp.int32), "r": jnp.zeros(size),
+                  "over": jnp.zeros(size, bool)}
+        return params, params, optimizer.init(params), env_state, observation, buffer, 0
+
+    def step(i, loop):
+        params, target, moments, env_state, observation, buffer, at = loop
+        act_key, explore_key, env_key, draw_key = jax.random.split(
+            jax.random.fold_in(jax.random.key(1), i), 4)
+        x = observation / 255.0
+        greedy = net.apply(params, x).argmax(axis=1)
+        random = jax.random.randint(act_key, greedy.shape, 0, env.num_actions)
+        action = jnp.where(jax.random.uniform(explore_key, greedy.shape) < 0.1, random, greedy)
+        observation, env_state, reward, over, _, info = env.step(env_key, env_state, action)
+        new = {"x": x, "y": info["final_observation"] / 255.0, "a": action, "r": reward,
+               "over": over}
+        buffer = jax.tree.map(
+            lambda b, n: jax.lax.dynamic_update_slice_in_dim(b, n.astype(b.dtype), at, 0),
+            buffer, new)
+        at = (at + env.num_envs) % (size // env.num_envs * env.num_envs)
+
+        rows = jax.random.randint(draw_key, (batch,), 0, size)
+        drawn = jax.tree.map(lambda b: b[rows], buffer)
+        following = net.apply(target, drawn["y"]).max(axis=1)
+        goal = drawn["r"] + 0.99 * jnp.where(drawn["over"], 0, following)
+
+        def loss(params):
+            q = jnp.take_along_axis(net.apply(params, drawn["x"]), drawn["a"][:, None], 1)[:, 0]
+            return optax.huber_loss(q, goal).mean()
+
+        updates, moments = optimizer.update(jax.grad(loss)(params), moments)
+        params = optax.apply_updates(params, updates)
+        target = optax.periodic_update(params, target, i, 200)
+        return params, target, moments, env_state, observation, buffer, at
+
+    advance = jax.jit(lambda state: jax.lax.fori_loop(0, steps, step, state), donate_argnums=0)
+    held = [jax.tree.map(jnp.copy, jax.jit(init)(jax.random.key(0)))]
+
+    def run():
+        held[0] = jax.block_until_ready(advance(held[0]))
+
+    run()
+    return run, steps * env.num_envs
+
+
+@pytest.mark.parametrize("num_envs", [1, 10, 64])
+def test_single_file_at_its_usual_settings(num_envs):
+    """A batch of 128 from a replay of 100,000 for every step of all environments."""
+    config = get_config()
+    config.env.num_envs = config.agent.agent_steps_per_update = num_envs
+    config.agent.batch_size = 128
+    config.replay.learning_starts_frames = 0
+    (ours, frames), (theirs, _) = trainer(config, 100), plain(config, 100)
+    seconds = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(PAIRS)]
+    us, them = map(min, zip(*seconds, strict=True))
+    print(f"\nDQN, {num_envs} environments, batch 128: {frames / us:,.0f} frames per CPU second, "
+          f"one plain file {frames / them:,.0f}: {them / us:.2f} x as fast")
+    assert us < 1.2 * them
 
 
 def test_minatar():
