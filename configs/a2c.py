@@ -78,7 +78,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.variant = "2016"
         config.env.update(
             name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
-            max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
         )
         config.total_frames = 320_000_000
         config.eval.update(episodes=30, max_noops=30)

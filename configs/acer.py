@@ -4,7 +4,7 @@ action repeat) or, where they say so, in agent steps of each environment.
     python experiments/acer.py --config configs/acer.py
     python experiments/acer.py --config configs/acer.py:pong
 
-The first checks the claim on Acrobot, five seeds of three arms: 40 CPU seconds in all; expect a
+The first checks the claim on Acrobot, five seeds of three arms: about a minute; expect a
 return of -90 to -120, and of -500, which is none, without replay; -120 or -500 without replay and
 with longer steps. Of `:ablations`, seeds 0 to 2: without the trust region -84 -88 -500, with one
 replayed update for each other -500 -270 -484; no weight reaches the truncation here. Atari expects
@@ -101,7 +101,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.variant = "2015"
         config.env.update(
             name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
-            max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
         )
         config.total_frames = 40_000_000
         config.replay.update(capacity_frames=16 * 50_000 * 4, learning_starts_frames=160_000 * 4)

@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> ConfigDict:
         "stack": 1,  # frames in an observation
         "action_repeat": 1,
         "max_noops": 0,
+        "fire_reset": False,  # press FIRE at an episode's start
         "sticky_actions": 0.0,
         "full_action_space": False,
         "max_episode_frames": 108_000,

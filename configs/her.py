@@ -58,7 +58,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.eval_every_steps = 50
     config.checkpoint_every_steps = 500
     config.best_metric, config.best_mode = "eval/success", "max"
-    config.arms = ConfigDict({"her": {}, "no_her": {"replay.k": 0}}, convert_dict=False)
+    config.arms = _arms("her")
 
     if variant == "smoke":
         config.env.num_bits = 5
@@ -84,17 +84,23 @@ def get_config(variant: str = "") -> ConfigDict:
         config.replay.capacity_frames = 1_000_000
         config.agent.batch_size = 256
         config.total_frames = 160_000 if variant == "reach" else 1_600_000
-        config.arms = ConfigDict(
-            {variant: {}, f"no_{variant}": {"replay.k": 0}}, convert_dict=False)
+        config.arms = _arms(variant)
+        config.best_metric = "eval/success_at_end"
         config.check_claims = variant == "push"  # reaching is learned without
     elif variant == "paper":
         config.env.name = "push"
         config.model.hidden = (64, 64, 64)
         config.replay.capacity_frames = 1_000_000
         config.agent.update(batch_size=8 * 128, episodes_per_cycle=8 * 16)
+        config.arms = _arms("push")
+        config.best_metric = "eval/success_at_end"
         config.total_frames = 200 * 50 * 8 * 16 * 50  # epochs, cycles, workers, episodes, steps
         config.eval_every_steps = 50
         config.check_claims = False
     elif variant:
         raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
     return config
+
+
+def _arms(name: str) -> ConfigDict:
+    return ConfigDict({name: {}, f"no_{name}": {"replay.k": 0}}, convert_dict=False)

@@ -99,7 +99,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.update(variant="2015", shared=True)
         config.env.update(
             name="breakout" if variant == "paper" else variant, num_envs=8, stack=4,
-            action_repeat=4, max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            action_repeat=4, max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
             normalize_rewards=False,
         )
         config.agent.update(

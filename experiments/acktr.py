@@ -7,7 +7,8 @@ Policy and value together are a distribution over actions and returns, these bei
 variance 1 (section 3.1): its Fisher matrix is approximated, which for the value is Gauss-Newton's.
 The other arm is A2C, the same but for RMSProp in place of `research.nn.kfac`. Departures: truncated
 episodes are bootstrapped from their last observation; the inversion of factors does not run beside
-the steps. Atari's emulators run inside the step, which the CPU platform alone can do.
+the steps, and no first-order steps come before them. Atari's emulators run inside the step, which
+the CPU platform alone can do.
 """
 
 from __future__ import annotations

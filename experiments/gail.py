@@ -8,7 +8,8 @@ from a random offset; then a network like the expert's is trained from these alo
 cloning. The reward of the paper's cost, -log D, is positive and keeps episodes going; where the
 task is to end them `gail.reward` is log(1 - D), as in the authors' code. Departures: the value
 function is fitted as in OpenAI Baselines' TRPO; the discriminator may take several gradient steps
-an iteration, on inputs as they are. The paper's other tasks need MuJoCo.
+an iteration, on inputs as they are, without the authors' entropy regulariser; inputs of policy and
+value are not normalised by the expert's. The paper's other tasks need MuJoCo.
 """
 
 from __future__ import annotations

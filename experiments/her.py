@@ -20,7 +20,7 @@ import optax
 from research import app, training
 from research.models.deterministic_actor_critic import Actor, Critic
 from research.models.q_network import QNetwork
-from research.paper import Claim, Paper
+from research.paper import Claim, Paper, spread
 from research.rl import goals
 from research.rl.bit_flipping import BitFlipping
 from research.rl.ddpg import DDPG
@@ -37,7 +37,8 @@ PAPER = Paper(
     title="Hindsight Experience Replay",
     authors="Andrychowicz et al.", year=2017, arxiv="1707.01495",
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
-    curves=("eval/success", "train/success"), x="frames", unused=("accumulate_steps",),
+    curves=("eval/success", "train/success"), x="frames",
+    unused=("accumulate_steps", "ema_decay"),
 )
 
 
@@ -117,7 +118,8 @@ def make_task(env: Any) -> goals.GoalEnvironment:
 
 def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
     """What learns, DQN or DDPG as the task's actions have it, and its policy:
-    `(state, explore) -> (observation, key) -> action`."""
+    `(state, explore) -> (observation, key) -> action`. Tests are played by the target network, as
+    it is more stable (appendix A)."""
     hidden, dtype, noise = tuple(config.model.hidden), config.compute_dtype, config.exploration
     gamma = config.agent.gamma
     # Returns of rewards -1 and 0 lie within these bounds (appendix A).
@@ -126,18 +128,15 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
     def learner(network: Any) -> training.Learner:
         return training.Learner(
             network, optax.adam(config.learning_rate),
-            max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay,
+            max_grad_norm=config.max_grad_norm,
         )
 
     if task.num_actions:
         dqn = QLearning(learner(QNetwork(task.num_actions, hidden, dtype)), **common)
 
         def dqn_policy(state: Any, explore: bool) -> Any:
-            learner = state.learner
-            if not explore:
-                learner = learner.replace(params=learner.eval_params)
-            epsilon = noise.epsilon if explore else 0.0
-            return lambda x, key: epsilon_greedy(key, dqn.values(learner, x), epsilon)
+            network, epsilon = (state.learner, noise.epsilon) if explore else (state.target, 0.0)
+            return lambda x, key: epsilon_greedy(key, dqn.values(network, x), epsilon)
 
         return dqn, dqn_policy
 
@@ -149,8 +148,7 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
 
     def ddpg_policy(state: Any, explore: bool) -> Any:
         if not explore:
-            actor = state.actor.replace(params=state.actor.eval_params)
-            return lambda x, key: ddpg.action(actor, x)
+            return lambda x, key: ddpg.action(state.target_actor, x)
         return lambda x, key: random_or_gaussian(
             key, ddpg.action(state.actor, x), noise.epsilon, noise.sigma)
 
@@ -165,22 +163,25 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
 
 def claims(results: Any) -> list[Claim]:
     """One row for each arm with goals in hindsight, against the same without."""
-    # 20 bits, seeds 0 to 2: her 1.00 1.00 1.00, no_her 0.00 0.00 0.00; push 1.00 1.00 1.00, no_push
-    # 0.45 0.24 0.66.
-    rates = {arm: numbers["eval/success"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for k, v in rates.items()}
+    # 20 bits, seeds 0 to 4: her 1.00 five times, no_her 0.00 five times.
     rows = []
-    for arm in rates:
+    for arm in results:
         if arm.startswith("no_"):
             continue
-        most = 0.8 if arm == "push" else 0.2
-        rows.append(Claim(
-            f"success >= 0.9 with goals in hindsight, <= {most} without",
-            "40 bits and more; without, no more than about 13 (figure 1)" if arm != "push" else
-            "a robot learns to push with it alone (section 4)",
-            f"{shown[arm]}, {shown['no_' + arm]}",
-            rates[arm].min() >= 0.9 and rates["no_" + arm].max() <= most,
-        ))
+        flips = arm.startswith("her")  # of bits it counts when they were right at any time
+        kind = "eval/success" if flips else "eval/success_at_end"
+        ours, without = results[arm][kind], results["no_" + arm][kind]
+        shown = f"{arm} {spread(ours, 2)}, no_{arm} {spread(without, 2)}"
+        if flips:
+            rows.append(Claim(
+                "success >= 0.9 with goals in hindsight, <= 0.2 without",
+                "40 bits and more; without, no more than about 13 (figure 1)", shown,
+                ours.min() >= 0.9 and without.max() <= 0.2))
+        else:
+            rows.append(Claim(
+                "success at the end >= 0.9 with goals in hindsight, lower by >= 0.3 without",
+                "a robot learns to push with it alone (figure 3)", shown,
+                ours.min() >= 0.9 and without.max() <= ours.min() - 0.3))
     return rows
 
 

@@ -87,7 +87,7 @@ def build(config: Any) -> training.Experiment:
         record = Record(  # fmax: the mean is NaN where no episode ended
             jnp.fmax(past.best, mean), jnp.fmax(past.drop, past.best - mean),
             jnp.maximum(past.kl, kl), jnp.minimum(past.improvement, taken.improvement),
-            past.taken + (taken.fraction > 0),
+            past.taken + ((taken.fraction > 0) & (kl > 0)),
         )
         return State(learned, value, actors, record), {
             "value_loss": metrics["loss"], **played, "kl": kl,

@@ -93,6 +93,7 @@ class AtariSpec:
       num_envs: number of emulators.
       action_repeat: frames in which one action is held.
       max_noops: at most so many no-ops at an episode's start, drawn uniformly.
+      fire_reset: FIRE is pressed at an episode's start, in games that have it.
       sticky_actions: probability that a frame repeats the action before (0 in the paper; 0.25 in
         Machado et al. 2018, arXiv:1709.06009).
       full_action_space: all 18 actions instead of the game's own.
@@ -103,6 +104,7 @@ class AtariSpec:
     num_envs: int
     action_repeat: int = 4
     max_noops: int = 30
+    fire_reset: bool = False
     sticky_actions: float = 0.0
     full_action_space: bool = False
     max_episode_frames: int = 108_000
@@ -150,7 +152,7 @@ class Emulators:
             maxpool=spec.action_repeat > 1,
             noop_max=spec.max_noops,
             reward_clipping=False,
-            use_fire_reset=False,
+            use_fire_reset=spec.fire_reset,
         )
 
     @cached_property

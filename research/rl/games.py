@@ -34,6 +34,7 @@ def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
         num_envs=num_envs,
         action_repeat=env.action_repeat,
         max_noops=env.max_noops,
+        fire_reset=env.fire_reset,
         sticky_actions=env.sticky_actions,
         full_action_space=env.full_action_space,
         max_episode_frames=env.max_episode_frames,

@@ -38,7 +38,8 @@ def random_or_gaussian(
 class ParameterNoise:
     """Noise on a policy's parameters, as large as the change of its actions should be.
 
-    Plappert et al., 2017, arXiv:1706.01905, section 3 and appendix C.1.
+    Plappert et al., 2017, arXiv:1706.01905, section 3 and appendix C.1; what layer normalization
+    scales and shifts by is left alone, as in the authors' code.
 
     Attributes:
       direction: standard normal, in the form of the parameters.
@@ -65,7 +66,10 @@ class ParameterNoise:
 
 
 def _normal(key: jax.Array, tree: Any) -> Any:
-    leaves, structure = jax.tree.flatten(tree)
+    leaves, structure = jax.tree.flatten_with_path(tree)
     keys = jax.random.split(key, len(leaves))
-    noise = [jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
+    noise = [
+        jax.random.normal(k, x.shape) if "LayerNorm" not in jax.tree_util.keystr(path)
+        else jnp.zeros_like(x) for k, (path, x) in zip(keys, leaves, strict=True)
+    ]
     return jax.tree.unflatten(structure, noise)

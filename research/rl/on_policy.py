@@ -26,6 +26,7 @@ def env_config(name: str, num_envs: int, *, normalize_rewards: bool = False) -> 
         "stack": 1,  # frames in an observation
         "action_repeat": 1,
         "max_noops": 0,
+        "fire_reset": False,
         "sticky_actions": 0.0,
         "full_action_space": False,
         "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own

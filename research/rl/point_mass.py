@@ -5,9 +5,10 @@ disc on a square table, is moved by up to `REACH` along each axis in a step and 
 In `Reach` its position is the goal. In `Push` the goal is the position of a puck, a second disc:
 where the gripper would overlap it, it is pushed out along the line between the centres and rests as
 soon as it is let go (friction, no momentum; a puck pushed to the table's edge stays there). First
-positions and goals are uniform in the inner part of the table; in `Push` gripper and puck begin
-apart. Lengths are in metres, an episode has 50 steps; the reward is -1 as long as the goal is
-farther away than `tolerance`, and nothing ends when it is met.
+positions and goals are uniform in the inner part of the table, goals that are met at the start left
+out (appendix A); in `Push` gripper and puck begin apart. Lengths are in metres, an episode has 50
+steps; the reward is -1 as long as the goal is farther away than `tolerance`, and nothing ends when
+it is met.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Reach:
         return -(_distance(achieved, goal) > self.tolerance).astype(jnp.float32)
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, TimedState]:
-        return begin(_inner(key, 4))
+        start_key, goal_key = jax.random.split(key)
+        gripper = _inner(start_key, 2)
+        return begin(jnp.concatenate([gripper, _goal(goal_key, gripper, self.tolerance)]))
 
     def step(self, key: jax.Array, env_state: TimedState, action: jax.Array) -> Step:
         gripper, goal = jnp.split(env_state.observation, 2)
@@ -82,8 +85,10 @@ class Push:
         return -(_distance(achieved, goal) > self.tolerance).astype(jnp.float32)
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, TimedState]:
-        gripper, puck, goal = jnp.split(_inner(key, 6), 3)
+        start_key, goal_key = jax.random.split(key)
+        gripper, puck = jnp.split(_inner(start_key, 4), 2)
         puck = _pushed(gripper, puck)
+        goal = _goal(goal_key, puck, self.tolerance)
         return begin(jnp.concatenate([gripper, puck, puck - gripper, goal]))
 
     def step(self, key: jax.Array, env_state: TimedState, action: jax.Array) -> Step:
@@ -101,6 +106,12 @@ def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _inner(key: jax.Array, size: int) -> jax.Array:
     return jax.random.uniform(key, (size,), minval=-INNER, maxval=INNER)
+
+
+def _goal(key: jax.Array, achieved: jax.Array, tolerance: float) -> jax.Array:
+    """The first of some that is not met yet; each is by less than one in ten."""
+    drawn = jax.random.uniform(key, (16, 2), minval=-INNER, maxval=INNER)
+    return drawn[(_distance(drawn, achieved) > tolerance).argmax()]
 
 
 def _moved(gripper: jax.Array, action: jax.Array, reach: float) -> jax.Array:

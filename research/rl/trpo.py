@@ -51,10 +51,10 @@ class TRPO:
         """
         agent = config.agent
         size = config.env.num_envs * agent.rollout_steps
-        if size % agent.value_minibatches or size % agent.fisher_every:
+        if size % agent.value_minibatches or agent.fisher_every < 1:
             raise UserError(
-                f"{size} steps of a rollout do not divide by agent.value_minibatches="
-                f"{agent.value_minibatches} and agent.fisher_every={agent.fisher_every}"
+                f"{size} steps of a rollout divide by agent.value_minibatches, not by "
+                f"{agent.value_minibatches}; and agent.fisher_every is 1 at least"
             )
         fitted = Learner(
             critic, optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),

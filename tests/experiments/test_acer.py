@@ -122,6 +122,44 @@ def test_after_learning_has_started_there_are_five_updates_a_step_in_the_mean():
     assert 0 < far and 0 < distance(state)
 
 
+def test_the_average_policy_moves_by_a_hundredth_of_the_way():
+    experiment = acer.build(configured(agent__segment_steps=4, agent__replay_ratio=0.0))
+    before = experiment.init(jax.random.key(0))
+    before = before.replace(average=jax.tree.map(lambda x: x + 1, before.learner.params))
+    after, _ = jax.jit(experiment.step)(before, None, jax.random.key(1))
+    expected = jax.tree.map(lambda a, p: 0.99 * a + 0.01 * p, before.average, after.learner.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.average, expected)
+
+
+def test_the_trust_region_is_about_the_average_policy(monkeypatch):
+    """Its bound is on the gradient of KL(average, policy) by the policy's probabilities."""
+    found, gradient = {}, acer.policy_gradient
+
+    def of_policy(f, q, target, segment, *rest):
+        jax.debug.callback(lambda f, x: found.update(f=f, x=x), f, segment.observation)
+        return gradient(f, q, target, segment, *rest)
+
+    def bounded(gain, divergence, limit):
+        jax.debug.callback(lambda d: found.update(divergence=d), divergence)
+        return gain
+
+    monkeypatch.setattr(acer, "policy_gradient", of_policy)
+    monkeypatch.setattr(acer, "bounded", bounded)
+    experiment = acer.build(configured(agent__segment_steps=4, agent__replay_ratio=0.0))
+    state = experiment.init(jax.random.key(0))
+    keys = iter(jax.random.split(jax.random.key(1), 100))
+    state = state.replace(average=jax.tree.map(
+        lambda x: x + 0.3 * jax.random.normal(next(keys), x.shape), state.learner.params))
+    jax.block_until_ready(jax.jit(experiment.step)(state, None, jax.random.key(2)))
+    jax.effects_barrier()
+
+    x = found["x"].reshape(-1, found["x"].shape[-1])
+    (policy, _), _ = ActorQ(3, "mlp", False).apply({"params": state.average}, x)
+    average = jax.nn.softmax(policy["logits"]).reshape(found["f"].shape)
+    assert np.abs(average - found["f"]).max() > 0.05
+    np.testing.assert_allclose(found["divergence"], -average / found["f"], rtol=1e-4)
+
+
 def distance(state):
     pairs = zip(*map(jax.tree.leaves, (state.average, state.learner.params)), strict=True)
     return max(float(abs(a - b).max()) for a, b in pairs)

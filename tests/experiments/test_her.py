@@ -84,22 +84,21 @@ def test_in_the_plane_every_parameter_learns():
 
 
 @pytest.mark.parametrize("name", ["bit_flipping", "push"])
-def test_what_plays_in_evaluation_is_the_moving_average(name):
+def test_what_plays_in_evaluation_is_the_target_network(name):
     config = configured(env__name=name)
     task = her.make_task(config.env)
     agent, policy = her.make_agent(config, task)
     x = jax.random.normal(jax.random.key(2), (64, *task.observation_space.shape))
-    states = [agent.init(jax.random.key(seed), x) for seed in (0, 1)]
-    part = "learner" if name == "bit_flipping" else "actor"
-    other = getattr(states[1], part).params
+    state, other = (agent.init(jax.random.key(seed), x) for seed in (0, 1))
+    learned, target = (("learner", "target") if name == "bit_flipping" else
+                       ("actor", "target_actor"))
 
     def played(**changed):
-        learned = getattr(states[0], part).replace(**changed)
-        act = policy(states[0].replace(**{part: learned}), explore=False)
+        act = policy(state.replace(**changed), explore=False)
         return np.asarray(act(x, jax.random.key(3)))
 
-    np.testing.assert_array_equal(played(ema=other), played(params=other))
-    assert (played(ema=other) != played()).any()
+    np.testing.assert_array_equal(played(**{learned: getattr(other, learned)}), played())
+    assert (played(**{target: getattr(other, target)}) != played()).any()
 
 
 @pytest.mark.parametrize(

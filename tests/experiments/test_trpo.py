@@ -85,7 +85,7 @@ def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
 
 
 @pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"agent.fisher_every": 7}, {"agent.value_minibatches": 7},
+    {"env.name": "pongg"}, {"agent.fisher_every": 0}, {"agent.value_minibatches": 7},
     {"model.variant": "2015"},
 ], ids=str)
 def test_wrong_values_are_one_clear_line(overrides):

@@ -123,6 +123,17 @@ def test_noops_are_drawn_up_to_their_number():
     assert drawn.max() <= 30 and drawn.min() >= 0 and len(set(drawn)) > 5
 
 
+def test_fire_is_pressed_at_the_start_where_it_is_asked_for():
+    """Breakout's ball is not there before."""
+    def moving(fire):
+        env = HostAtari(AtariSpec("breakout", 1, max_noops=0, fire_reset=fire))
+        first, state = env.reset(jax.random.key(0))
+        later = env.step(jax.random.key(1), state, np.array([0]))[0]
+        return (np.asarray(first) != np.asarray(later)).any()
+
+    assert moving(True) and not moving(False)
+
+
 def test_actions_minimal_and_full():
     assert HostAtari(AtariSpec("pong", 1)).num_actions == 6
     assert HostAtari(AtariSpec("pong", 1, full_action_space=True)).num_actions == 18

@@ -184,7 +184,7 @@ def test_stack_equals_loop_and_stops_at_the_episode(depth):
 def play(name):
     return ConfigDict({
         "name": name, "num_envs": N, "actor": "step", "stack": 1, "action_repeat": 1,
-        "max_noops": 0, "sticky_actions": 0.0, "full_action_space": False,
+        "max_noops": 0, "fire_reset": False, "sticky_actions": 0.0, "full_action_space": False,
     })
 
 

@@ -123,3 +123,16 @@ def test_a_straight_push_moves_the_puck_straight():
     for t in range(4):
         _, state, *_ = Push().step(jax.random.key(t), state, jnp.array([1.0, 0.0]))
     np.testing.assert_allclose(state.observation[:4], [0.1, 0, 0.15, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Reach, Push])
+def test_no_goal_is_met_at_the_start_and_all_others_are_drawn(kind):
+    task = kind()
+    seen = np.asarray(jax.jit(jax.vmap(lambda key: task.reset(key)[0]))(
+        jax.random.split(jax.random.key(0), 4000)))
+    goal, achieved = seen[:, -2:], np.asarray(task.achieved_goal(seen))
+    assert (np.linalg.norm(goal - achieved, axis=1) > task.tolerance).all()
+    assert (np.abs(goal) <= point_mass.INNER).all()
+    # A quarter of the goals in each quarter of the square, but for what is left out.
+    quarter = (goal > 0) @ [1, 2]
+    assert np.abs(np.bincount(quarter) / 4000 - 0.25).max() < 0.03
