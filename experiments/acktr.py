@@ -141,7 +141,8 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
 def claims(results: Any) -> list[Claim]:
     if "acktr" not in results:  # a game alone
         return []
-    # Seeds 0, 1, 2: acktr -245 -185 -185, a2c -798 -913 -759, a2c_50 -905 -931 -927.
+    # Seeds 0 to 4: acktr -212 -213 -187 -210 -232, a2c -470 -1000 -718 -886 -831, a2c_50 -921 -923
+    # -905 -920 -884.
     runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
     rows = [("A2C of ten times as many updates", "a2c"), ("nothing but the optimizer", "a2c_50")]

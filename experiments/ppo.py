@@ -147,8 +147,8 @@ def claims(results: Any) -> list[Claim]:
         return []
     runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    # Seeds 0, 1, 2: clip -138 -142 -161, kl_penalty -150 -142 -152, unbounded -806 -397 -970,
-    # one_epoch -929 -936 -925.
+    # Seeds 0 to 4: clip -139 -142 -159 -174 -168, kl_penalty -132 -142 -151 -260 -166, unbounded
+    # -736 -947 -726 -1041 -262, one_epoch -920 -944 -931 -953 -972.
     rows = [
         ("clipping, not without", "0.82, -0.39 without (table 1)", "clip", "unbounded", 150),
         ("adaptive KL penalty, not without", "0.74, -0.39 without", "kl_penalty", "unbounded", 150),

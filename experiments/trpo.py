@@ -121,8 +121,9 @@ def claims(results: Any) -> list[Claim]:
         return ", ".join(f"{arm} {numbers[name].mean():.0f} ({numbers[name].min():.0f} to "
                          f"{numbers[name].max():.0f})" for arm, numbers in results.items())
 
-    # Seeds 0, 1, 2: return -156 -155 -161, wide -793 -969 -306; the farthest fall of a rollout's
-    # mean (16 episodes, so partly chance) below the best before it 104 205 117, wide 1049 516 1127.
+    # Seeds 0 to 4: return -156 -155 -161 -140 -165, wide -793 -969 -306 -881 -1027; the farthest
+    # fall of a rollout's mean (16 episodes, so partly chance) below the best before it 104 205 117
+    # 127 198, wide 1049 516 1127 1025 899.
     returns, drops, gain = "eval/return", "run/drop", ours["run/improvement"].min()
     taken = ours["run/taken"].min()  # without which a policy that stays would pass the next rows
     return [
