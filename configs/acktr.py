@@ -5,8 +5,8 @@ game: agent steps times action repeat.
     python experiments/acktr.py --config configs/acktr.py:pong
 
 The first checks the claim on Pendulum, five seeds of three arms: 4 to 6 CPU seconds a seed, a
-minute on two cores in all; expect a return of -185 to -235, and with RMSProp of -470 to -1000, where
-random play has -1240. The second expects days on a CPU.
+minute on two cores in all; expect a return of -185 to -235, and with RMSProp of -470 to -1000,
+where random play has -1240. The second expects days on a CPU.
 """
 
 from ml_collections import ConfigDict

@@ -4,9 +4,9 @@
     python experiments/gail.py --config configs/gail.py:episodes
 
 The first checks the claim on Pendulum, five seeds of three arms: three minutes. Expect returns of
--150 to -180 of the expert, -210 to -570 of GAIL that has seen 10 of its pairs, and of cloning mostly
-no better than random play's, -1240; rows that ask for 0.4 between the worst of the one and the best
-of the other do not hold.
+-150 to -180 of the expert, -210 to -570 of GAIL that has seen 10 of its pairs, and of cloning
+mostly no better than random play's, -1240; rows that ask for 0.4 between the worst of the one and
+the best of the other do not hold.
 """
 
 from ml_collections import ConfigDict
