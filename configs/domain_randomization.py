@@ -58,7 +58,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.rate_end = 0.02  # share of it that is left in the end; 1: constant
     config.num_steps = 6_000
     config.log_every_steps = 100
-    config.eval_every_steps = 3_000
+    config.eval_every_steps = 1_000
     config.eval = ConfigDict({"images": 512, "batch_size": 64, "distractors": 3, "shown": 16})
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict(ARMS, convert_dict=False)
