@@ -72,7 +72,7 @@ def command(result: Mapping[str, Any]) -> str:
     variant = f":{result['variant']}" if result["variant"] else ""
     seeds = ",".join(map(str, result["config"]["seeds"]))
     flags = f" --config.seeds={seeds}" if seeds != "0" else ""
-    flags += " --config.vmap_seeds=true" if result["config"]["vmap_seeds"] else ""
+    flags += " --config.vmap_seeds=true" if result["config"].get("vmap_seeds") else ""
     name = result["paper"]
     return f"python experiments/{name}.py --config configs/{name}.py{variant}{flags}"
 
