@@ -21,7 +21,7 @@ from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.a2c import A2C
-from research.rl.on_policy import evaluation, make_collector, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector
 from research.rl.rollouts import Actors, flattened
 
 PAPER = Paper(
@@ -64,7 +64,7 @@ def build(config: Any) -> training.Experiment:
     play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
     return training.Experiment(
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, rules=rules(env), per_step={"frames": frames},
+        evals={"eval": play}, splits=SPLITS, per_step={"frames": frames},
     )
 
 

@@ -25,7 +25,7 @@ from research.models.actor_critic import ActorQ
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.distributions import Categorical
-from research.rl.on_policy import evaluation, rules
+from research.rl.on_policy import SPLITS, evaluation
 from research.rl.retrace import retrace
 from research.rl.rollouts import Actors
 from research.rl.segments import Segment, Segments, play
@@ -141,7 +141,7 @@ def build(config: Any) -> training.Experiment:
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
         evals={"eval": evaluation(config, lambda *args: network(*args)[0],
                                   lambda state: learner.eval_variables(state.learner))},
-        rules=[*rules(env), ("^replay/items/", PartitionSpec(None, "data"))] if rules(env) else [],
+        splits=[*SPLITS, ("^replay/items/", PartitionSpec(None, "data"))],
         per_step={"frames": frames},
     )
 

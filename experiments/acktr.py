@@ -24,7 +24,7 @@ from research.models.actor_critic import ActorCritic
 from research.nn.kfac import KFAC, statistics
 from research.paper import Claim, Paper
 from research.rl import games
-from research.rl.on_policy import evaluation, make_collector, policy_and_value, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector, policy_and_value
 from research.rl.rollouts import Actors, flattened
 from research.training.errors import check_choice
 
@@ -105,7 +105,7 @@ def build(config: Any) -> training.Experiment:
                       lambda state: learner.eval_variables(state.learner))
     return training.Experiment(
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, rules=rules(env), per_step={"frames": frames},
+        evals={"eval": play}, splits=SPLITS, per_step={"frames": frames},
     )
 
 

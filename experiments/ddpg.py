@@ -136,7 +136,7 @@ def build(config: Any) -> training.Experiment:
         due = state.steps % explore_by.parameters_kept_steps == 0
         return jax.tree.map(lambda a, b: jnp.where(due, a, b), other, noise)
 
-    rules = [  # environments are split over devices where there are as many of them
+    splits = [
         ("^replay/items/", PartitionSpec(None, "data")),
         ("^(env|observation|episode_return|noise)(/|$)", PartitionSpec("data")),
     ]
@@ -147,7 +147,7 @@ def build(config: Any) -> training.Experiment:
     return training.Experiment(
         init, step, config.total_frames // env.num_envs,
         evals={"eval": lambda state, key: play(state.agent.actor, key)},
-        rules=rules if env.num_envs >= jax.device_count() else [],
+        splits=splits,
         per_step={"frames": env.num_envs},
     )
 

@@ -146,13 +146,12 @@ def build(config: Any) -> training.Experiment:
         loop = jax.lax.fori_loop(0, due, update, tuple(getattr(state, name) for name in names))
         return state.replace(**dict(zip(names, loop, strict=True)))
 
-    # Environments are split over devices where there are as many of them.
     split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
     frames = env.num_envs * env.frames_per_step
     return training.Experiment(
         init, step, config.total_frames // frames, source,
         evals={"eval": evaluation(config, config.eval.epsilon)},
-        rules=[split] if env.num_envs >= jax.device_count() else [],
+        splits=[split],
         per_step={"frames": frames},
     )
 

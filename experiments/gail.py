@@ -31,7 +31,7 @@ from research.rl.adversary import REWARDS, Adversary
 from research.rl.cloning import Cloning
 from research.rl.demonstrations import Demonstrations
 from research.rl.evaluation import Evaluation
-from research.rl.on_policy import evaluation, make_collector, random_return, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector, random_return
 from research.rl.rollouts import Actors, flattened
 from research.rl.trpo import TRPO
 from research.training.errors import check_choice
@@ -113,7 +113,7 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> training.Experim
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     frames = env.num_envs * config.agent.rollout_steps
     return training.Experiment(init, step, config.total_frames // frames, evals={"eval": play},
-                               rules=rules(env), per_step={"frames": frames})
+                               splits=SPLITS, per_step={"frames": frames})
 
 
 def make_trpo(config: Any, env: Any) -> TRPO:

@@ -29,7 +29,7 @@ from research.rl import clips, games
 from research.rl.a2c import A2C
 from research.rl.clips import Clip, Comparisons, History
 from research.rl.labelling import ANSWERS, Desk, PersonSource, Waiting
-from research.rl.on_policy import evaluation, make_collector, random_return, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector, random_return
 from research.rl.reward_ensemble import EnsembleState, RewardEnsemble
 from research.rl.rollouts import Actors, flattened, without_ends
 from research.rl.trpo import TRPO
@@ -146,9 +146,9 @@ def build(config: Any) -> training.Experiment:
         check_drawn(config.env.name, env.observation_space.shape)
         source = PersonSource(queries, most, lambda state: state.waiting, lambda clip: film_strip(
             config.env.name, clip.observation), source)
-    split = [*rules(env), ("^history", PartitionSpec(None, "data"))] if rules(env) else []
+    splits = [*SPLITS, ("^history", PartitionSpec(None, "data"))]
     return training.Experiment(init, step, num_steps, source, evals={"eval": play_on},
-                               rules=split, per_step={"frames": frames})
+                               splits=splits, per_step={"frames": frames})
 
 
 def agent_and_predictor(config: Any, env: Any, num_steps: int) -> tuple[Any, RewardModel]:

@@ -30,7 +30,7 @@ from research.models.locomotion import LocomotionActorCritic
 from research.paper import Claim, Paper, spread
 from research.rl import locomotion
 from research.rl.kl_penalty import adapted, beyond_limit
-from research.rl.on_policy import policy_and_value, rules
+from research.rl.on_policy import SPLITS, policy_and_value
 from research.rl.rollouts import Actors, Collector, flattened, normalized, sweep
 from research.rl.terrain import CELL
 from research.rl.tracks import OnTracks, play
@@ -121,7 +121,7 @@ def build(config: Any) -> training.Experiment:
 
     return training.Experiment(
         init, step, num_steps, None, evals={"distance": evaluate} if tests else {},
-        rules=rules(env), per_step={"frames": size},
+        splits=SPLITS, per_step={"frames": size},
     )
 
 

@@ -25,7 +25,7 @@ from research.models.actor_critic import ActorCritic
 from research.paper import Claim, Paper
 from research.rl import games
 from research.rl.kl_penalty import adapted
-from research.rl.on_policy import evaluation, make_collector, policy_and_value, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector, policy_and_value
 from research.rl.rollouts import Actors, flattened, sweep
 
 PAPER = Paper(
@@ -127,7 +127,7 @@ def build(config: Any) -> training.Experiment:
                       lambda state: learner.eval_variables(state.learner))
     return training.Experiment(
         init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, rules=rules(env), per_step={"frames": size * env.frames_per_step},
+        evals={"eval": play}, splits=SPLITS, per_step={"frames": size * env.frames_per_step},
     )
 
 

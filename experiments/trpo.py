@@ -21,7 +21,7 @@ from research import app, training
 from research.models.actor_critic import Actor, Critic
 from research.paper import Claim, Paper
 from research.rl import games
-from research.rl.on_policy import evaluation, make_collector, rules
+from research.rl.on_policy import SPLITS, evaluation, make_collector
 from research.rl.rollouts import Actors, flattened
 from research.rl.trpo import TRPO
 
@@ -99,7 +99,7 @@ def build(config: Any) -> training.Experiment:
     return training.Experiment(
         init, step, config.total_frames // (size * env.frames_per_step),
         games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, rules=rules(env), per_step={"frames": size * env.frames_per_step},
+        evals={"eval": play}, splits=SPLITS, per_step={"frames": size * env.frames_per_step},
     )
 
 

@@ -129,10 +129,10 @@ def build(config: Any) -> training.Experiment:
 
     played = games.evaluation_games(config.env, config.eval)
     play_on = Evaluation(Recurrent(played, size.lstm, config.env.reward_clip), act)
-    split = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
+    splits = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
     return training.Experiment(
         init, step, num_steps, games.emulators(inner, lambda state: state.actors.env),
-        evals={"eval": evaluate}, rules=split if env.num_envs >= jax.device_count() else [],
+        evals={"eval": evaluate}, splits=splits,
         per_step={"frames": frames},
     )
 

@@ -17,6 +17,10 @@ from research.rl.rollouts import Collector, normalized
 from research.training.experiment import Rules
 from research.training.learner import Learner
 
+# Environments are split over devices (`Experiment.splits`).
+SPLITS: Rules = (("^actors/(env|observation|episode_return|reward_scale/total)",
+                  PartitionSpec("data")),)
+
 
 def env_config(name: str, num_envs: int, *, normalize_rewards: bool = False) -> ConfigDict:
     """`config.env` of these agents, for `games.training_environment` and `make_collector`."""
@@ -98,9 +102,3 @@ def random_return(config: ConfigDict) -> float:
         return indifferent(env.num_actions, env.action_size, len(observation)).sample(key)
 
     return Evaluation(env, act)(None, jax.random.key(config.seed))["return"]
-
-
-def rules(env: StackFrames) -> Rules:
-    """Environments are split over devices where there are as many of them."""
-    split = "^actors/(env|observation|episode_return|reward_scale/total)"
-    return [(split, PartitionSpec("data"))] if env.num_envs >= jax.device_count() else []

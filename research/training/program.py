@@ -66,7 +66,7 @@ class Program:
         self.carry_sharding = Carry(
             layout,
             layout,
-            sharding.state_sharding(self.shapes.state, experiment.rules, mesh),
+            sharding.state_sharding(self.shapes.state, experiment.rules, mesh, experiment.splits),
         )
         spec = sharding.BATCH if steps_per_call == 1 else PartitionSpec(None, *sharding.BATCH)
         self.batch_sharding = NamedSharding(mesh, spec)

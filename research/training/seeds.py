@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from research.training.checkpoint import Checkpoints
 from research.training.errors import UserError
-from research.training.experiment import Batch, Experiment, State
+from research.training.experiment import Batch, Experiment, Rules, State
 from research.training.loop import run
 from research.training.program import Carry, eval_key, init_key, step_key
 from research.training.writers import METRICS, read_metrics
@@ -104,7 +104,7 @@ def together(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
             for i, seed in enumerate(seeds)
             for position, name in enumerate(experiment.evals)
         },
-        rules=[(_inner(p), PartitionSpec(None, *spec)) for p, spec in experiment.rules],
+        rules=_of_all(experiment.rules), splits=_of_all(experiment.splits),
         per_step=experiment.per_step,
         transient=[_inner(pattern) for pattern in experiment.transient],
     )  # fmt: skip
@@ -121,6 +121,10 @@ def _member(state: State, i: int) -> State:
 
 def _prefix(seed: int) -> str:
     return f"seed_{seed}/"
+
+
+def _of_all(rules: Rules) -> Rules:
+    return [(_inner(pattern), PartitionSpec(None, *spec)) for pattern, spec in rules]
 
 
 def _inner(pattern: str) -> str:

@@ -58,8 +58,9 @@ def named_leaves(tree: PyTree) -> dict[str, Any]:
     return {path_name(p): leaf for p, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
-def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh) -> PyTree:
-    """Sharding of every array of the state: the first rule found in its path, else replicated.
+def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, splits: Rules = ()) -> PyTree:
+    """Sharding of every array of the state: the first rule found in its path, else the first of
+    `splits` that the mesh divides it by, else replicated.
 
     Raises:
       UserError: a rule splits a dimension that its mesh axes do not divide, or that is not there.
@@ -71,7 +72,11 @@ def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh) -> PyTree:
             if re.search(pattern, name):
                 _check_divides(name, leaf.shape, rule, mesh)
                 return NamedSharding(mesh, rule)
-        return NamedSharding(mesh, PartitionSpec())
+        fitting = [
+            rule for pattern, rule in splits if re.search(pattern, name)
+            and len(rule) <= leaf.ndim and _undivided(leaf.shape, rule, mesh) is None
+        ]
+        return NamedSharding(mesh, fitting[0] if fitting else PartitionSpec())
 
     return jax.tree_util.tree_map_with_path(spec, shapes)
 
@@ -79,13 +84,23 @@ def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh) -> PyTree:
 def _check_divides(name: str, shape: tuple[int, ...], rule: PartitionSpec, mesh: Mesh) -> None:
     if len(rule) > len(shape):
         raise UserError(f"rule {rule} splits {len(rule)} dimensions of {name} {list(shape)}")
+    if found := _undivided(shape, rule, mesh):
+        size, ways, axes = found
+        raise UserError(
+            f"{name} {list(shape)}: a dimension of {size} cannot be split {ways} ways over "
+            f"mesh axes {axes}; change that size or the mesh"
+        )
+
+
+def _undivided(
+    shape: tuple[int, ...], rule: PartitionSpec, mesh: Mesh
+) -> tuple[int, int, Any] | None:
+    """A dimension that the rule cannot split, in how many ways, over which axes; None if it can."""
     for size, axes in zip(shape, rule, strict=False):
         ways = math.prod(mesh.shape[a] for a in np.atleast_1d(axes)) if axes else 1
         if size % ways:
-            raise UserError(
-                f"{name} {list(shape)}: a dimension of {size} cannot be split {ways} ways over "
-                f"mesh axes {axes}; change that size or the mesh"
-            )
+            return size, ways, axes
+    return None
 
 
 def check_batch(source: Source, mesh: Mesh, accumulate_steps: int) -> None:
