@@ -183,7 +183,7 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
 
 
 def claims(results: Any) -> list[Claim]:
-    # Seeds 0 to 4: full -172 -158 -151 -154 -146, no_target -1451 -1387 -1431 -1445 -1451.
+    # Seeds 0 to 4: full -171 -161 -149 -153 -146, no_target -1451 -1383 -1403 -1445 -1451.
     runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
     worst = {arm: returns.min() for arm, returns in runs.items()}
