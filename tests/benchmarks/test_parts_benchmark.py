@@ -157,9 +157,11 @@ def test_dqn():
 
 @pytest.mark.parametrize("name", ["a2c", "ppo", "ddpg", "her"])
 def test_eight_seeds_together(name):
-    experiment = importlib.import_module(f"experiments.{name}").build(script(name))
+    config = script(name)
+    if name == "ddpg":
+        config.replay.learning_starts_frames = config.agent.batch_size
+    experiment = importlib.import_module(f"experiments.{name}").build(config)
     steps = 20 if name == "ppo" else 200
-
     joint = together(experiment, tuple(range(8)))
     runs = trainer(experiment, steps), trainer(joint, steps)
     one, eight = best_seconds(*runs)
