@@ -7,8 +7,8 @@ in frames: steps of the environment.
 
 The first checks the claim with 20 bits: under a minute on two cores, 15 CPU seconds an arm; expect
 a success rate of 1 with goals in hindsight, and 0 without. The second shows both over the number of
-bits. The third takes a quarter of a minute a seed of an arm; expect 1, and 0 without. A cycle of the
-paper is one step here.
+bits. The third takes a quarter of a minute a seed of an arm; expect 1, and 0 without. A cycle of
+the paper is one step here.
 """
 
 from ml_collections import ConfigDict

@@ -178,9 +178,9 @@ def claims(results: Any) -> list[Claim]:
         for arm, numbers in results.items()
     }
     ours = metres["curriculum"]
-    # Metres, seeds 0, 1, 2. Unseen: curriculum 27.0 31.3 32.9, flat 20.4 20.2 24.0, stationary 21.4
-    # 16.7 16.7. Steps: 22.6 28.7 34.3, flat 22.5 19.8 16.2. Hard: 7.0 6.8 6.9, stationary 11.5 8.9
-    # 8.0. Margins are from other test tracks and one seed of each arm.
+    # Metres, seeds 0 to 4. Unseen: curriculum 30.5 30.9 33.2 24.9 24.9, flat 18.7 13.7 21.5 20.7
+    # 20.9, stationary 16.5 13.6 15.8 17.6 18.1. Steps: 30.7 27.0 35.8 27.7 24.3, flat 16.2 15.4
+    # 23.5 15.6 18.8. Margins are from other test tracks and one seed of each arm.
     rows = [
         ("varied terrain, not flat ground: on unseen obstacles", "flat", "unseen", 8.0),
         ("the same, on a kind of obstacle that neither met", "flat", "steps", 5.0),
