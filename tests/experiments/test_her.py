@@ -107,3 +107,23 @@ def test_what_plays_in_evaluation_is_the_target_network(name):
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(training.UserError, match="bogus"):
         her.build(configured(**overrides))
+
+
+def shares(*values, at_end=None):
+    return {"eval/success": np.array(values), "eval/success_at_end": np.array(at_end or values)}
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(**results):
+        return [bool(claim.holds) for claim in her.claims(results)]
+
+    assert holds(her=shares(1.0, 0.95, at_end=(0.5, 0.5)), no_her=shares(0.0, 0.1)) == [True]
+    assert holds(her=shares(1.0, 0.8), no_her=shares(0.0, 0.1)) == [False]
+    assert holds(her=shares(1.0, 1.0), no_her=shares(0.0, 0.3)) == [False]
+    # Pushing counts where the puck is in the end.
+    assert holds(push=shares(1.0, 0.95), no_push=shares(0.6, 0.1)) == [True]
+    assert holds(push=shares(1.0, 1.0, at_end=(1.0, 0.8)), no_push=shares(0.0, 0.0)) == [False]
+    assert holds(push=shares(1.0, 0.95), no_push=shares(0.7, 0.1)) == [False]
+    for variant in ("push", "paper", "reach"):
+        ours, without = get_config(variant).arms
+        assert without == f"no_{ours}" and not ours.startswith("her")
