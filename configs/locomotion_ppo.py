@@ -9,8 +9,9 @@ six minutes in all. Expect 25 to 33 metres on unseen obstacles that grow, 14 to 
 flat ground, 14 to 18 after training on hard terrain. On tracks that are hard all along expect the
 opposite: 6 to 7.5 metres after training on obstacles that grow, 7 to 14 after hard ones; that row
 is shown and not judged. The second asks whether sight pays within as many frames (one seed: it does
-not). The third needs `pip install landmarks[locomotion]` and an accelerator: in a million frames,
-eight CPU minutes, the body comes a metre far, and goes on learning; `:paper` has not been run.
+not). The third needs `pip install landmarks[locomotion]`, and is for an accelerator; with 64
+environments, `rollout_steps` 64 and 8 minibatches it gallops 5 m far over unseen obstacles after a
+million frames, eight CPU minutes. `:paper` has not been run.
 `walker.gif` in the folder of a run shows the body on test tracks.
 """
 
