@@ -3,10 +3,9 @@
     python experiments/domain_randomization.py --config configs/domain_randomization.py
     python experiments/domain_randomization.py --config configs/domain_randomization.py:ablation
 
-The first checks the claim at 32x32 pixels, three seeds of two arms: 17 minutes on a crowded core.
-Expect an error on the unseen look of 7 cm with random textures, and 15 to 17 with one, as of who
-guesses the middle of the table; the row that asks for twice as much just fails (1.99 on one seed).
-The second takes what is random away part by part, and has not been run.
+The first checks the claim at 32x32 pixels, three seeds of two arms: 15 minutes on a crowded core.
+Expect an error on the unseen look of 5.4 to 5.8 cm with random textures, and 15 to 18 with one, as
+of who guesses the middle of the table. The second takes what is random away part by part.
 
 Paper, from memory and not verified: 1.5 cm on photographs; 224x224 pixels, Adam with 1e-4, 20,000
 samples in its ablations, up to ten distractors, the camera within 10 x 5 x 10 cm and 0.1 rad.

@@ -64,7 +64,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.steps_per_call = 25
     config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
-    config.seeds = (0, 1, 2, 3, 4)
+    config.seeds = (5, 6, 7, 8, 9)
     off = {"auxiliary.control_weight": 0.0, "auxiliary.reward_weight": 0.0,
            "auxiliary.value_weight": 0.0}
 

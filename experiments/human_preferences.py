@@ -4,9 +4,9 @@ Claim: some hundred comparisons of short clips stand in for the reward.
 
 The processes of section 2.2 take turns: in each step the policy plays, pairs of clips are chosen,
 the predictors are fitted to all comparisons, and TRPO or A2C learns from the predicted rewards. An
-oracle compares at once, by the true rewards; a person (`queries.labeller=person`) on a page of this
-computer, while the policy goes on until too many pairs wait. Departures: a bootstrap by Poisson;
-classic control with its full reward for MuJoCo; in Atari the score stays in sight, rewards clipped.
+oracle compares at once, by the true rewards; a person (`queries.labeller=person`) on a local page,
+while the policy goes on until too many pairs wait. Departures: a bootstrap by Poisson; for MuJoCo
+classic control; in Atari scores are seen, rewards clipped, and ends are no penalty to the oracle.
 """
 
 from __future__ import annotations

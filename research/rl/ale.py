@@ -310,6 +310,7 @@ class EmulatorSource(Source):
     """
 
     prefetch = 0  # reads the state
+    sized_by = "the emulators' handle, of which there is one,"
 
     def __init__(self, env: Atari, log: Callable[[Any], EpisodeLog]):
         self.env, self.log = env, log

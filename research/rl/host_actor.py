@@ -103,7 +103,8 @@ class HostActor(Source):
       seed: of the actor's keys; the key of step t is a function of seed and t.
     """
 
-    prefetch = 0  # acts on the newest state
+    prefetch, every_step = 0, True  # acts on the newest state
+    sized_by = "env.num_envs"
 
     def __init__(
         self,

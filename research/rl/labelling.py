@@ -181,7 +181,8 @@ class PersonSource(Source):
       inner: source of the environment, if it has one.
     """
 
-    prefetch = 0  # reads the state
+    prefetch, every_step = 0, True  # answers are of the pairs that wait
+    sized_by = "queries.waiting"
 
     def __init__(
         self, queries: ConfigDict, most: int, find: Callable[[Any], Waiting],

@@ -27,6 +27,8 @@ class Source:
       sized_by: what decides on the rows, for the message that they do not divide.
       prefetch: how many batches the loop may ask for before they are used; 0 for a source that
         reads `state`, such as an actor.
+      every_step: whether a batch is of the very state that it is used with, so that no two can
+        share a dispatch.
       origin: which data the batches come from, known once it is open; noted in the result.
     """
 
@@ -34,6 +36,7 @@ class Source:
     row_counts: Sequence[int] = ()
     sized_by: str = "the batch size"
     prefetch: int = 1
+    every_step: bool = False
     origin: str = ""
 
     def open(self) -> None:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from research.training import lost
 from research.training.checkpoint import Checkpoints
+from research.training.errors import UserError
 from research.training.evaluation import evaluate_at
 from research.training.experiment import Experiment, State
 from research.training.feed import Feed
@@ -52,6 +53,8 @@ def check(experiment: Experiment, config: ConfigDict) -> Program:
     mesh = make_mesh(config.mesh)
     if experiment.source is not None:
         check_batch(experiment.source, mesh, config.accumulate_steps)
+        if experiment.source.every_step and config.steps_per_call > 1:
+            raise UserError("each batch is of the newest state; set --config.steps_per_call=1")
         experiment.source.open()
     return Program(experiment, mesh, config.steps_per_call)
 

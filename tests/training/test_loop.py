@@ -212,3 +212,12 @@ def test_accumulation_equals_the_whole_batch(tmp_path):
         training.run(build(whole, noise=0.0), whole, tmp_path / "whole"),
         training.run(build(parts, noise=0.0), parts, tmp_path / "parts"),
     )
+
+
+def test_batches_of_the_newest_state_share_no_dispatch(tmp_path):
+    config = settings(steps_per_call=2)
+    experiment = build(config, prefetch=0)
+    experiment.source.every_step = True
+    with pytest.raises(UserError, match="steps_per_call=1"):
+        training.run(experiment, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
