@@ -74,11 +74,11 @@ class Experiment:
         a run of several processes each of them computes the same.
       rules: `(regex, PartitionSpec)` pairs; the first whose regex is found in an array's path says
         how it is split over the mesh. What no rule names is replicated.
-      splits: the same of what is split where the mesh divides it and replicated elsewhere, as
-        environments are, however few or many.
       per_step: units consumed by one step, e.g. `{"frames": 256}`, for rates and curve axes.
       transient: regexes of paths left out of checkpoints (a large replay buffer); a resumed run
         starts them anew, so it is not bit-identical, and says so in its log.
+      splits: as `rules`, of what is split where the mesh divides it and replicated elsewhere, as
+        environments are, however few or many.
     """
 
     init: Callable[[jax.Array], State]
@@ -89,8 +89,8 @@ class Experiment:
         default_factory=dict
     )
     rules: Rules = ()
-    splits: Rules = ()
     per_step: Mapping[str, int] = dataclasses.field(default_factory=dict)
     transient: Sequence[str] = ()
+    splits: Rules = ()
     # (state, numbers) of the last evaluation, so that a final state is not evaluated twice.
     last_evaluation: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
