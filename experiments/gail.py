@@ -181,9 +181,8 @@ def demonstrate(config: Any, params: Any, key: jax.Array) -> Demonstrations:
 def claims(results: Any) -> list[Claim]:
     if not {"gail_1", "cloning_1"} <= results.keys():
         return []
-    # Scores, seeds 0 to 4: gail_1 0.95 0.93 0.62 0.96 0.94, cloning_1 -0.23 0.27 -0.04 -0.32 -0.08,
-    # cloning_11 0.04 0.10 -0.19 0.65 -0.10. Bounds are from six runs before: 0.78 to 0.98, up to
-    # 0.07.
+    # Scores, seeds 0 to 4: gail_1 .95 .93 .62 .96 .94, cloning_1 -.23 .27 -.04 -.32 -.08, cloning_11
+    # .04 .10 -.19 .65 -.10. Bounds are from six runs before: .78 to .98, cloning up to .07.
     runs = {arm: numbers["score"] for arm, numbers in results.items()}
     shown = {k: f"{k} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for k, v in runs.items()}
     ours, pairs = runs["gail_1"], results["gail_1"]["expert/pairs"].mean()
