@@ -181,7 +181,7 @@ def demonstrate(config: Any, params: Any, key: jax.Array) -> Demonstrations:
 def claims(results: Any) -> list[Claim]:
     if not {"gail_1", "cloning_1"} <= results.keys():
         return []
-    # Scores, seeds 0 to 4: gail_1 .95 .93 .62 .96 .94, cloning_1 -.23 .27 -.04 -.32 -.08, cloning_11
+    # Scores, seeds 0 to 4: gail_1 .95 .93 .62 .96 .94, cloning_1 -.23 .27 -.04 -.32 -.08, of 11
     # .04 .10 -.19 .65 -.10. Bounds are from six runs before: .78 to .98, cloning up to .07.
     runs = {arm: numbers["score"] for arm, numbers in results.items()}
     shown = {k: f"{k} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for k, v in runs.items()}
