@@ -4,8 +4,8 @@ game: agent steps times action repeat.
     python experiments/a2c.py --config configs/a2c.py
     python experiments/a2c.py --config configs/a2c.py:pong
 
-The first checks the claim on CartPole, five seeds of two arms: 3 CPU seconds a seed with sixteen
-actors, 20 with one, which makes as many updates as it takes; expect a return of 400 to 460, and
+The first checks the claim on CartPole, five seeds of two arms: half a minute on one core, sixteen
+actors against one, which makes as many updates as it takes; expect a return of 400 to 460, and
 with one actor of 60 to 200. The second expects days on a CPU.
 """
 

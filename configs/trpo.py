@@ -3,7 +3,7 @@
     python experiments/trpo.py --config configs/trpo.py
     python experiments/trpo.py --config configs/trpo.py:cartpole
 
-The first checks the claim on Pendulum, five seeds of two arms: 15 CPU seconds a seed; expect a
+The first checks the claim on Pendulum, five seeds of two arms: half a minute on one core; expect a
 return of -140 to -165 (random play has about -1200), and of -300 to -1030 with a trust
 region of 1 nat. `:paper` has Baselines' settings, but 64 units in place of its 32.
 """

@@ -109,7 +109,7 @@ def _inner(key: jax.Array, size: int) -> jax.Array:
 
 
 def _goal(key: jax.Array, achieved: jax.Array, tolerance: float) -> jax.Array:
-    """The first of some that is not met yet; each is by less than one in ten."""
+    """The first of sixteen goals that is not met yet."""
     drawn = jax.random.uniform(key, (16, 2), minval=-INNER, maxval=INNER)
     return drawn[(_distance(drawn, achieved) > tolerance).argmax()]
 
