@@ -5,8 +5,8 @@ game: agent steps times action repeat.
     python experiments/ppo.py --config configs/ppo.py:cartpole
     python experiments/ppo.py --config configs/ppo.py:pong
 
-The first checks the claim on Pendulum, five seeds of four arms: about 10 CPU seconds a seed, and
-15 to compile an arm; expect -130 to -175 (random play has about -1200) with clipping or a KL
+The first checks the claim on Pendulum, five seeds of four arms: about a minute on one core;
+expect -130 to -175 (random play has about -1200) with clipping or a KL
 penalty, and less than -260 without a bound, -900 with one epoch. The second reaches CartPole's 500
 in 200,000 frames. The third has the paper's settings for Atari; expect days on a CPU.
 """
