@@ -25,22 +25,30 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
-        "shared": False,  # one trunk for policy and value
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
+            "shared": False,  # one trunk for policy and value
+        }
+    )
     config.env = on_policy.env_config("CartPole-v1", num_envs=16)
-    config.agent = ConfigDict({
-        "rollout_steps": 5,  # agent steps of each environment: n of the n-step returns
-        "gamma": 0.99,
-        "gae_lambda": 1.0,  # 1: n-step returns
-        "value_weight": 0.5,  # of the squared error
-        "entropy_weight": 0.01,
-        "anneal": True,  # the learning rate, to 0 over the run
-    })
-    config.optimizer = ConfigDict({
-        "learning_rate": 3e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-5,
-    })
+    config.agent = ConfigDict(
+        {
+            "rollout_steps": 5,  # agent steps of each environment: n of the n-step returns
+            "gamma": 0.99,
+            "gae_lambda": 1.0,  # 1: n-step returns
+            "value_weight": 0.5,  # of the squared error
+            "entropy_weight": 0.01,
+            "anneal": True,  # the learning rate, to 0 over the run
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 3e-3,
+            "rmsprop_decay": 0.99,
+            "rmsprop_epsilon": 1e-5,
+        }
+    )
     config.max_grad_norm = 0.5
     config.total_frames = 150_000
     config.eval = on_policy.eval_config()
@@ -48,10 +56,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 125
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "parallel": {},
-        "single": {"env.num_envs": 1, "steps_per_call": 2_000, "log_every_steps": 2_000},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "parallel": {},
+            "single": {"env.num_envs": 1, "steps_per_call": 2_000, "log_every_steps": 2_000},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.update(num_envs=8, normalize_observations=True)
@@ -59,9 +70,13 @@ def get_config(variant: str = "") -> ConfigDict:
         config.eval.episodes = 8
         config.steps_per_call = config.log_every_steps = 10
         config.checkpoint_every_steps = 20
-        config.arms = ConfigDict({
-            "parallel": {}, "single": {"env.num_envs": 1, "total_frames": 300},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "parallel": {},
+                "single": {"env.num_envs": 1, "total_frames": 300},
+            },
+            convert_dict=False,
+        )
         config.seeds = (0,)
         config.check_claims = False
         return config
@@ -77,8 +92,13 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "paper" or variant in ATARI_57:
         config.model.variant = "2016"
         config.env.update(
-            name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
-            max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant,
+            stack=4,
+            action_repeat=4,
+            max_noops=30,
+            fire_reset=True,
+            life_loss_ends=True,
+            reward_clip=1.0,
         )
         config.total_frames = 320_000_000
         config.eval.update(episodes=30, max_noops=30)

@@ -28,32 +28,40 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
-        "shared": False,  # one trunk for policy and value
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
+            "shared": False,  # one trunk for policy and value
+        }
+    )
     config.env = on_policy.env_config("Acrobot-v1", num_envs=16)
     # Another policy's experience is not brought to the moments of this one's.
     del config.env["normalize_observations"], config.env["normalize_rewards"]
-    config.replay = ConfigDict({
-        "capacity_frames": 50_000,
-        "learning_starts_frames": 1_000,
-    })
-    config.agent = ConfigDict({
-        "segment_steps": 20,  # k
-        "gamma": 0.99,
-        "replay_ratio": 4.0,  # replayed updates for each of those with what was just played
-        "truncation": 10.0,  # c, of importance weights
-        "trust_region": 1.0,  # delta
-        "average_decay": 0.99,  # alpha, of the average policy network
-        "q_weight": 0.5,
-        "entropy_weight": 0.03,
-    })
-    config.optimizer = ConfigDict({
-        "learning_rate": 2e-3,  # to 0 over the run
-        "rmsprop_decay": 0.99,
-        "rmsprop_epsilon": 1e-5,
-    })
+    config.replay = ConfigDict(
+        {
+            "capacity_frames": 50_000,
+            "learning_starts_frames": 1_000,
+        }
+    )
+    config.agent = ConfigDict(
+        {
+            "segment_steps": 20,  # k
+            "gamma": 0.99,
+            "replay_ratio": 4.0,  # replayed updates for each of those with what was just played
+            "truncation": 10.0,  # c, of importance weights
+            "trust_region": 1.0,  # delta
+            "average_decay": 0.99,  # alpha, of the average policy network
+            "q_weight": 0.5,
+            "entropy_weight": 0.03,
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 2e-3,  # to 0 over the run
+            "rmsprop_decay": 0.99,
+            "rmsprop_epsilon": 1e-5,
+        }
+    )
     config.max_grad_norm = 10.0
     config.total_frames = 120_000
     config.eval = on_policy.eval_config()
@@ -61,12 +69,15 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "acer": {},
-        "on_policy": {"agent.replay_ratio": 0.0},
-        # Longer steps in place of more of them: the best of the rates tried without replay.
-        "on_policy_fast": {"agent.replay_ratio": 0.0, "optimizer.learning_rate": 1e-2},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "acer": {},
+            "on_policy": {"agent.replay_ratio": 0.0},
+            # Longer steps in place of more of them: the best of the rates tried without replay.
+            "on_policy_fast": {"agent.replay_ratio": 0.0, "optimizer.learning_rate": 1e-2},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.update(num_envs=8)
@@ -81,12 +92,15 @@ def get_config(variant: str = "") -> ConfigDict:
     if not variant:
         return config
     if variant == "ablations":
-        config.arms = ConfigDict({
-            "acer": {},
-            "no_trust_region": {"agent.trust_region": 1e9},
-            "no_truncation": {"agent.truncation": 1e9},
-            "ratio_1": {"agent.replay_ratio": 1.0},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "acer": {},
+                "no_trust_region": {"agent.trust_region": 1e9},
+                "no_truncation": {"agent.truncation": 1e9},
+                "ratio_1": {"agent.replay_ratio": 1.0},
+            },
+            convert_dict=False,
+        )
         config.check_claims = False
         return config
     config.arms = ConfigDict(convert_dict=False)
@@ -100,8 +114,13 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "paper" or variant in ATARI_57:
         config.model.variant = "2015"
         config.env.update(
-            name="breakout" if variant == "paper" else variant, stack=4, action_repeat=4,
-            max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant,
+            stack=4,
+            action_repeat=4,
+            max_noops=30,
+            fire_reset=True,
+            life_loss_ends=True,
+            reward_clip=1.0,
         )
         config.total_frames = 40_000_000
         config.replay.update(capacity_frames=16 * 50_000 * 4, learning_starts_frames=160_000 * 4)

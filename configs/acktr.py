@@ -25,46 +25,63 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
-        "shared": False,  # one trunk for policy and value
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
+            "shared": False,  # one trunk for policy and value
+        }
+    )
     config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
-    config.agent = ConfigDict({
-        "rollout_steps": 50,  # agent steps of each environment: n of the n-step returns
-        "gamma": 0.95,
-        "gae_lambda": 0.95,  # 1: n-step returns
-        "value_weight": 0.5,  # of the squared error
-        "entropy_weight": 0.0,
-    })
-    config.optimizer = ConfigDict({
-        "name": "kfac",  # "rmsprop"
-        "kfac_learning_rate": 1.0,  # the longest step; both rates go to 0 over the run
-        "trust_region": 0.001,  # delta, nats
-        "value_trust_region": 0.1,  # the same of a value that shares no layer with the policy
-        "damping": 0.01,
-        "factor_decay": 0.99,
-        "momentum": 0.9,
-        "inverse_every_steps": 1,
-        "rmsprop_learning_rate": 3e-3,
-        "rmsprop_decay": 0.99,
-        "rmsprop_epsilon": 1e-5,
-    })
+    config.agent = ConfigDict(
+        {
+            "rollout_steps": 50,  # agent steps of each environment: n of the n-step returns
+            "gamma": 0.95,
+            "gae_lambda": 0.95,  # 1: n-step returns
+            "value_weight": 0.5,  # of the squared error
+            "entropy_weight": 0.0,
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "name": "kfac",  # "rmsprop"
+            "kfac_learning_rate": 1.0,  # the longest step; both rates go to 0 over the run
+            "trust_region": 0.001,  # delta, nats
+            "value_trust_region": 0.1,  # the same of a value that shares no layer with the policy
+            "damping": 0.01,
+            "factor_decay": 0.99,
+            "momentum": 0.9,
+            "inverse_every_steps": 1,
+            "rmsprop_learning_rate": 3e-3,
+            "rmsprop_decay": 0.99,
+            "rmsprop_epsilon": 1e-5,
+        }
+    )
     config.total_frames = 150_000
     config.eval = on_policy.eval_config()
     config.steps_per_call = 5
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "acktr": {},
-        # A2C with n = 5 as it is published, thus ten updates for each of ACKTR's; and with nothing
-        # but the optimizer exchanged. Each with the best learning rate of those tried.
-        "a2c": {"optimizer.name": "rmsprop", "max_grad_norm": 0.5, "agent.rollout_steps": 5,
-                "steps_per_call": 50, "log_every_steps": 50},
-        "a2c_50": {"optimizer.name": "rmsprop", "max_grad_norm": 0.5,
-                   "optimizer.rmsprop_learning_rate": 1e-2},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "acktr": {},
+            # A2C with n = 5 as it is published, thus ten updates for each of ACKTR's; and with
+            # nothing but the optimizer exchanged. Each with the best learning rate of those tried.
+            "a2c": {
+                "optimizer.name": "rmsprop",
+                "max_grad_norm": 0.5,
+                "agent.rollout_steps": 5,
+                "steps_per_call": 50,
+                "log_every_steps": 50,
+            },
+            "a2c_50": {
+                "optimizer.name": "rmsprop",
+                "max_grad_norm": 0.5,
+                "optimizer.rmsprop_learning_rate": 1e-2,
+            },
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.update(num_envs=8, normalize_observations=True)
@@ -90,8 +107,14 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "paper" or variant in ATARI_57:
         config.model.variant = "2015"
         config.env.update(
-            name="breakout" if variant == "paper" else variant, num_envs=32, stack=4,
-            action_repeat=4, max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant,
+            num_envs=32,
+            stack=4,
+            action_repeat=4,
+            max_noops=30,
+            fire_reset=True,
+            life_loss_ends=True,
+            reward_clip=1.0,
         )
         config.total_frames = 40_000_000
         config.eval.update(episodes=30, max_noops=30)

@@ -68,57 +68,69 @@ def get_config(variant: str = "") -> ConfigDict:
     config.target_error = 0.0  # of training, percent, that epochs are counted to
     config.stop_at_target_every_epochs = 0.0  # look so often whether it is reached; 0: go on anyway
     config.check_towers = ""  # architecture whose towers are tried on two devices, on one; "": none
-    config.model = ConfigDict({
-        "variant": "mlp",
-        "activation": "relu",
-        "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
-        "pool_window": 3,  # 2: without overlap
-        "input_scale": 127.5 / 16,  # of pixels in units of 127.5, less their mean
-        "dropout": 0.5,  # of hidden fully-connected units
-        "input_dropout": 0.2,  # of what they are computed from
-    })
-    config.optimizer = ConfigDict({
-        "rule": "dropout",  # of Hinton et al.; or "alexnet"
-        # alexnet
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-        "bias_rate": 1.0,  # that of biases, as a multiple; 2 in the author's configurations
-        # dropout
-        "rate_decay": 0.998,  # in an epoch
-        "rising": {"start": 0.5, "end": 0.99, "epochs": 75},  # momentum
-        "max_squared_norm": 15.0,  # of the weights into a unit
-    })
-    config.schedule = ConfigDict({
-        "learning_rate": 1.0,
-        "warmup_learning_rate": 1.0,
-        "warmup_steps": 0,
-        "warmup_until_error": 0.0,
-        "lower_at_steps": (),
-        "plateau_steps": 0,  # 0: the rate is not lowered on a plateau
-        "plateau_percent": 0.1,  # of the held-out error, that a window must improve by
-        "most_plateaus": 3,
-    })
-    config.data.update({
-        "name": "digits",  # or a name for data.load, or "proc_shapes"
-        "train_split": "train",
-        "held_out_split": "test",  # of images that the rate follows the error on
-        "test_split": "test",
-        "num_train": 1437,
-        "num_classes": 10,
-        "image_size": 8,
-        "channels": 1,
-        "reduce": 1,  # factor by which images are averaged down
-        "augmentation": "none",
-        "statistics_images": 0,  # that the per-pixel mean is computed from; 0: none is subtracted
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",
+            "activation": "relu",
+            "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
+            "pool_window": 3,  # 2: without overlap
+            "input_scale": 127.5 / 16,  # of pixels in units of 127.5, less their mean
+            "dropout": 0.5,  # of hidden fully-connected units
+            "input_dropout": 0.2,  # of what they are computed from
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "rule": "dropout",  # of Hinton et al.; or "alexnet"
+            # alexnet
+            "momentum": 0.9,
+            "weight_decay": 0.0,
+            "bias_rate": 1.0,  # that of biases, as a multiple; 2 in the author's configurations
+            # dropout
+            "rate_decay": 0.998,  # in an epoch
+            "rising": {"start": 0.5, "end": 0.99, "epochs": 75},  # momentum
+            "max_squared_norm": 15.0,  # of the weights into a unit
+        }
+    )
+    config.schedule = ConfigDict(
+        {
+            "learning_rate": 1.0,
+            "warmup_learning_rate": 1.0,
+            "warmup_steps": 0,
+            "warmup_until_error": 0.0,
+            "lower_at_steps": (),
+            "plateau_steps": 0,  # 0: the rate is not lowered on a plateau
+            "plateau_percent": 0.1,  # of the held-out error, that a window must improve by
+            "most_plateaus": 3,
+        }
+    )
+    config.data.update(
+        {
+            "name": "digits",  # or a name for data.load, or "proc_shapes"
+            "train_split": "train",
+            "held_out_split": "test",  # of images that the rate follows the error on
+            "test_split": "test",
+            "num_train": 1437,
+            "num_classes": 10,
+            "image_size": 8,
+            "channels": 1,
+            "reduce": 1,  # factor by which images are averaged down
+            "augmentation": "none",
+            "statistics_images": 0,  # that the per-pixel mean is computed from; 0: no mean
+        }
+    )
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
 
     if variant == "smoke":
         config.check_claims = False
         config.arms = ConfigDict(convert_dict=False)
         config.arms.relu = {}
-        config.arms.tanh = {"model.activation": "tanh", "optimizer.rule": "dropout",
-                            "model.variant": "mlp", "stop_at_target_every_epochs": 0.0}
+        config.arms.tanh = {
+            "model.activation": "tanh",
+            "optimizer.rule": "dropout",
+            "model.variant": "mlp",
+            "stop_at_target_every_epochs": 0.0,
+        }
         config.seeds, config.simulated_devices = (0,), 1
         alexnet(config, "small_towers", 7)
         config.model.input_scale = 1.0
@@ -126,10 +138,17 @@ def get_config(variant: str = "") -> ConfigDict:
         config.target_error, config.stop_at_target_every_epochs = 1.0, 4.0
         config.schedule.plateau_steps = 8
         config.log_every_steps = config.checkpoint_every_steps = 4
-        config.data.update({
-            "name": "proc_shapes", "train_split": "train[:128]", "held_out_split": "test[64:128]",
-            "test_split": "test[:16]", "num_train": 128, "num_classes": 10,
-            "statistics_images": 128})
+        config.data.update(
+            {
+                "name": "proc_shapes",
+                "train_split": "train[:128]",
+                "held_out_split": "test[64:128]",
+                "test_split": "test[:16]",
+                "num_train": 128,
+                "num_classes": 10,
+                "statistics_images": 128,
+            }
+        )
         config.test.batch_size = 32
     elif variant == "mnist":
         config.simulated_devices = 1
@@ -142,10 +161,18 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "cifar10":
         config.simulated_devices = 1
         config.arms = ConfigDict(convert_dict=False)
-        activations(config, RATES, 40.0, {"data.name": "cifar10", "data.image_size": 32,
-                                          "data.train_split": "train[:10000]",
-                                          "data.num_train": 10_000,
-                                          "data.test_split": "test[:2000]"})
+        activations(
+            config,
+            RATES,
+            40.0,
+            {
+                "data.name": "cifar10",
+                "data.image_size": 32,
+                "data.train_split": "train[:10000]",
+                "data.num_train": 10_000,
+                "data.test_split": "test[:2000]",
+            },
+        )
     elif variant == "paper_dropout":
         at_paper_scale(config)
         mnist(config)
@@ -173,33 +200,59 @@ def alexnet(config: ConfigDict, variant: str, size: int) -> None:
     config.model.update({"variant": variant, "input_scale": 127.5, "input_dropout": 0.0})
     config.optimizer.update({"rule": "alexnet", "weight_decay": 5e-4, "bias_rate": 2.0})
     config.schedule.update({"learning_rate": 0.01, "plateau_steps": 10_000})
-    config.data.update({
-        "name": "imagenet2012", "train_split": "train", "held_out_split": "validation",
-        "test_split": "validation", "num_train": 1_281_167, "num_classes": 1000,
-        "image_size": size, "channels": 3, "augmentation": "square_crop",
-        "statistics_images": 10_000})
+    config.data.update(
+        {
+            "name": "imagenet2012",
+            "train_split": "train",
+            "held_out_split": "validation",
+            "test_split": "validation",
+            "num_train": 1_281_167,
+            "num_classes": 1000,
+            "image_size": size,
+            "channels": 3,
+            "augmentation": "square_crop",
+            "statistics_images": 10_000,
+        }
+    )
     config.test.update({"short_sides": (size * 8 // 7,), "crops": "ten"})
 
 
 def mnist(config: ConfigDict) -> None:
-    config.data.update({
-        "name": "mnist", "train_split": "train", "held_out_split": "train[50000:]",
-        "test_split": "test", "num_train": 60_000, "image_size": 28})
+    config.data.update(
+        {
+            "name": "mnist",
+            "train_split": "train",
+            "held_out_split": "train[50000:]",
+            "test_split": "test",
+            "num_train": 60_000,
+            "image_size": 28,
+        }
+    )
     config.model.input_scale = 0.5
 
 
-def activations(
-    config: ConfigDict, rates: tuple[int, ...], num_epochs: float, other: dict
-) -> None:
+def activations(config: ConfigDict, rates: tuple[int, ...], num_epochs: float, other: dict) -> None:
     """Arms of networks without regularization, on procedural shapes unless `other` says more."""
     for activation in ("relu", "tanh"):
         for rate in rates:
             config.arms[f"{activation}_{rate}"] = {
-                "model.variant": "cifar", "model.activation": activation, "model.dropout": 0.0,
-                "model.input_dropout": 0.0, "model.input_scale": 2.0, "optimizer.rule": "alexnet",
-                "schedule.learning_rate": rate / 1000, "batch_size": 128, "num_epochs": num_epochs,
-                "stop_at_target_every_epochs": 4.0, "target_error": 25.0,
-                "data.name": "proc_shapes", "data.train_split": "train[:6400]",
-                "data.test_split": "test", "data.num_train": 6400, "data.image_size": 16,
-                "data.channels": 3, "data.statistics_images": 6400, **other,
+                "model.variant": "cifar",
+                "model.activation": activation,
+                "model.dropout": 0.0,
+                "model.input_dropout": 0.0,
+                "model.input_scale": 2.0,
+                "optimizer.rule": "alexnet",
+                "schedule.learning_rate": rate / 1000,
+                "batch_size": 128,
+                "num_epochs": num_epochs,
+                "stop_at_target_every_epochs": 4.0,
+                "target_error": 25.0,
+                "data.name": "proc_shapes",
+                "data.train_split": "train[:6400]",
+                "data.test_split": "test",
+                "data.num_train": 6400,
+                "data.image_size": 16,
+                "data.channels": 3,
+                "data.statistics_images": 6400,
+                **other,
             }

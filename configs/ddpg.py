@@ -26,32 +26,42 @@ NO_TARGET = {"agent.tau": 1.0}
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.env = ConfigDict({
-        "name": "Pendulum-v1",  # or "MountainCarContinuous-v0"
-        "num_envs": 1,
-    })
-    config.model = ConfigDict({
-        "hidden": (128, 128),
-        "normalization": "none",  # "batch", "layer"
-    })
+    config.env = ConfigDict(
+        {
+            "name": "Pendulum-v1",  # or "MountainCarContinuous-v0"
+            "num_envs": 1,
+        }
+    )
+    config.model = ConfigDict(
+        {
+            "hidden": (128, 128),
+            "normalization": "none",  # "batch", "layer"
+        }
+    )
     config.replay = ConfigDict({"capacity_frames": 100_000, "learning_starts_frames": 1_000})
-    config.agent = ConfigDict({
-        "gamma": 0.99,
-        "batch_size": 64,
-        "updates_per_step": 1,  # of all environments together
-        "tau": 0.005,  # of the target networks, once an update; 1: none
-    })
-    config.optimizer = ConfigDict({
-        "actor_learning_rate": 1e-4,
-        "critic_learning_rate": 1e-3,
-        "critic_weight_decay": 0.0,
-    })
-    config.exploration = ConfigDict({
-        "name": "ornstein_uhlenbeck",  # "gaussian", "parameters"
-        "theta": 0.15,
-        "sigma": 0.3,  # with "parameters", distance that the actions are kept at
-        "parameters_kept_steps": 50,
-    })
+    config.agent = ConfigDict(
+        {
+            "gamma": 0.99,
+            "batch_size": 64,
+            "updates_per_step": 1,  # of all environments together
+            "tau": 0.005,  # of the target networks, once an update; 1: none
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "actor_learning_rate": 1e-4,
+            "critic_learning_rate": 1e-3,
+            "critic_weight_decay": 0.0,
+        }
+    )
+    config.exploration = ConfigDict(
+        {
+            "name": "ornstein_uhlenbeck",  # "gaussian", "parameters"
+            "theta": 0.15,
+            "sigma": 0.3,  # with "parameters", distance that the actions are kept at
+            "parameters_kept_steps": 50,
+        }
+    )
     config.total_frames = 15_000
     config.eval = ConfigDict({"episodes": 64})
     config.steps_per_call = 500
@@ -74,10 +84,15 @@ def get_config(variant: str = "") -> ConfigDict:
         config.check_claims = False
     elif variant == "ablation":
         norm = {"model.normalization": "batch"}
-        config.arms = ConfigDict({
-            "full": {}, "no_target": NO_TARGET,
-            "full_batch_norm": norm, "no_target_batch_norm": {**NO_TARGET, **norm},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "full": {},
+                "no_target": NO_TARGET,
+                "full_batch_norm": norm,
+                "no_target_batch_norm": {**NO_TARGET, **norm},
+            },
+            convert_dict=False,
+        )
     elif variant == "parameter_noise":
         config.model.normalization = "layer"
         config.exploration.name = "parameters"

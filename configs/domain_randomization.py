@@ -35,22 +35,28 @@ ABLATION = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.scene = ConfigDict({
-        "shape": "cube",  # of the object: another of research.data.procedural.polyhedra.SHAPES
-        "radius": 0.12,  # of the circle around its base, in metres
-        "distractor_radius": (0.04, 0.07),
-    })
-    config.randomization = ConfigDict({
-        "textures": UNLIMITED,  # different ones of each surface
-        "distractors": 3,  # at most
-        "camera": True,
-        "noise": 0.05,  # at most, of colours in 0..1
-    })
+    config.scene = ConfigDict(
+        {
+            "shape": "cube",  # of the object: another of research.data.procedural.polyhedra.SHAPES
+            "radius": 0.12,  # of the circle around its base, in metres
+            "distractor_radius": (0.04, 0.07),
+        }
+    )
+    config.randomization = ConfigDict(
+        {
+            "textures": UNLIMITED,  # different ones of each surface
+            "distractors": 3,  # at most
+            "camera": True,
+            "noise": 0.05,  # at most, of colours in 0..1
+        }
+    )
     config.data.update({"image_size": 32, "training_samples": UNLIMITED})
-    config.model = ConfigDict({
-        "stages": ((16,), (32,), (64, 64)),  # channels of the convolutions
-        "hidden": (256, 64),
-    })
+    config.model = ConfigDict(
+        {
+            "stages": ((16,), (32,), (64, 64)),  # channels of the convolutions
+            "hidden": (256, 64),
+        }
+    )
     config.batch_size = 32
     config.learning_rate = 3e-3
     config.max_grad_norm = 0.5

@@ -30,26 +30,32 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict({"variant": "mlp100"})
     config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = trpo.agent_config()
-    config.gail = ConfigDict({
-        "reward": "-log D",  # "log(1 - D)" where the task is to end the episode
-        "hidden": (100, 100),  # of the discriminator
-        "learning_rate": 1e-3,
-        "updates": 3,  # of the discriminator, in an iteration
-        "entropy_weight": 0.0,  # lambda
-    })
-    config.cloning = ConfigDict({
-        "learning_rate": 1e-3,
-        "train_share": 0.7,  # the other pairs tell when to stop
-        "batch_size": 128,
-        "num_steps": 93,
-        "updates_per_step": 50,
-    })
-    config.expert = ConfigDict({
-        "total_frames": 120_000,
-        "episodes": 1,
-        "every_steps": 20,  # of an episode, pairs that are seen
-        "max_episode_steps": 200,
-    })
+    config.gail = ConfigDict(
+        {
+            "reward": "-log D",  # "log(1 - D)" where the task is to end the episode
+            "hidden": (100, 100),  # of the discriminator
+            "learning_rate": 1e-3,
+            "updates": 3,  # of the discriminator, in an iteration
+            "entropy_weight": 0.0,  # lambda
+        }
+    )
+    config.cloning = ConfigDict(
+        {
+            "learning_rate": 1e-3,
+            "train_share": 0.7,  # the other pairs tell when to stop
+            "batch_size": 128,
+            "num_steps": 93,
+            "updates_per_step": 50,
+        }
+    )
+    config.expert = ConfigDict(
+        {
+            "total_frames": 120_000,
+            "episodes": 1,
+            "every_steps": 20,  # of an episode, pairs that are seen
+            "max_episode_steps": 200,
+        }
+    )
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 300_000
     config.eval = on_policy.eval_config()
@@ -57,11 +63,14 @@ def get_config(variant: str = "") -> ConfigDict:
     config.eval_every_steps = 10
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "gail_1": {},
-        "cloning_1": {"method": "cloning"},
-        "cloning_11": {"method": "cloning", "expert.episodes": 11},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "gail_1": {},
+            "cloning_1": {"method": "cloning"},
+            "cloning_11": {"method": "cloning", "expert.episodes": 11},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.num_envs = 8
@@ -75,13 +84,18 @@ def get_config(variant: str = "") -> ConfigDict:
         config.checkpoint_every_steps = 2
         config.check_claims = False
     elif variant == "episodes":
-        config.arms = ConfigDict({
-            f"{method}_{n}": {"method": method, "expert.episodes": n}
-            for n in EPISODES for method in ("gail", "cloning")
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                f"{method}_{n}": {"method": method, "expert.episodes": n}
+                for n in EPISODES
+                for method in ("gail", "cloning")
+            },
+            convert_dict=False,
+        )
     if variant in ("cartpole", "acrobot", "paper"):
-        config.env.update(name="CartPole-v1" if variant == "cartpole" else "Acrobot-v1",
-                          normalize_rewards=False)
+        config.env.update(
+            name="CartPole-v1" if variant == "cartpole" else "Acrobot-v1", normalize_rewards=False
+        )
         config.agent.update(gamma=0.99, gae_lambda=0.97)
         config.check_claims = False  # its margins are Pendulum's
         config.expert.max_episode_steps = 500

@@ -155,17 +155,22 @@ def get_config(variant: str = "") -> ConfigDict:
         # 100 epochs of BooksCorpus: 985 M words, whose number of tokens is not published.
         config.max_grad_norm = 0.0
         config.optimizer.update(
-            learning_rate=2.5e-4, warmup_tokens=2000 * 64 * 512, decay_tokens=100 * _B,
-            end_factor=0.0, b2=0.999, weight_decay=0.01,
-        )  # fmt: skip
+            learning_rate=2.5e-4,
+            warmup_tokens=2000 * 64 * 512,
+            decay_tokens=100 * _B,
+            end_factor=0.0,
+            b2=0.999,
+            weight_decay=0.01,
+        )
     elif variant.startswith("gpt2"):
         # Neither the length of training nor the optimizer is published.
         _published(config, variant, length=1024, rows=512, total_tokens=100 * _B)
         config.accumulate_steps = 16
         config.optimizer.update(
-            learning_rate=2.5e-4 if variant != "gpt2" else 6e-4, warmup_tokens=2000 * 512 * 1024,
+            learning_rate=2.5e-4 if variant != "gpt2" else 6e-4,
+            warmup_tokens=2000 * 512 * 1024,
             decay_tokens=100 * _B,
-        )  # fmt: skip
+        )
     elif variant in _GPT3 or variant == "paper":
         name = "gpt3_175b" if variant == "paper" else variant
         rate, rows, fsdp, model, remat = _GPT3[name]
@@ -175,9 +180,11 @@ def get_config(variant: str = "") -> ConfigDict:
         # 32k tokens are 16 rows. Where the batch is split over more devices than `multiple` (data x
         # fsdp), set batch.multiple to their number: the ramp then begins with one row each.
         config.batch.update(
-            first_rows=16, ramp_tokens=12 * _B if rows > 512 else 4 * _B, levels=8,
+            first_rows=16,
+            ramp_tokens=12 * _B if rows > 512 else 4 * _B,
+            levels=8,
             multiple=max(16, fsdp),
-        )  # fmt: skip
+        )
         config.optimizer.update(
             learning_rate=rate, warmup_tokens=375 * _M, decay_tokens=260 * _B, end_factor=0.1
         )
@@ -190,14 +197,25 @@ def _text(names: tuple[str, ...], rows: int, length: int, steps: int) -> dict[st
     """A model of bytes, small enough for two cores, as an arm."""
     tokens = steps * rows * length
     return {
-        "data.names": names, "data.length": length, "eval.stride_tokens": length // 2,
-        "model.vocab_size": 257, "model.layers": 4, "model.dim": 128, "model.num_heads": 4,
-        "model.head_dim": 32, "model.hidden": 512, "model.max_length": length,
-        "model.init_std": 0.02, "model.position_std": 0.01,
-        "batch.rows": rows, "batch.first_rows": rows, "batch.total_tokens": tokens,
-        "optimizer.learning_rate": 2e-3, "optimizer.warmup_tokens": tokens // 10,
+        "data.names": names,
+        "data.length": length,
+        "eval.stride_tokens": length // 2,
+        "model.vocab_size": 257,
+        "model.layers": 4,
+        "model.dim": 128,
+        "model.num_heads": 4,
+        "model.head_dim": 32,
+        "model.hidden": 512,
+        "model.max_length": length,
+        "model.init_std": 0.02,
+        "model.position_std": 0.01,
+        "batch.rows": rows,
+        "batch.first_rows": rows,
+        "batch.total_tokens": tokens,
+        "optimizer.learning_rate": 2e-3,
+        "optimizer.warmup_tokens": tokens // 10,
         "optimizer.decay_tokens": tokens,
-    }  # fmt: skip
+    }
 
 
 def _smoke(config: ConfigDict) -> None:
@@ -207,15 +225,19 @@ def _smoke(config: ConfigDict) -> None:
     text = _text(("python_reference",), rows=16, length=32, steps=10)
     sizes = {"layers": 2, "dim": 16, "num_heads": 2, "head_dim": 8, "hidden": 32, "window": 8}
     config.arms.text = {
-        **text, **{f"model.{name}": size for name, size in sizes.items()},
-        "batch.first_rows": 8, "batch.ramp_tokens": 1024, "batch.levels": 2,
-    }  # fmt: skip
+        **text,
+        **{f"model.{name}": size for name, size in sizes.items()},
+        "batch.first_rows": 8,
+        "batch.ramp_tokens": 1024,
+        "batch.levels": 2,
+    }
     config.model.update(dim=16, num_heads=2, head_dim=8, hidden=32)
     config.data.length = 24
     config.batch.update(rows=16, first_rows=16, multiple=8, total_tokens=24 * 16 * 8)
     config.optimizer.update(warmup_tokens=24 * 32, decay_tokens=24 * 16 * 8)
-    config.eval.update(documents=32, shots=(0, 23), queries=8, batch_rows=8, tokens=2000,
-                       exact=False)  # fmt: skip
+    config.eval.update(
+        documents=32, shots=(0, 23), queries=8, batch_rows=8, tokens=2000, exact=False
+    )
     config.sampling.new_tokens = 8
     config.log_every_steps = config.checkpoint_every_steps = 2
 

@@ -87,8 +87,13 @@ def get_config(variant: str = "") -> ConfigDict:
         config.model.update(layers=2, dim=16, num_heads=2, head_dim=8, hidden=32, max_length=48)
         config.pretraining.update(num_steps=4, rows=8, warmup_steps=2)
         config.finetuning.update(num_steps=8, rows=8)
-        config.data.update(context_characters=24, ending_characters=16, train_questions=40,
-                           test_questions=12, length=48)  # fmt: skip
+        config.data.update(
+            context_characters=24,
+            ending_characters=16,
+            train_questions=40,
+            test_questions=12,
+            length=48,
+        )
     elif variant == "paper":
         config.check_claims = False
         config.published_as = "gpt1"
@@ -97,14 +102,20 @@ def get_config(variant: str = "") -> ConfigDict:
         config.loss_chunks = 4
         config.model.update(MODELS["gpt1"])
         # 100 epochs of BooksCorpus, 985 M words, whose number of tokens is not published.
-        config.pretraining.update(num_steps=3_000_000, rows=64, learning_rate=2.5e-4,
-                                  warmup_steps=2000)  # fmt: skip
+        config.pretraining.update(
+            num_steps=3_000_000, rows=64, learning_rate=2.5e-4, warmup_steps=2000
+        )
         # Three epochs of 67,349 sentences.
-        config.finetuning.update(num_steps=6314, rows=32, learning_rate=6.25e-5,
-                                 warmup_share=0.002)  # fmt: skip
-        config.data.update(text="wiki40b/en", task="glue/sst2", vocabulary="bpe", length=512,
-                           train_questions=67_349, test_questions=872,
-                           test_split="validation")  # fmt: skip
+        config.finetuning.update(num_steps=6314, rows=32, learning_rate=6.25e-5, warmup_share=0.002)
+        config.data.update(
+            text="wiki40b/en",
+            task="glue/sst2",
+            vocabulary="bpe",
+            length=512,
+            train_questions=67_349,
+            test_questions=872,
+            test_split="validation",
+        )
     elif variant:
         raise ValueError(variant)
     return config

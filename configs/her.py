@@ -28,28 +28,36 @@ BITS = (5, 10, 15, 30, 40)
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.env = ConfigDict({
-        "name": "bit_flipping",  # "reach", "push"
-        "num_bits": 20,
-    })
+    config.env = ConfigDict(
+        {
+            "name": "bit_flipping",  # "reach", "push"
+            "num_bits": 20,
+        }
+    )
     config.model = ConfigDict({"hidden": (256,)})
-    config.replay = ConfigDict({
-        "capacity_frames": 200_000,
-        "strategy": "future",  # "final", "episode", "random"
-        "k": 4,  # goals in hindsight for each of the episode's own; 0: none
-    })
-    config.agent = ConfigDict({
-        "gamma": 0.98,
-        "batch_size": 128,
-        "episodes_per_cycle": 16,
-        "updates_per_cycle": 40,
-        "tau": 0.05,  # of the target networks, once a cycle; 1: none
-        "action_penalty": 1.0,  # of DDPG
-    })
-    config.exploration = ConfigDict({
-        "epsilon": 0.2,  # probability of a random action
-        "sigma": 0.1,  # of the noise on other actions; these lie in [-1, 1]
-    })
+    config.replay = ConfigDict(
+        {
+            "capacity_frames": 200_000,
+            "strategy": "future",  # "final", "episode", "random"
+            "k": 4,  # goals in hindsight for each of the episode's own; 0: none
+        }
+    )
+    config.agent = ConfigDict(
+        {
+            "gamma": 0.98,
+            "batch_size": 128,
+            "episodes_per_cycle": 16,
+            "updates_per_cycle": 40,
+            "tau": 0.05,  # of the target networks, once a cycle; 1: none
+            "action_penalty": 1.0,  # of DDPG
+        }
+    )
+    config.exploration = ConfigDict(
+        {
+            "epsilon": 0.2,  # probability of a random action
+            "sigma": 0.1,  # of the noise on other actions; these lie in [-1, 1]
+        }
+    )
     config.learning_rate = 1e-3
     config.total_frames = 160_000
     config.eval = ConfigDict({"episodes": 256})
@@ -73,10 +81,14 @@ def get_config(variant: str = "") -> ConfigDict:
         config.check_claims = False
     elif variant == "bits":
         cycles = 1_000
-        config.arms = ConfigDict({
-            f"{arm}_{n}": {"env.num_bits": n, "total_frames": cycles * 16 * n, **overrides}
-            for n in BITS for arm, overrides in (("her", {}), ("no_her", {"replay.k": 0}))
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                f"{arm}_{n}": {"env.num_bits": n, "total_frames": cycles * 16 * n, **overrides}
+                for n in BITS
+                for arm, overrides in (("her", {}), ("no_her", {"replay.k": 0}))
+            },
+            convert_dict=False,
+        )
         config.check_claims = False  # few bits are solved by chance
     elif variant in ("reach", "push"):
         config.env.name = variant

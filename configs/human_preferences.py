@@ -30,68 +30,85 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "mlp",  # or for images "minatar", "2015", "2016"
-        "shared": False,  # one trunk for policy and value; A2C alone
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",  # or for images "minatar", "2015", "2016"
+            "shared": False,  # one trunk for policy and value; A2C alone
+        }
+    )
     config.env = on_policy.env_config("Pendulum-hanging", num_envs=16, normalize_rewards=True)
     config.agent = trpo.agent_config()
-    config.agent.update({
-        "algorithm": "trpo",  # or "a2c", which takes no notice of TRPO's settings, nor TRPO of its
-        "reward": "predicted",  # or "true"
-        "hide_ends": False,  # from the policy: a predicted reward goes on through all episodes
-        "entropy_weight": 0.01,
-        "value_weight": 0.5,  # of the squared error; this and the next of A2C
-        "anneal": True,  # the learning rate, to 0 over the run
-    })
-    config.optimizer = ConfigDict({
-        "learning_rate": 1e-3, "adam_epsilon": 1e-5,  # of TRPO's value
-        "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-5,  # of A2C, with the same learning rate
-    })
-    config.reward = ConfigDict({
-        "variant": "mlp",  # or "atari"
-        "members": 3,
-        "dropout": 0.0,  # of "atari"
-        "learning_rate": 1e-3,
-        "batch_size": 32,  # comparisons
-        "updates": 20,  # in each step of the run
-        "initial_updates": 150,  # in each of the random policy's
-        "error_rate": 0.1,  # share of answers that come at random
-        "l2": 1e-4,  # at first
-        "l2_rate": 0.05,  # by how much it changes in a step, where it is to
-        "validation_ratio": (1.1, 1.5),  # of validation to training loss, where it is not
-        "check_size": 128,  # comparisons that each loss is told from
-        "std": 1.0,  # of predicted rewards
-        "moments_decay": 0.0,  # of their mean and deviation, a rollout; 0: the newest one's alone
-    })
-    config.queries = ConfigDict({
-        "labeller": "oracle",  # or "person"
-        "selection": "variance",  # or "random"
-        "total_labels": 700,
-        "initial_fraction": 0.25,  # of them, of clips of the first, random policy
-        "initial_steps": 3,  # steps of the run in which that plays
-        "annealing_frames": 150_000,  # labels come half as often after so many; M of M / (T + M)
-        "clip_steps": 25,  # agent steps
-        "candidates": 10,  # pairs, for each that is asked about
-        "history_steps": 200,  # agent steps of each environment from which clips are cut
-        "memory": 700,  # comparisons to learn from, the newest
-        "waiting": 16,  # queries without an answer with which the policy goes on; of a person
-        "goal_return": -636.0,  # labels are counted until a rollout has it; of the claim
-        "port": 8017,  # of a person's page; 0: any that is free
-    })
+    config.agent.update(
+        {
+            # or "a2c", which takes no notice of TRPO's settings, nor TRPO of its.
+            "algorithm": "trpo",
+            "reward": "predicted",  # or "true"
+            "hide_ends": False,  # from the policy: a predicted reward goes on through all episodes
+            "entropy_weight": 0.01,
+            "value_weight": 0.5,  # of the squared error; this and the next of A2C
+            "anneal": True,  # the learning rate, to 0 over the run
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 1e-3,
+            "adam_epsilon": 1e-5,  # of TRPO's value
+            "rmsprop_decay": 0.99,
+            "rmsprop_epsilon": 1e-5,  # of A2C, with the same learning rate
+        }
+    )
+    config.reward = ConfigDict(
+        {
+            "variant": "mlp",  # or "atari"
+            "members": 3,
+            "dropout": 0.0,  # of "atari"
+            "learning_rate": 1e-3,
+            "batch_size": 32,  # comparisons
+            "updates": 20,  # in each step of the run
+            "initial_updates": 150,  # in each of the random policy's
+            "error_rate": 0.1,  # share of answers that come at random
+            "l2": 1e-4,  # at first
+            "l2_rate": 0.05,  # by how much it changes in a step, where it is to
+            "validation_ratio": (1.1, 1.5),  # of validation to training loss, where it is not
+            "check_size": 128,  # comparisons that each loss is told from
+            "std": 1.0,  # of predicted rewards
+            "moments_decay": 0.0,  # of their mean and deviation, a rollout; 0: the newest alone
+        }
+    )
+    config.queries = ConfigDict(
+        {
+            "labeller": "oracle",  # or "person"
+            "selection": "variance",  # or "random"
+            "total_labels": 700,
+            "initial_fraction": 0.25,  # of them, of clips of the first, random policy
+            "initial_steps": 3,  # steps of the run in which that plays
+            # Labels come half as often after so many: M of M / (T + M).
+            "annealing_frames": 150_000,
+            "clip_steps": 25,  # agent steps
+            "candidates": 10,  # pairs, for each that is asked about
+            "history_steps": 200,  # agent steps of each environment from which clips are cut
+            "memory": 700,  # comparisons to learn from, the newest
+            "waiting": 16,  # queries without an answer with which the policy goes on; of a person
+            "goal_return": -636.0,  # labels are counted until a rollout has it; of the claim
+            "port": 8017,  # of a person's page; 0: any that is free
+        }
+    )
     config.total_frames = 150_000
     config.eval = on_policy.eval_config()
     config.log_every_steps = 2
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)
     config.vmap_seeds = True
-    config.arms = ConfigDict({
-        "preferences": {},
-        "random_queries": {"queries.selection": "random"},
-        "true_reward": {"agent.reward": "true"},
-        "offline": {"queries.initial_fraction": 1.0},
-        "no_labels": {"queries.total_labels": 0},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "preferences": {},
+            "random_queries": {"queries.selection": "random"},
+            "true_reward": {"agent.reward": "true"},
+            "offline": {"queries.initial_fraction": 1.0},
+            "no_labels": {"queries.total_labels": 0},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.num_envs = 8
@@ -121,28 +138,51 @@ def get_config(variant: str = "") -> ConfigDict:
         config.env.update(name="Pendulum-v1", num_envs=8, normalize_rewards=False)
         config.agent.update(rollout_steps=600, gamma=0.995, gae_lambda=0.97)
         config.queries.update(
-            initial_steps=4, annealing_frames=2_000_000, clip_steps=30, history_steps=600,
+            initial_steps=4,
+            annealing_frames=2_000_000,
+            clip_steps=30,
+            history_steps=600,
         )
         config.total_frames = 10_000_000
     elif variant == "paper" or variant in ATARI_57:
         config.model.update(variant="2015", shared=True)
         config.env.update(
-            name="breakout" if variant == "paper" else variant, num_envs=16, stack=4,
-            action_repeat=4, max_noops=30, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant,
+            num_envs=16,
+            stack=4,
+            action_repeat=4,
+            max_noops=30,
+            life_loss_ends=True,
+            reward_clip=1.0,
             normalize_rewards=False,
         )
         config.agent.update(
-            algorithm="a2c", rollout_steps=5, gamma=0.99, gae_lambda=1.0, hide_ends=True,
+            algorithm="a2c",
+            rollout_steps=5,
+            gamma=0.99,
+            gae_lambda=1.0,
+            hide_ends=True,
         )
         config.optimizer.learning_rate = 7e-4  # to 0 in the end; the paper's ends at 3/8 of it
         config.max_grad_norm = 0.5
         config.reward.update(
-            variant="atari", dropout=0.5, batch_size=8, updates=1, initial_updates=125,
-            check_size=64, l2_rate=1e-3, std=0.05, moments_decay=0.99,
+            variant="atari",
+            dropout=0.5,
+            batch_size=8,
+            updates=1,
+            initial_updates=125,
+            check_size=64,
+            l2_rate=1e-3,
+            std=0.05,
+            moments_decay=0.99,
         )
         config.queries.update(
-            total_labels=5_500, initial_fraction=500 / 5_500, initial_steps=100,
-            annealing_frames=20_000_000, history_steps=100, memory=3_000,
+            total_labels=5_500,
+            initial_fraction=500 / 5_500,
+            initial_steps=100,
+            annealing_frames=20_000_000,
+            history_steps=100,
+            memory=3_000,
         )
         config.total_frames = 200_000_000
         config.eval.update(episodes=30, max_noops=30)

@@ -42,16 +42,20 @@ NORMALIZATION = {  # of each channel's 0..1: mean and deviation
 def one_cycle(num_epochs: float, peak: float = 0.4) -> dict:
     """Overrides: a rate that rises to its peak at 30 % of the run and falls to zero at its end."""
     top = 0.3 * num_epochs
-    return {"num_epochs": num_epochs,
-            "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0))}
+    return {
+        "num_epochs": num_epochs,
+        "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0)),
+    }
 
 
 def resizing(config: ConfigDict, size: int) -> None:
     """Arms of three epochs' worth of pixels at full size, and two that never see it."""
     half, most = size // 2, size * 3 // 4
     config.arms.fixed = {"phases": ((0, size, 64),), **one_cycle(3.0)}
-    config.arms.progressive = {"phases": ((0, half, 64), (3, most, 64), (5, size, 64)),
-                               **one_cycle(6.0)}
+    config.arms.progressive = {
+        "phases": ((0, half, 64), (3, most, 64), (5, size, 64)),
+        **one_cycle(6.0),
+    }
     config.arms.no_last = {"phases": ((0, half, 64), (3, most, 64)), **one_cycle(6.0)}
     config.arms.small = {"phases": ((0, half, 64),), **one_cycle(6.0)}
 
@@ -60,11 +64,22 @@ def on_canvases(
     name: str, side: int, longs: tuple[int, ...], num_train: int, num_epochs: float
 ) -> dict:
     """Overrides: digits at random places on canvases of `side` x `longs`, trained on crops."""
-    return {"data.name": name, "data.train_split": "train", "data.test_split": "test",
-            "data.num_train": num_train, "data.num_test": 3_000, "data.crop": "random",
-            "data.mirror": False, "data.stored_size": side, "data.canvas_longs": longs,
-            "data.mean": NORMALIZATION[name][0], "data.deviation": NORMALIZATION[name][1],
-            "phases": ((0, side, 64),), "test.size": side, **one_cycle(num_epochs)}
+    return {
+        "data.name": name,
+        "data.train_split": "train",
+        "data.test_split": "test",
+        "data.num_train": num_train,
+        "data.num_test": 3_000,
+        "data.crop": "random",
+        "data.mirror": False,
+        "data.stored_size": side,
+        "data.canvas_longs": longs,
+        "data.mean": NORMALIZATION[name][0],
+        "data.deviation": NORMALIZATION[name][1],
+        "phases": ((0, side, 64),),
+        "test.size": side,
+        **one_cycle(num_epochs),
+    }
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -82,37 +97,43 @@ def get_config(variant: str = "") -> ConfigDict:
     config.num_epochs = 6.0
     config.workers = 1  # with several, batch normalization is over a worker's images
     config.loss_scale = 1.0  # for compute_dtype float16
-    config.model = ConfigDict({
-        "variant": "cifar8",
-        "shortcut": "A",
-        "stride_in": "3x3",  # of bottlenecks; ResNet v1.5
-        "width": 16,  # channels of the first stage; 0 for the paper's
-        "last_scale": 0.0,  # initial gamma of every block's last batch normalization
-        "conv_fan": "fan_out",
-        "classifier_deviation": 0.01,
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "cifar8",
+            "shortcut": "A",
+            "stride_in": "3x3",  # of bottlenecks; ResNet v1.5
+            "width": 16,  # channels of the first stage; 0 for the paper's
+            "last_scale": 0.0,  # initial gamma of every block's last batch normalization
+            "conv_fan": "fan_out",
+            "classifier_deviation": 0.01,
+        }
+    )
     config.optimizer = ConfigDict({"momentum": 0.9, "l2_penalty": 5e-4})
-    config.data.update({
-        "name": "proc_shapes",  # or a name for data.load
-        "train_split": "train[:8000]",
-        "test_split": "test",
-        "num_train": 8000,
-        "num_test": 2000,  # canvases; else the split says it
-        "num_classes": 10,
-        "stored_size": 16,  # of shapes and canvases
-        "canvas_longs": (),  # long sides of canvases that images are put on; () for images alone
-        "crop": "whole",  # of training; or "resized", "random"
-        "mirror": True,
-        "reduce": 1,  # factor by which images are averaged down
-        "mean": NORMALIZATION["proc_shapes"][0],
-        "deviation": NORMALIZATION["proc_shapes"][1],
-        "in_memory": True,  # images of one size that fit
-    })
-    config.test = ConfigDict({
-        "batch_size": 100,
-        "size": 16,  # of the final test
-        "margin": 1.0,  # short side of test images, in crops
-    })
+    config.data.update(
+        {
+            "name": "proc_shapes",  # or a name for data.load
+            "train_split": "train[:8000]",
+            "test_split": "test",
+            "num_train": 8000,
+            "num_test": 2000,  # canvases; else the split says it
+            "num_classes": 10,
+            "stored_size": 16,  # of shapes and canvases
+            "canvas_longs": (),  # long sides of canvases for the images; () for images alone
+            "crop": "whole",  # of training; or "resized", "random"
+            "mirror": True,
+            "reduce": 1,  # factor by which images are averaged down
+            "mean": NORMALIZATION["proc_shapes"][0],
+            "deviation": NORMALIZATION["proc_shapes"][1],
+            "in_memory": True,  # images of one size that fit
+        }
+    )
+    config.test = ConfigDict(
+        {
+            "batch_size": 100,
+            "size": 16,  # of the final test
+            "margin": 1.0,  # short side of test images, in crops
+        }
+    )
     cycle = one_cycle(6.0)
     config.num_epochs, config.rate_phases = cycle["num_epochs"], cycle["rate_phases"]
 
@@ -126,8 +147,14 @@ def get_config(variant: str = "") -> ConfigDict:
         config.phases, config.num_epochs = ((0, 8, 32), (2, 12, 16), (3, 16, 16)), 4.0
         config.rate_phases = one_cycle(4.0, 0.1)["rate_phases"]
         config.model.update({"variant": "flat1", "width": 4})
-        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
-                            "num_train": 128, "stored_size": 16})
+        config.data.update(
+            {
+                "train_split": "train[:128]",
+                "test_split": "test[:64]",
+                "num_train": 128,
+                "stored_size": 16,
+            }
+        )
         config.test.update({"batch_size": 24, "size": 16})
     elif variant == "cifar10":
         of_data(config, "cifar10")
@@ -159,26 +186,51 @@ def imagenet(config: ConfigDict, variant: str) -> None:
     config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
     config.optimizer.l2_penalty = 1e-4
     of_data(config, "imagenet2012")
-    config.data.update({"train_split": "train", "test_split": "validation",
-                        "num_train": 1_281_167, "num_classes": 1000, "crop": "resized",
-                        "in_memory": False})
+    config.data.update(
+        {
+            "train_split": "train",
+            "test_split": "validation",
+            "num_train": 1_281_167,
+            "num_classes": 1000,
+            "crop": "resized",
+            "in_memory": False,
+        }
+    )
     config.test.update({"batch_size": 128, "size": 288, "margin": 1.14})
     if variant == "paper_4":
         rate = 2.0
         config.workers, config.num_epochs = 32, 30.0
         config.phases = (
-            (0, 128, 256, 0.08, 160), (6, 128, 512, 0.08, 160), (13, 224, 224, 0.087, 352),
-            (28, 288, 128, 0.5, 0, True))
+            (0, 128, 256, 0.08, 160),
+            (6, 128, 512, 0.08, 160),
+            (13, 224, 224, 0.087, 352),
+            (28, 288, 128, 0.5, 0, True),
+        )
         config.rate_phases = (
-            (0, rate, 6, 2 * rate), (6, 2 * rate), (11, 2 * rate, 13, rate), (13, 0.875 * rate),
-            (16, 0.875 * rate, 23, 0.0875 * rate), (23, 0.0875 * rate, 28, 0.00875 * rate),
-            (28, 0.005 * rate, 30, 0.0005 * rate))
+            (0, rate, 6, 2 * rate),
+            (6, 2 * rate),
+            (11, 2 * rate, 13, rate),
+            (13, 0.875 * rate),
+            (16, 0.875 * rate, 23, 0.0875 * rate),
+            (23, 0.0875 * rate, 28, 0.00875 * rate),
+            (28, 0.005 * rate, 30, 0.0005 * rate),
+        )
         return
     rate = 1.88
     config.workers, config.num_epochs = 128, 50.0
     config.phases = (
-        (0, 128, 64, 0.08, 160), (6, 128, 128, 0.08, 160), (16, 224, 64), (19, 224, 192),
-        (37, 288, 128, 0.5, 0, True))
+        (0, 128, 64, 0.08, 160),
+        (6, 128, 128, 0.08, 160),
+        (16, 224, 64),
+        (19, 224, 192),
+        (37, 288, 128, 0.5, 0, True),
+    )
     config.rate_phases = (
-        (0, rate, 6, 2 * rate), (6, 2 * rate), (16, rate), (19, 2 * rate * 0.15),
-        (31, 2 * rate * 0.015), (37, 2 * rate / 100), (38, 2 * rate / 1000))
+        (0, rate, 6, 2 * rate),
+        (6, 2 * rate),
+        (16, rate),
+        (19, 2 * rate * 0.15),
+        (31, 2 * rate * 0.015),
+        (37, 2 * rate / 100),
+        (38, 2 * rate / 1000),
+    )

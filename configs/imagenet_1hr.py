@@ -65,43 +65,51 @@ def get_config(variant: str = "") -> ConfigDict:
     config.num_epochs = 10
     config.median_epochs = 1  # that reported errors are medians over
     config.check_exactly = False  # compare gradients and momentum with their definitions
-    config.model = ConfigDict({
-        "variant": "flat3",
-        "shortcut": "A",
-        "stride_in": "3x3",  # of bottlenecks; the Torch variant
-        "width": 16,  # channels of the first stage; 0 for the paper's
-        "norm_group": 32,  # images that statistics are over; 0 for all of the batch
-        "last_scale": 0.0,  # initial gamma of every block's last batch normalization
-        "classifier_deviation": 0.01,
-        "pool": 2,  # side of what is averaged before the last layer; 0 for all positions
-    })
-    config.schedule = ConfigDict({
-        "learning_rate": 0.1,  # of the reference batch
-        "reference_batch_size": 32,
-        "scaling": "linear",  # with the batch; or "sqrt", "none"
-        "warmup": "gradual",  # from the reference's rate; or "constant", "none"
-        "warmup_epochs": 3.0,
-        "drop_at_epochs": (6.0, 8.5),  # to a tenth
-    })
-    config.optimizer = ConfigDict({
-        "momentum": 0.9,  # Nesterov's
-        "momentum_correction": True,
-        "l2_penalty": 1e-4,  # not on gamma and beta
-    })
-    config.data.update({
-        "name": "proc_shapes",  # or a name for data.load
-        "train_split": "train",
-        "test_split": "test",
-        "num_train": 12_800,
-        "num_classes": 10,
-        "image_size": 8,
-        "reduce": 1,  # factor by which images are averaged down
-        "crop": "whole",  # of training; or "resized", "random"
-        "mirror": True,
-        "mean": NORMALIZATION["proc_shapes"][0],
-        "deviation": NORMALIZATION["proc_shapes"][1],
-        "in_memory": True,  # images of one size that fit
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "flat3",
+            "shortcut": "A",
+            "stride_in": "3x3",  # of bottlenecks; the Torch variant
+            "width": 16,  # channels of the first stage; 0 for the paper's
+            "norm_group": 32,  # images that statistics are over; 0 for all of the batch
+            "last_scale": 0.0,  # initial gamma of every block's last batch normalization
+            "classifier_deviation": 0.01,
+            "pool": 2,  # side of what is averaged before the last layer; 0 for all positions
+        }
+    )
+    config.schedule = ConfigDict(
+        {
+            "learning_rate": 0.1,  # of the reference batch
+            "reference_batch_size": 32,
+            "scaling": "linear",  # with the batch; or "sqrt", "none"
+            "warmup": "gradual",  # from the reference's rate; or "constant", "none"
+            "warmup_epochs": 3.0,
+            "drop_at_epochs": (6.0, 8.5),  # to a tenth
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "momentum": 0.9,  # Nesterov's
+            "momentum_correction": True,
+            "l2_penalty": 1e-4,  # not on gamma and beta
+        }
+    )
+    config.data.update(
+        {
+            "name": "proc_shapes",  # or a name for data.load
+            "train_split": "train",
+            "test_split": "test",
+            "num_train": 12_800,
+            "num_classes": 10,
+            "image_size": 8,
+            "reduce": 1,  # factor by which images are averaged down
+            "crop": "whole",  # of training; or "resized", "random"
+            "mirror": True,
+            "mean": NORMALIZATION["proc_shapes"][0],
+            "deviation": NORMALIZATION["proc_shapes"][1],
+            "in_memory": True,  # images of one size that fit
+        }
+    )
     config.test = ConfigDict({"batch_size": 200, "image_size": 8, "short_side": 8})
 
     if variant == "smoke":
@@ -112,16 +120,19 @@ def get_config(variant: str = "") -> ConfigDict:
         config.seeds = (0,)
         config.model.update({"variant": "flat1", "width": 4, "norm_group": 16})
         config.batch_size, config.num_epochs, config.median_epochs = 32, 6, 3
-        config.schedule.update({"reference_batch_size": 16, "warmup_epochs": 2.0,
-                                "drop_at_epochs": (4.0,)})
-        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
-                            "num_train": 128})
+        config.schedule.update(
+            {"reference_batch_size": 16, "warmup_epochs": 2.0, "drop_at_epochs": (4.0,)}
+        )
+        config.data.update(
+            {"train_split": "train[:128]", "test_split": "test[:64]", "num_train": 128}
+        )
         config.log_every_steps = config.checkpoint_every_steps = 4
         config.test.batch_size = 32
     elif variant == "cifar10":
         of_data(config, "cifar10")
-        config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]",
-                            "reduce": 4})
+        config.data.update(
+            {"train_split": "train[:12800]", "test_split": "test[:2000]", "reduce": 4}
+        )
         config.batch_size, config.schedule.learning_rate = 512, 0.05
     elif variant == "batches":
         config.check_claims = False
@@ -160,10 +171,23 @@ def imagenet(config: ConfigDict) -> None:
     config.log_every_steps, config.checkpoint_every_steps = 100, 1000
     config.batch_size, config.num_epochs, config.median_epochs = 8192, 90, 5
     config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0, "pool": 0})
-    config.schedule.update({"learning_rate": 0.1, "reference_batch_size": 256,
-                            "warmup_epochs": 5.0, "drop_at_epochs": (30.0, 60.0, 80.0)})
+    config.schedule.update(
+        {
+            "learning_rate": 0.1,
+            "reference_batch_size": 256,
+            "warmup_epochs": 5.0,
+            "drop_at_epochs": (30.0, 60.0, 80.0),
+        }
+    )
     of_data(config, "imagenet2012")
-    config.data.update({"test_split": "validation", "num_train": 1_281_167, "num_classes": 1000,
-                        "crop": "resized", "in_memory": False})
+    config.data.update(
+        {
+            "test_split": "validation",
+            "num_train": 1_281_167,
+            "num_classes": 1000,
+            "crop": "resized",
+            "in_memory": False,
+        }
+    )
     at_size(config, 224)
     config.test.short_side = 256

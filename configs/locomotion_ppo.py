@@ -31,64 +31,82 @@ OBSTACLES = ("hurdles", "gaps", "platforms")
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "hidden": (64,),  # units of an encoder's layers
-        "trunk": (64,),  # of those after both encoders
-        "log_std": -0.5,  # of the policy at the start
-    })
-    config.env = ConfigDict({
-        "name": "planar_walker",
-        "num_envs": 64,  # split over the mesh's data axis
-        "horizon": 400,  # most steps of an episode
-        "blind": False,  # without heights of the ground
-        "normalize_observations": True,
-        "normalize_rewards": True,
-    })
-    config.terrain = ConfigDict({
-        "kinds": OBSTACLES,  # () for flat ground
-        "difficulty": (0.0, 1.0),  # at a track's start and its end
-        "seed": 0,  # that tracks are drawn from
-        "tracks": 256,  # that an episode's is drawn from
-        "length": 60.0,  # in metres, as is the next
-        "width": 4.0,  # for bodies that can leave the plane
-    })
-    config.agent = ConfigDict({
-        "rollout_steps": 64,  # steps of each environment
-        "return_steps": 32,  # K
-        "gamma": 0.99,
-        "epochs": 5,
-        "minibatches": 4,  # in an epoch
-        "kl_penalty": 1.0,  # its coefficient at the start
-        "kl_target": 0.04,  # nats
-        "limit_weight": 100.0,  # of the squared divergence beyond twice the target
-        "value_weight": 0.5,
-    })
-    config.optimizer = ConfigDict({
-        "learning_rate": 2e-3,
-        "adam_epsilon": 1e-5,
-        "anneal": True,  # to 0 over the run
-    })
+    config.model = ConfigDict(
+        {
+            "hidden": (64,),  # units of an encoder's layers
+            "trunk": (64,),  # of those after both encoders
+            "log_std": -0.5,  # of the policy at the start
+        }
+    )
+    config.env = ConfigDict(
+        {
+            "name": "planar_walker",
+            "num_envs": 64,  # split over the mesh's data axis
+            "horizon": 400,  # most steps of an episode
+            "blind": False,  # without heights of the ground
+            "normalize_observations": True,
+            "normalize_rewards": True,
+        }
+    )
+    config.terrain = ConfigDict(
+        {
+            "kinds": OBSTACLES,  # () for flat ground
+            "difficulty": (0.0, 1.0),  # at a track's start and its end
+            "seed": 0,  # that tracks are drawn from
+            "tracks": 256,  # that an episode's is drawn from
+            "length": 60.0,  # in metres, as is the next
+            "width": 4.0,  # for bodies that can leave the plane
+        }
+    )
+    config.agent = ConfigDict(
+        {
+            "rollout_steps": 64,  # steps of each environment
+            "return_steps": 32,  # K
+            "gamma": 0.99,
+            "epochs": 5,
+            "minibatches": 4,  # in an epoch
+            "kl_penalty": 1.0,  # its coefficient at the start
+            "kl_target": 0.04,  # nats
+            "limit_weight": 100.0,  # of the squared divergence beyond twice the target
+            "value_weight": 0.5,
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 2e-3,
+            "adam_epsilon": 1e-5,
+            "anneal": True,  # to 0 over the run
+        }
+    )
     config.max_grad_norm = 0.5
     config.total_frames = 1_000_000  # steps of all environments
-    config.eval = ConfigDict({
-        "tracks": 64,  # of each terrain
-        "seed": 2_000_002,  # that they are drawn from
-        "terrains": ConfigDict({  # kinds of obstacles, difficulty at start and end
-            "flat": ((), (0.0, 0.0)),
-            "unseen": (OBSTACLES, (0.0, 1.0)),
-            "hard": (OBSTACLES, (1.0, 1.0)),
-            "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
-        }, convert_dict=False),
-    })
+    config.eval = ConfigDict(
+        {
+            "tracks": 64,  # of each terrain
+            "seed": 2_000_002,  # that they are drawn from
+            "terrains": ConfigDict(
+                {  # kinds of obstacles, difficulty at start and end
+                    "flat": ((), (0.0, 0.0)),
+                    "unseen": (OBSTACLES, (0.0, 1.0)),
+                    "hard": (OBSTACLES, (1.0, 1.0)),
+                    "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
+                },
+                convert_dict=False,
+            ),
+        }
+    )
     config.log_every_steps = 20
     config.eval_every_steps = 61
     config.best_metric, config.best_mode = "distance/unseen", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "curriculum": {},
-        "stationary": {"terrain.difficulty": (1.0, 1.0)},
-        "flat": {"terrain.kinds": ()},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "curriculum": {},
+            "stationary": {"terrain.difficulty": (1.0, 1.0)},
+            "flat": {"terrain.kinds": ()},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.model.update(hidden=(8,), trunk=(8,))
@@ -105,8 +123,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.check_claims = False
         return config
     if variant == "blind":
-        config.arms = ConfigDict({"curriculum": {}, "blind": {"env.blind": True}},
-                                 convert_dict=False)
+        config.arms = ConfigDict(
+            {"curriculum": {}, "blind": {"env.blind": True}}, convert_dict=False
+        )
     if variant in ("", "blind"):
         return config
     config.arms = ConfigDict(convert_dict=False)

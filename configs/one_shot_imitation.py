@@ -47,40 +47,48 @@ LSTM = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.env = ConfigDict({
-        "name": "particle",  # "stacking"
-        "most": 8,  # landmarks, or blocks
-        "numbers": (3, 4, 5, 6),  # of landmarks
-        "unseen_numbers": (8,),
-        # Heights of the towers of a task. Settings were chosen on (3, 2), which is in neither.
-        "shapes": ((2,), (3,), (4,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2)),
-        "unseen_shapes": ((4, 2), (2, 4)),
-        "horizon": 100,  # steps of an episode, of blocks; of the particle 24
-        "speed": 0.125,  # of the gripper, in half widths of a table for five blocks
-    })
-    config.model = ConfigDict({
-        "variant": "attention",  # "lstm", "lstm_attention"
-        "features": 32,  # of the attention policy, for each thing
-        "dilations": (1, 2),
-        "heads": 1,  # of attention over time and over neighbours
-        "score_size": 16,  # of queries and contexts
-        "hops": 2,
-        "pointers": 4,
-        "lstm_features": 64,
-        "hidden": (64, 64),  # units of the manipulation network
-    })
-    config.demonstrations = ConfigDict({
-        "tasks": 5_000,
-        "per_task": 2,
-        "noise": 0.1,  # deviation of what the expert does from what it means to; actions lie in +-1
-        "seen": "all",  # "last" frame, "none"
-        "dropout": 0.5,  # p of temporal dropout
-    })
-    config.dagger = ConfigDict({
-        "episodes": 0,  # of the policy, the newest that are kept; 0: behavioural cloning
-        "every_steps": 25,
-        "after_steps": 1_000,  # of cloning
-    })
+    config.env = ConfigDict(
+        {
+            "name": "particle",  # "stacking"
+            "most": 8,  # landmarks, or blocks
+            "numbers": (3, 4, 5, 6),  # of landmarks
+            "unseen_numbers": (8,),
+            # Heights of the towers of a task. Settings were chosen on (3, 2), which is in neither.
+            "shapes": ((2,), (3,), (4,), (5,), (2, 2), (2, 3), (3, 3), (2, 2, 2)),
+            "unseen_shapes": ((4, 2), (2, 4)),
+            "horizon": 100,  # steps of an episode, of blocks; of the particle 24
+            "speed": 0.125,  # of the gripper, in half widths of a table for five blocks
+        }
+    )
+    config.model = ConfigDict(
+        {
+            "variant": "attention",  # "lstm", "lstm_attention"
+            "features": 32,  # of the attention policy, for each thing
+            "dilations": (1, 2),
+            "heads": 1,  # of attention over time and over neighbours
+            "score_size": 16,  # of queries and contexts
+            "hops": 2,
+            "pointers": 4,
+            "lstm_features": 64,
+            "hidden": (64, 64),  # units of the manipulation network
+        }
+    )
+    config.demonstrations = ConfigDict(
+        {
+            "tasks": 5_000,
+            "per_task": 2,
+            "noise": 0.1,  # deviation of the expert's actions, which lie in +-1
+            "seen": "all",  # "last" frame, "none"
+            "dropout": 0.5,  # p of temporal dropout
+        }
+    )
+    config.dagger = ConfigDict(
+        {
+            "episodes": 0,  # of the policy, the newest that are kept; 0: behavioural cloning
+            "every_steps": 25,
+            "after_steps": 1_000,  # of cloning
+        }
+    )
     config.tasks_per_batch = 32
     config.states_per_task = 8
     config.learning_rate = 4e-3
@@ -98,7 +106,9 @@ def get_config(variant: str = "") -> ConfigDict:
         "lstm_attention": {**LSTM, "model.variant": "lstm_attention"},
         "lstm": {**LSTM, "model.variant": "lstm"},
         "final_state": {
-            **LSTM, "model.variant": "lstm_attention", "demonstrations.seen": "last",
+            **LSTM,
+            "model.variant": "lstm_attention",
+            "demonstrations.seen": "last",
         },
         "no_demonstration": {**LSTM, "model.variant": "lstm", "demonstrations.seen": "none"},
     }
@@ -111,11 +121,20 @@ def get_config(variant: str = "") -> ConfigDict:
 
     if variant == "smoke":
         config.env.update(
-            most=4, numbers=(2, 3), unseen_numbers=(4,), shapes=((2,),), unseen_shapes=((2, 2),),
+            most=4,
+            numbers=(2, 3),
+            unseen_numbers=(4,),
+            shapes=((2,),),
+            unseen_shapes=((2, 2),),
             horizon=24,
         )
         config.model.update(
-            features=8, score_size=4, pointers=2, lstm_features=8, hidden=(8,), dilations=(1,),
+            features=8,
+            score_size=4,
+            pointers=2,
+            lstm_features=8,
+            hidden=(8,),
+            dilations=(1,),
         )
         config.demonstrations.update(tasks=8, dropout=0.8)
         config.dagger.update(every_steps=5, after_steps=5)
@@ -129,28 +148,44 @@ def get_config(variant: str = "") -> ConfigDict:
         config.checkpoint_every_steps = 5
         config.seeds = (0,)
         config.check_claims = False
-        config.arms = ConfigDict({
-            "lstm": {"model.variant": "lstm"},
-            "lstm_attention": {"model.variant": "lstm_attention"},
-            "stacking": {"env.name": "stacking", "dagger.episodes": 8},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "lstm": {"model.variant": "lstm"},
+                "lstm_attention": {"model.variant": "lstm_attention"},
+                "stacking": {"env.name": "stacking", "dagger.episodes": 8},
+            },
+            convert_dict=False,
+        )
     elif variant == "stacking":
         config.arms = ConfigDict(stacking, convert_dict=False)
     elif variant == "dagger":
         short = {**STACKING, "num_steps": 3_000, "eval_every_steps": 1_000}
-        config.arms = ConfigDict({
-            "cloning": short, "dagger": {**short, "dagger.episodes": 4_096},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "cloning": short,
+                "dagger": {**short, "dagger.episodes": 4_096},
+            },
+            convert_dict=False,
+        )
         config.check_claims = False
     elif variant == "paper":
         config.env.update(
-            name="stacking", most=10, horizon=1_500, speed=0.0125,
+            name="stacking",
+            most=10,
+            horizon=1_500,
+            speed=0.0125,
             shapes=((2,), (3,), (2, 2), (4,), (5,), (2, 2, 2), (3, 2), (3, 3), (4, 4), (2, 3, 3)),
             unseen_shapes=((2, 3, 2), (2, 3, 2, 3), (4, 3), (2, 2, 2, 2)),
         )
         config.model.update(
-            features=64, score_size=64, heads=2, hops=2, dilations=(1, 2, 4, 8), pointers=6,
-            lstm_features=512, hidden=(256, 256),
+            features=64,
+            score_size=64,
+            heads=2,
+            hops=2,
+            dilations=(1, 2, 4, 8),
+            pointers=6,
+            lstm_features=512,
+            hidden=(256, 256),
         )
         config.demonstrations.update(tasks=140, per_task=100, dropout=0.95)
         config.num_steps = 200_000
@@ -160,11 +195,17 @@ def get_config(variant: str = "") -> ConfigDict:
         config.checkpoint_every_steps = 10_000
         config.log_every_steps = 100
         config.seeds = (0,)
-        config.arms = ConfigDict({
-            "cloning": {},
-            "dagger": {"dagger.episodes": 4_096, "dagger.every_steps": 1_000,
-                       "dagger.after_steps": 100_000},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "cloning": {},
+                "dagger": {
+                    "dagger.episodes": 4_096,
+                    "dagger.every_steps": 1_000,
+                    "dagger.after_steps": 100_000,
+                },
+            },
+            convert_dict=False,
+        )
         config.check_claims = False
     elif variant:
         raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")

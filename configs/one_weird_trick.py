@@ -50,37 +50,49 @@ def get_config(variant: str = "") -> ConfigDict:
     config.total_images = 1024 * 60
     config.loss = "softmax"  # or "logistic"
     config.check_programs = False  # compare the schemes' gradients and communication
-    config.communication = ConfigDict({  # the sizes at which it is counted: the paper's
-        "variant": "2014", "image_size": 224, "num_classes": 1000, "images_per_worker": 128,
-    })
-    config.model = ConfigDict({
-        "variant": "small",
-        "dropout": 0.0,
-        "outputs_multiple": 8,  # classes are filled up to it, to divide over the workers
-        "input_scale": 127.5 / 16,  # of pixels in units of 127.5, less their mean; to 16 in digits
-        "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
-    })
-    config.optimizer = ConfigDict({
-        "learning_rate": 0.02,  # for 128 images
-        "bias_learning_rate": 0.02,
-        "scaling": "linear",  # with the batch of a layer; or "sqrt"
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-        "drops_at": (),  # shares of the run after which the rate is divided
-        "drop_factor": 1.0,
-        "bias_drops_at": (),
-        "bias_drop_factor": 1.0,
-    })
-    config.data.update({
-        "name": "digits",  # or a name for data.load, or "proc_shapes"
-        "train_split": "train",
-        "test_split": "test",
-        "num_classes": 10,
-        "image_size": 8,
-        "channels": 1,
-        "augmentation": "none",
-        "statistics_images": 1437,  # that the per-pixel mean is computed from
-    })
+    config.communication = ConfigDict(
+        {  # the sizes at which it is counted: the paper's
+            "variant": "2014",
+            "image_size": 224,
+            "num_classes": 1000,
+            "images_per_worker": 128,
+        }
+    )
+    config.model = ConfigDict(
+        {
+            "variant": "small",
+            "dropout": 0.0,
+            "outputs_multiple": 8,  # classes are filled up to it, to divide over the workers
+            "input_scale": 127.5
+            / 16,  # of pixels in units of 127.5, less their mean; to 16 in digits
+            "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 0.02,  # for 128 images
+            "bias_learning_rate": 0.02,
+            "scaling": "linear",  # with the batch of a layer; or "sqrt"
+            "momentum": 0.9,
+            "weight_decay": 0.0,
+            "drops_at": (),  # shares of the run after which the rate is divided
+            "drop_factor": 1.0,
+            "bias_drops_at": (),
+            "bias_drop_factor": 1.0,
+        }
+    )
+    config.data.update(
+        {
+            "name": "digits",  # or a name for data.load, or "proc_shapes"
+            "train_split": "train",
+            "test_split": "test",
+            "num_classes": 10,
+            "image_size": 8,
+            "channels": 1,
+            "augmentation": "none",
+            "statistics_images": 1437,  # that the per-pixel mean is computed from
+        }
+    )
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
 
     if variant == "smoke":
@@ -91,17 +103,30 @@ def get_config(variant: str = "") -> ConfigDict:
         config.batch_size, config.fc_batch_size = 64, 16
         config.total_images = 64 * 12
         config.log_every_steps = config.checkpoint_every_steps = 4
-        config.communication.update({"variant": "small", "image_size": 8, "num_classes": 10,
-                                     "images_per_worker": 16})
+        config.communication.update(
+            {"variant": "small", "image_size": 8, "num_classes": 10, "images_per_worker": 16}
+        )
         config.model.dropout = 0.5
         config.optimizer.drops_at, config.optimizer.drop_factor = (0.5,), 10.0
-        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
-                            "statistics_images": 128, "image_size": 8})
+        config.data.update(
+            {
+                "train_split": "train[:128]",
+                "test_split": "test[:64]",
+                "statistics_images": 128,
+                "image_size": 8,
+            }
+        )
         config.test.batch_size = 32
     elif variant == "mnist":
         config.model.input_scale = 1.0
-        config.data.update({"name": "mnist", "train_split": "train[:20000]", "image_size": 28,
-                            "statistics_images": 6400})
+        config.data.update(
+            {
+                "name": "mnist",
+                "train_split": "train[:20000]",
+                "image_size": 28,
+                "statistics_images": 6400,
+            }
+        )
         config.total_images = 60_000
     elif variant:
         config.check_claims = False
@@ -111,15 +136,28 @@ def get_config(variant: str = "") -> ConfigDict:
         config.total_images = 90 * 1_281_167
         config.loss = "logistic" if variant == "paper_logistic" else "softmax"
         config.model.update({"variant": "2014", "dropout": 0.5, "input_scale": 127.5})
-        config.optimizer.update({
-            "learning_rate": 0.01, "weight_decay": 5e-4, "drops_at": (0.25, 0.5, 0.75),
-            "drop_factor": 250 ** (1 / 3), "bias_drops_at": (0.5,), "bias_drop_factor": 10.0,
-        })
-        config.data.update({
-            "name": "imagenet2012", "train_split": "train", "test_split": "validation",
-            "num_classes": 1000, "image_size": 224, "channels": 3, "augmentation": "square_crop",
-            "statistics_images": 10_000,
-        })
+        config.optimizer.update(
+            {
+                "learning_rate": 0.01,
+                "weight_decay": 5e-4,
+                "drops_at": (0.25, 0.5, 0.75),
+                "drop_factor": 250 ** (1 / 3),
+                "bias_drops_at": (0.5,),
+                "bias_drop_factor": 10.0,
+            }
+        )
+        config.data.update(
+            {
+                "name": "imagenet2012",
+                "train_split": "train",
+                "test_split": "validation",
+                "num_classes": 1000,
+                "image_size": 224,
+                "channels": 3,
+                "augmentation": "square_crop",
+                "statistics_images": 10_000,
+            }
+        )
         config.test.update({"short_sides": (256,)})
         config.log_every_steps = 100
         config.checkpoint_every_steps = 2000

@@ -29,28 +29,32 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "mlp",  # or for images "minatar", "2015", "2016"
-        "shared": False,  # one trunk for policy and value
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "mlp",  # or for images "minatar", "2015", "2016"
+            "shared": False,  # one trunk for policy and value
+        }
+    )
     config.env = on_policy.env_config("Pendulum-v1", num_envs=8, normalize_rewards=True)
-    config.agent = ConfigDict({
-        "objective": "clip",  # or "kl_penalty", "unbounded"
-        "rollout_steps": 128,  # agent steps of each environment
-        "epochs": 10,
-        "minibatches": 4,  # in an epoch
-        "gamma": 0.95,
-        "gae_lambda": 0.95,
-        "normalize_advantages": True,  # in each minibatch
-        "clip": 0.2,
-        "anneal_clip": False,  # to 0 over the run, `value_clip` too
-        "kl_penalty": 1.0,  # its weight at the start
-        "kl_target": 0.01,  # nats; 0: the penalty stays as it is
-        "value_weight": 0.25,  # of the squared error
-        "value_clip": 0.0,  # 0: none
-        "entropy_weight": 0.0,
-        "anneal": True,  # the learning rate, to 0 over the run
-    })
+    config.agent = ConfigDict(
+        {
+            "objective": "clip",  # or "kl_penalty", "unbounded"
+            "rollout_steps": 128,  # agent steps of each environment
+            "epochs": 10,
+            "minibatches": 4,  # in an epoch
+            "gamma": 0.95,
+            "gae_lambda": 0.95,
+            "normalize_advantages": True,  # in each minibatch
+            "clip": 0.2,
+            "anneal_clip": False,  # to 0 over the run, `value_clip` too
+            "kl_penalty": 1.0,  # its weight at the start
+            "kl_target": 0.01,  # nats; 0: the penalty stays as it is
+            "value_weight": 0.25,  # of the squared error
+            "value_clip": 0.0,  # 0: none
+            "entropy_weight": 0.0,
+            "anneal": True,  # the learning rate, to 0 over the run
+        }
+    )
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})
     config.max_grad_norm = 0.5
     config.total_frames = 200_000
@@ -58,12 +62,15 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "clip": {},
-        "kl_penalty": {"agent.objective": "kl_penalty"},
-        "unbounded": {"agent.objective": "unbounded"},
-        "one_epoch": {"agent.objective": "unbounded", "agent.epochs": 1},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "clip": {},
+            "kl_penalty": {"agent.objective": "kl_penalty"},
+            "unbounded": {"agent.objective": "unbounded"},
+            "one_epoch": {"agent.objective": "unbounded", "agent.epochs": 1},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.agent.update(rollout_steps=8, epochs=2, minibatches=2)
@@ -91,20 +98,36 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "continuous":
         config.env.update(num_envs=1, normalize_observations=True)
         config.agent.update(
-            rollout_steps=2048, epochs=10, minibatches=32, gamma=0.99, value_clip=0.2,
+            rollout_steps=2048,
+            epochs=10,
+            minibatches=32,
+            gamma=0.99,
+            value_clip=0.2,
         )
         config.optimizer.learning_rate = 3e-4
         config.total_frames = 1_000_000
     elif variant == "paper" or variant in ATARI_57:
         config.model.update(variant="2015", shared=True)
         config.env.update(
-            name="breakout" if variant == "paper" else variant, num_envs=8, stack=4,
-            action_repeat=4, max_noops=30, fire_reset=True, life_loss_ends=True, reward_clip=1.0,
+            name="breakout" if variant == "paper" else variant,
+            num_envs=8,
+            stack=4,
+            action_repeat=4,
+            max_noops=30,
+            fire_reset=True,
+            life_loss_ends=True,
+            reward_clip=1.0,
             normalize_rewards=False,
         )
         config.agent.update(
-            rollout_steps=128, epochs=4, minibatches=4, gamma=0.99, clip=0.1, anneal_clip=True,
-            value_clip=0.1, entropy_weight=0.01,  # value_weight is Baselines'; table 5 has c1 = 1
+            rollout_steps=128,
+            epochs=4,
+            minibatches=4,
+            gamma=0.99,
+            clip=0.1,
+            anneal_clip=True,
+            value_clip=0.1,
+            entropy_weight=0.01,  # value_weight is Baselines'; table 5 has c1 = 1
         )
         config.optimizer.learning_rate = 2.5e-4
         config.total_frames = 40_000_000

@@ -20,11 +20,15 @@ VARIANTS = {
     "smoke": "seconds; what the tests run",
     "cifar10": "the claim on CIFAR-10 averaged down to 16x16, 6,400 images, four epochs",
     "paper": "the same as resnet110",
-    **{f"resnet{depth}": f"section 4.2: CIFAR-10, {depth} layers, 64,000 steps"
-       for depth in CIFAR_DEPTHS},
+    **{
+        f"resnet{depth}": f"section 4.2: CIFAR-10, {depth} layers, 64,000 steps"
+        for depth in CIFAR_DEPTHS
+    },
     **{f"plain{depth}": f"section 4.2: CIFAR-10, plain, {depth} layers" for depth in (20, 56)},
-    **{f"resnet{depth}": f"section 4.1: ImageNet, {depth} layers, 600,000 steps"
-       for depth in IMAGENET},
+    **{
+        f"resnet{depth}": f"section 4.1: ImageNet, {depth} layers, 600,000 steps"
+        for depth in IMAGENET
+    },
     **{f"plain{depth}": f"section 4.1: ImageNet, plain, {depth} layers" for depth in (18, 34)},
 }
 
@@ -34,42 +38,49 @@ def get_config(variant: str = "") -> ConfigDict:
     for depth in (20, 56):
         for name, residual in (("plain", False), ("residual", True)):
             config.arms[f"{name}_{depth}"] = {
-                "model.variant": f"cifar{depth}", "model.residual": residual,
+                "model.variant": f"cifar{depth}",
+                "model.residual": residual,
             }
     config.seeds = (0,)
     config.log_every_steps = 25
-    config.model = ConfigDict({
-        "variant": "cifar20",
-        "residual": True,
-        "shortcut": "A",
-        "stride_in": "1x1",  # of bottlenecks: the paper's; "3x3" is the Torch variant
-        "width": 8,  # channels of the first stage; 0 for the paper's
-    })
-    config.data.update({
-        "name": "proc_shapes",  # or a name for data.load
-        "train_split": "train[:6400]",
-        "test_split": "test",
-        "num_train": 6400,
-        "num_classes": 10,
-        "image_size": 16,
-        "reduce": 1,  # factor by which images are averaged down
-        "augmentation": "mirror",
-        "statistics_images": 6400,  # that the per-pixel mean is computed from
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "cifar20",
+            "residual": True,
+            "shortcut": "A",
+            "stride_in": "1x1",  # of bottlenecks: the paper's; "3x3" is the Torch variant
+            "width": 8,  # channels of the first stage; 0 for the paper's
+        }
+    )
+    config.data.update(
+        {
+            "name": "proc_shapes",  # or a name for data.load
+            "train_split": "train[:6400]",
+            "test_split": "test",
+            "num_train": 6400,
+            "num_classes": 10,
+            "image_size": 16,
+            "reduce": 1,  # factor by which images are averaged down
+            "augmentation": "mirror",
+            "statistics_images": 6400,  # that the per-pixel mean is computed from
+        }
+    )
     config.batch_size = 128
     config.num_steps = 600
     config.optimizer = ConfigDict({"momentum": 0.9, "l2_penalty": 1e-4})
-    config.schedule = ConfigDict({
-        "learning_rate": 0.1,
-        # The paper's is 0.01, which takes up to 250 of these 600 steps.
-        "warmup_learning_rate": 0.02,
-        "warmup_steps": 0,  # of a linear ramp
-        # Percent; 0: no such rule. The paper's for 110 layers. On these images 56 need it too: at
-        # 0.1 from the start the residual network stays at chance for hundreds of steps.
-        "warmup_until_error": 80.0,
-        "lower_at_steps": (450,),
-        "plateau_steps": 0,  # 0: not on a plateau
-    })
+    config.schedule = ConfigDict(
+        {
+            "learning_rate": 0.1,
+            # The paper's is 0.01, which takes up to 250 of these 600 steps.
+            "warmup_learning_rate": 0.02,
+            "warmup_steps": 0,  # of a linear ramp
+            # Percent; 0: no such rule. The paper's for 110 layers. On these images 56 need it too:
+            # at 0.1 from the start the residual network stays at chance for hundreds of steps.
+            "warmup_until_error": 80.0,
+            "lower_at_steps": (450,),
+            "plateau_steps": 0,  # 0: not on a plateau
+        }
+    )
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
     config.precise_batches = 10  # of training images, for the statistics of batch normalization
     config.response_batches = 2  # of training images, for the analysis of layer responses
@@ -80,8 +91,15 @@ def get_config(variant: str = "") -> ConfigDict:
         config.arms.plain_8 = {"model.residual": False}
         config.arms.residual_8 = {}
         config.model.variant, config.model.width = "cifar8", 4
-        config.data.update({"train_split": "train[:128]", "test_split": "test[:64]",
-                            "num_train": 128, "statistics_images": 128, "image_size": 8})
+        config.data.update(
+            {
+                "train_split": "train[:128]",
+                "test_split": "test[:64]",
+                "num_train": 128,
+                "statistics_images": 128,
+                "image_size": 8,
+            }
+        )
         config.batch_size, config.num_steps, config.log_every_steps = 16, 24, 4
         config.schedule.update({"warmup_steps": 4, "warmup_until_error": 0.0})
         config.schedule.lower_at_steps = (16,)
@@ -89,8 +107,9 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "cifar10":
         config.data.update({"name": "cifar10", "reduce": 2})
         config.num_steps, config.schedule.lower_at_steps = 200, (150,)
-        config.schedule.update({"warmup_learning_rate": 0.01, "warmup_steps": 25,
-                                "warmup_until_error": 0.0})
+        config.schedule.update(
+            {"warmup_learning_rate": 0.01, "warmup_steps": 25, "warmup_until_error": 0.0}
+        )
     elif variant:
         name = "resnet110" if variant == "paper" else variant
         depth = int(name.removeprefix("resnet").removeprefix("plain"))
@@ -110,10 +129,16 @@ def cifar(config: ConfigDict, depth: int) -> None:
     config.schedule.warmup_learning_rate = 0.01
     config.model.update({"variant": f"cifar{depth}", "width": 0})
     config.published_as = f"resnet{depth}"
-    config.data.update({
-        "name": "cifar10", "train_split": "train", "num_train": 50_000, "image_size": 32,
-        "augmentation": "pad_crop", "statistics_images": 50_000,
-    })
+    config.data.update(
+        {
+            "name": "cifar10",
+            "train_split": "train",
+            "num_train": 50_000,
+            "image_size": 32,
+            "augmentation": "pad_crop",
+            "statistics_images": 50_000,
+        }
+    )
     config.num_steps = 64_000
     config.schedule.lower_at_steps = (32_000, 48_000)
     if depth < 110:
@@ -125,14 +150,27 @@ def imagenet(config: ConfigDict, depth: int) -> None:
     at_paper_scale(config)
     config.model.update({"variant": f"imagenet{depth}", "shortcut": "B", "width": 0})
     config.published_as = f"resnet{depth}"
-    config.data.update({
-        "name": "imagenet2012", "train_split": "train", "test_split": "validation",
-        "num_train": 1_281_167, "num_classes": 1000, "image_size": 224,
-        "augmentation": "scale_crop", "statistics_images": 10_000,
-    })
+    config.data.update(
+        {
+            "name": "imagenet2012",
+            "train_split": "train",
+            "test_split": "validation",
+            "num_train": 1_281_167,
+            "num_classes": 1000,
+            "image_size": 224,
+            "augmentation": "scale_crop",
+            "statistics_images": 10_000,
+        }
+    )
     config.batch_size, config.num_steps = 256, 600_000
-    config.schedule.update({"warmup_learning_rate": 0.1, "warmup_until_error": 0.0,
-                            "lower_at_steps": (), "plateau_steps": 20_000})
+    config.schedule.update(
+        {
+            "warmup_learning_rate": 0.1,
+            "warmup_until_error": 0.0,
+            "lower_at_steps": (),
+            "plateau_steps": 20_000,
+        }
+    )
     # (224, 256, 384, 480, 640) and "one" for the fully convolutional test of several scales.
     config.test.update({"short_sides": (256,), "crops": "ten"})
 

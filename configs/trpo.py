@@ -31,10 +31,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
-    config.arms = ConfigDict({
-        "trust_region": {},
-        "wide": {"agent.kl_limit": 1.0},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "trust_region": {},
+            "wide": {"agent.kl_limit": 1.0},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.env.update(num_envs=8, normalize_observations=True)
@@ -52,7 +55,11 @@ def get_config(variant: str = "") -> ConfigDict:
     elif variant == "paper":
         config.env.update(num_envs=1, normalize_observations=True, normalize_rewards=False)
         config.agent.update(
-            rollout_steps=1024, gamma=0.99, gae_lambda=0.98, fisher_every=5, value_minibatches=16,
+            rollout_steps=1024,
+            gamma=0.99,
+            gae_lambda=0.98,
+            fisher_every=5,
+            value_minibatches=16,
         )
         config.total_frames = 1_000_000
     return config

@@ -32,31 +32,41 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
-    config.model = ConfigDict({
-        "variant": "small",  # "paper" for 84x84 pixels, "small" and "tiny" for 20x20
-    })
+    config.model = ConfigDict(
+        {
+            "variant": "small",  # "paper" for 84x84 pixels, "small" and "tiny" for 20x20
+        }
+    )
     config.env = on_policy.env_config("pixel-maze", num_envs=16)
     # The LSTM is fed with rewards, and replay holds pixels: both as they are.
     del config.env["normalize_observations"], config.env["normalize_rewards"]
-    config.agent = ConfigDict({
-        "rollout_steps": 20,  # n of the n-step returns, and length of replayed sequences
-        "gamma": 0.95,
-        "value_weight": 0.5,  # of the squared error
-        "entropy_weight": 0.003,
-        "anneal": True,  # the learning rate, to 0 over the run
-    })
-    config.auxiliary = ConfigDict({
-        "control": "pixels",  # or "features": the activations of the second hidden layer
-        "control_weight": 0.003,  # of the squared errors, summed over cells; 0: no control
-        "control_gamma": 0.9,
-        "reward_weight": 1.0,  # of reward prediction; 0: none
-        "reward_batch": 16,  # histories of three frames in each update
-        "value_weight": 1.0,  # of value replay, times that of the value; 0: none
-    })
+    config.agent = ConfigDict(
+        {
+            "rollout_steps": 20,  # n of the n-step returns, and length of replayed sequences
+            "gamma": 0.95,
+            "value_weight": 0.5,  # of the squared error
+            "entropy_weight": 0.003,
+            "anneal": True,  # the learning rate, to 0 over the run
+        }
+    )
+    config.auxiliary = ConfigDict(
+        {
+            "control": "pixels",  # or "features": the activations of the second hidden layer
+            "control_weight": 0.003,  # of the squared errors, summed over cells; 0: no control
+            "control_gamma": 0.9,
+            "reward_weight": 1.0,  # of reward prediction; 0: none
+            "reward_batch": 16,  # histories of three frames in each update
+            "value_weight": 1.0,  # of value replay, times that of the value; 0: none
+        }
+    )
     config.replay = ConfigDict({"steps_per_actor": 2_000})
-    config.optimizer = ConfigDict({
-        "learning_rate": 2e-3, "rmsprop_decay": 0.99, "rmsprop_epsilon": 1e-8,
-    })
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 2e-3,
+            "rmsprop_decay": 0.99,
+            "rmsprop_epsilon": 1e-8,
+        }
+    )
     config.max_grad_norm = 0.5
     config.total_frames = 160_000
     config.eval = on_policy.eval_config()
@@ -65,19 +75,25 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (5, 6, 7, 8, 9)
-    off = {"auxiliary.control_weight": 0.0, "auxiliary.reward_weight": 0.0,
-           "auxiliary.value_weight": 0.0}
+    off = {
+        "auxiliary.control_weight": 0.0,
+        "auxiliary.reward_weight": 0.0,
+        "auxiliary.value_weight": 0.0,
+    }
 
     def alone(name: str) -> dict[str, float]:
         return {key: value for key, value in off.items() if key != f"auxiliary.{name}"}
 
-    config.arms = ConfigDict({
-        "base": off,
-        "pixel_control": alone("control_weight"),
-        "reward_prediction": alone("reward_weight"),
-        "value_replay": alone("value_weight"),
-        "full": {},
-    }, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "base": off,
+            "pixel_control": alone("control_weight"),
+            "reward_prediction": alone("reward_weight"),
+            "value_replay": alone("value_weight"),
+            "full": {},
+        },
+        convert_dict=False,
+    )
 
     if variant == "smoke":
         config.model.variant = "tiny"
@@ -98,16 +114,24 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "features":
         config.auxiliary.control = "features"
         config.auxiliary.control_weight = 3e-5  # activations have no bounds, as pixels have
-        config.arms = ConfigDict({
-            "base": off, "feature_control": alone("control_weight"), "full": {},
-        }, convert_dict=False)
+        config.arms = ConfigDict(
+            {
+                "base": off,
+                "feature_control": alone("control_weight"),
+                "full": {},
+            },
+            convert_dict=False,
+        )
         config.check_claims = False
         return config
     config.arms = ConfigDict(convert_dict=False)
     config.model.variant = "paper"
     config.env.update(
-        name="breakout" if variant in ("atari", "paper") else variant, action_repeat=4,
-        max_noops=30, life_loss_ends=True, reward_clip=1.0,
+        name="breakout" if variant in ("atari", "paper") else variant,
+        action_repeat=4,
+        max_noops=30,
+        life_loss_ends=True,
+        reward_clip=1.0,
     )
     config.agent.gamma = 0.99
     config.auxiliary.control_weight = 0.03  # drawn from 0.01 to 0.1 in the paper

@@ -26,11 +26,14 @@ from research.rl.rollouts import Actors, flattened
 
 PAPER = Paper(
     title="Asynchronous Methods for Deep Reinforcement Learning",
-    authors="Mnih et al.", year=2016, arxiv="1602.01783",
+    authors="Mnih et al.",
+    year=2016,
+    arxiv="1602.01783",
     claim="Parallel actors stabilise actor-critic learning without replay.",
     # With Breakout's 4 actions: the paper's network, and Baselines'.
     parameters={"2016": 677_429, "2015": 1_686_693},
-    curves=("train/return",), x="frames",
+    curves=("train/return",),
+    x="frames",
 )
 
 
@@ -63,14 +66,24 @@ def build(config: Any) -> training.Experiment:
 
     play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
     return training.Experiment(
-        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, splits=SPLITS, per_step={"frames": frames},
+        init,
+        step,
+        num_steps,
+        games.emulators(env, lambda state: state.actors.env),
+        evals={"eval": play},
+        splits=SPLITS,
+        per_step={"frames": frames},
     )
 
 
 def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(env.num_actions, env.action_size, config.model.variant, config.model.shared,
-                       config.compute_dtype)
+    return ActorCritic(
+        env.num_actions,
+        env.action_size,
+        config.model.variant,
+        config.model.shared,
+        config.compute_dtype,
+    )
 
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
@@ -86,12 +99,18 @@ def claims(results: Any) -> list[Claim]:
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
     # Seeds 0 to 4: parallel 414 439 449 401 462, single 180 195 59 199 69.
     return [
-        Claim("CartPole: return >= 350 of 500", "not on this task", shown["parallel"],
-              runs["parallel"].mean() >= 350),
-        Claim("sixteen actors, not one, at equal frames: return >= 2 x as high",
-              "training is stabilised by parallel actors (section 4)",
-              f"{shown['parallel']}, {shown['single']}",
-              runs["parallel"].mean() >= 2 * runs["single"].mean()),
+        Claim(
+            "CartPole: return >= 350 of 500",
+            "not on this task",
+            shown["parallel"],
+            runs["parallel"].mean() >= 350,
+        ),
+        Claim(
+            "sixteen actors, not one, at equal frames: return >= 2 x as high",
+            "training is stabilised by parallel actors (section 4)",
+            f"{shown['parallel']}, {shown['single']}",
+            runs["parallel"].mean() >= 2 * runs["single"].mean(),
+        ),
     ]
 
 

@@ -33,10 +33,14 @@ from research.rl.transitions import RingState
 
 PAPER = Paper(
     title="Sample Efficient Actor-Critic with Experience Replay",
-    authors="Wang et al.", year=2016, arxiv="1611.01224",
+    authors="Wang et al.",
+    year=2016,
+    arxiv="1611.01224",
     claim="Replay makes an actor-critic learn from fewer frames than on-policy alone.",
     parameters={"2015": 1_684_128 + 2 * 513 * 4},  # trunk, and Breakout's 4 actions twice
-    curves=("train/return",), x="frames", unused=("accumulate_steps",),
+    curves=("train/return",),
+    x="frames",
+    unused=("accumulate_steps",),
 )
 
 
@@ -54,8 +58,12 @@ def build(config: Any) -> training.Experiment:
     env = games.training_environment(config.env)
     if env.action_size:
         raise training.UserError(f"env.name is one with discrete actions, not {config.env.name!r}")
-    segments = Segments(env.num_envs, agent.segment_steps,
-                        config.replay.capacity_frames // env.frames_per_step, env.depth)
+    segments = Segments(
+        env.num_envs,
+        agent.segment_steps,
+        config.replay.capacity_frames // env.frames_per_step,
+        env.depth,
+    )
     frames = env.num_envs * agent.segment_steps * env.frames_per_step
     num_steps = config.total_frames // frames
     rate = optax.linear_schedule(optimizer.learning_rate, 0.0, num_steps)
@@ -65,7 +73,8 @@ def build(config: Any) -> training.Experiment:
         optax.inject_hyperparams(optax.rmsprop)(
             optimizer.learning_rate, optimizer.rmsprop_decay, optimizer.rmsprop_epsilon
         ),
-        max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay,
+        max_grad_norm=config.max_grad_norm,
+        ema_decay=config.ema_decay,
     )
 
     def network(variables: Any, observation: jax.Array) -> tuple[Categorical, jax.Array]:
@@ -77,8 +86,13 @@ def build(config: Any) -> training.Experiment:
 
     def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
         return play(
-            env, actors, lambda seen: network(learned, seen)[0], key, agent.segment_steps,
-            reward_clip=config.env.reward_clip, life_loss_ends=config.env.life_loss_ends,
+            env,
+            actors,
+            lambda seen: network(learned, seen)[0],
+            key,
+            agent.segment_steps,
+            reward_clip=config.env.reward_clip,
+            life_loss_ends=config.env.life_loss_ends,
         )
 
     def init(key: jax.Array) -> State:
@@ -96,19 +110,30 @@ def build(config: Any) -> training.Experiment:
         f, f_old, f_next = (jax.nn.softmax(policy.logits) for policy in (new, old, following))
         taken = jnp.take_along_axis(q, segment.action[..., None], axis=-1)[..., 0]
         ratio = jnp.exp(new.log_prob(segment.action) - segment.policy.log_prob(segment.action))
-        target = jax.lax.stop_gradient(retrace(
-            segment.reward, taken, (f_next * next_q).sum(axis=-1), ratio,
-            segment.terminated, segment.ended, agent.gamma,
-        ))
+        target = jax.lax.stop_gradient(
+            retrace(
+                segment.reward,
+                taken,
+                (f_next * next_q).sum(axis=-1),
+                ratio,
+                segment.terminated,
+                segment.ended,
+                agent.gamma,
+            )
+        )
         gain = policy_gradient(f, q, target, segment, agent.truncation, agent.entropy_weight)
         divergence = -f_old / (f + 1e-8)  # gradient of KL(average, new) by the probabilities
         z = jax.lax.stop_gradient(bounded(gain, divergence, agent.trust_region))
         q_loss = ((target - taken) ** 2).mean() / 2
         loss = agent.q_weight * q_loss - (z * f).sum(axis=-1).mean()
-        return loss, training.Aux({
-            "q_loss": q_loss, "entropy": new.entropy().mean(), "kl": old.kl(new).mean(),
-            "ratio_above_truncation": (ratio > agent.truncation).mean(),
-        })
+        return loss, training.Aux(
+            {
+                "q_loss": q_loss,
+                "entropy": new.entropy().mean(),
+                "kl": old.kl(new).mean(),
+                "ratio_above_truncation": (ratio > agent.truncation).mean(),
+            }
+        )
 
     def update(loop: tuple[Any, ...], segment: Segment, key: jax.Array) -> tuple[Any, ...]:
         learned, average, _ = loop
@@ -138,16 +163,28 @@ def build(config: Any) -> training.Experiment:
         return State(learned, average, actors, replay, steps), {**metrics, **played}
 
     return training.Experiment(
-        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": evaluation(config, lambda *args: network(*args)[0],
-                                  lambda state: learner.eval_variables(state.learner))},
+        init,
+        step,
+        num_steps,
+        games.emulators(env, lambda state: state.actors.env),
+        evals={
+            "eval": evaluation(
+                config,
+                lambda *args: network(*args)[0],
+                lambda state: learner.eval_variables(state.learner),
+            )
+        },
         splits=[*SPLITS, ("^replay/items/", PartitionSpec(None, "data"))],
         per_step={"frames": frames},
     )
 
 
 def policy_gradient(
-    f: jax.Array, q: jax.Array, target: jax.Array, segment: Segment, truncation: float,
+    f: jax.Array,
+    q: jax.Array,
+    target: jax.Array,
+    segment: Segment,
+    truncation: float,
     entropy_weight: float,
 ) -> jax.Array:
     """Of the objective by the policy's probabilities f `[T, N, A]` (equation 9), with entropy."""
@@ -185,12 +222,24 @@ def claims(results: Any) -> list[Claim]:
     ours, same, fast = (runs[arm] for arm in ("acer", "on_policy", "on_policy_fast"))
     paper = "more replay, fewer frames to the same score (figure 1)"
     return [
-        Claim("solves Acrobot in 120,000 frames: every return >= -150", "not on this task",
-              shown["acer"], ours.min() >= -150),
-        Claim("without replay, at equal frames: every return lower by >= 300", paper,
-              f"{shown['acer']}, {shown['on_policy']}", ours.min() >= same.max() + 300),
-        Claim("without replay, longer steps: mean return lower by >= 100", paper,
-              f"{shown['acer']}, {shown['on_policy_fast']}", ours.mean() >= fast.mean() + 100),
+        Claim(
+            "solves Acrobot in 120,000 frames: every return >= -150",
+            "not on this task",
+            shown["acer"],
+            ours.min() >= -150,
+        ),
+        Claim(
+            "without replay, at equal frames: every return lower by >= 300",
+            paper,
+            f"{shown['acer']}, {shown['on_policy']}",
+            ours.min() >= same.max() + 300,
+        ),
+        Claim(
+            "without replay, longer steps: mean return lower by >= 100",
+            paper,
+            f"{shown['acer']}, {shown['on_policy_fast']}",
+            ours.mean() >= fast.mean() + 100,
+        ),
     ]
 
 

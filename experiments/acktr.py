@@ -30,11 +30,14 @@ from research.training.errors import check_choice
 
 PAPER = Paper(
     title="Scalable trust-region method for deep reinforcement learning using Kronecker-factored "
-          "approximation",
-    authors="Wu, Mansimov, Liao, Grosse, Ba", year=2017, arxiv="1708.05144",
+    "approximation",
+    authors="Wu, Mansimov, Liao, Grosse, Ba",
+    year=2017,
+    arxiv="1708.05144",
     claim="Natural gradients by Kronecker factors learn from fewer frames than first-order ones.",
     parameters={"2015": 1_686_693},  # Baselines' network with Breakout's 4 actions
-    curves=("train/return",), x="frames",
+    curves=("train/return",),
+    x="frames",
 )
 OPTIMIZERS = ("kfac", "rmsprop")
 
@@ -101,19 +104,29 @@ def build(config: Any) -> training.Experiment:
         metrics["kl"] = batch.policy.kl(policy(learned, batch.observation)[0]).mean()
         return State(learned, actors), {**metrics, **played}
 
-    play = evaluation(config, lambda *args: policy(*args)[0],
-                      lambda state: learner.eval_variables(state.learner))
+    play = evaluation(
+        config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
+    )
     return training.Experiment(
-        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, splits=SPLITS, per_step={"frames": frames},
+        init,
+        step,
+        num_steps,
+        games.emulators(env, lambda state: state.actors.env),
+        evals={"eval": play},
+        splits=SPLITS,
+        per_step={"frames": frames},
     )
 
 
 def make_kfac(config: Any, num_steps: int, env: Any) -> KFAC:
     settings = config.optimizer
     return KFAC(
-        optax.linear_schedule(settings.kfac_learning_rate, 0.0, num_steps), settings.trust_region,
-        settings.factor_decay, settings.damping, settings.momentum, settings.inverse_every_steps,
+        optax.linear_schedule(settings.kfac_learning_rate, 0.0, num_steps),
+        settings.trust_region,
+        settings.factor_decay,
+        settings.damping,
+        settings.momentum,
+        settings.inverse_every_steps,
         # Networks that share nothing are two problems (section 3.1).
         apart={} if config.model.shared else {"value": settings.value_trust_region},
         # The Fisher information of a normal's logarithmic deviation is 2, wherever it stands.
@@ -128,8 +141,13 @@ def make_rmsprop(settings: Any, num_steps: int) -> optax.GradientTransformation:
 
 
 def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(env.num_actions, env.action_size, config.model.variant, config.model.shared,
-                       config.compute_dtype)
+    return ActorCritic(
+        env.num_actions,
+        env.action_size,
+        config.model.variant,
+        config.model.shared,
+        config.compute_dtype,
+    )
 
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
@@ -147,12 +165,22 @@ def claims(results: Any) -> list[Claim]:
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
     rows = [("A2C of ten times as many updates", "a2c"), ("nothing but the optimizer", "a2c_50")]
     return [
-        Claim("Pendulum in 150,000 frames: return >= -300", "not on this task", shown["acktr"],
-              runs["acktr"].min() >= -300),
-        *(Claim(f"{what} at equal frames: return lower by >= 200",
+        Claim(
+            "Pendulum in 150,000 frames: return >= -300",
+            "not on this task",
+            shown["acktr"],
+            runs["acktr"].min() >= -300,
+        ),
+        *(
+            Claim(
+                f"{what} at equal frames: return lower by >= 200",
                 "2 to 3 times the frames to A2C's score (abstract)",
-                f"{shown['acktr']}, {shown[arm]}", runs["acktr"].min() >= runs[arm].max() + 200)
-          for what, arm in rows if arm in runs),
+                f"{shown['acktr']}, {shown[arm]}",
+                runs["acktr"].min() >= runs[arm].max() + 200,
+            )
+            for what, arm in rows
+            if arm in runs
+        ),
     ]
 
 

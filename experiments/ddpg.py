@@ -34,12 +34,18 @@ from research.training.errors import check_choice
 
 PAPER = Paper(
     title="Continuous control with deep reinforcement learning",
-    authors="Lillicrap et al.", year=2015, arxiv="1509.02971",
+    authors="Lillicrap et al.",
+    year=2015,
+    arxiv="1509.02971",
     claim="An actor on a critic's gradient learns continuous control, given target networks.",
     # Three observations, one action, batch normalization. «About 130,000» in the paper's tasks.
-    parameters={"pendulum": {f"agent/{kind}actor": 123_607 for kind in ("", "target_")}
-                            | {f"agent/{kind}critic": 123_307 for kind in ("", "target_")}},
-    curves=("eval/return", "train/return"), x="frames", unused=("accumulate_steps",),
+    parameters={
+        "pendulum": {f"agent/{kind}actor": 123_607 for kind in ("", "target_")}
+        | {f"agent/{kind}critic": 123_307 for kind in ("", "target_")}
+    },
+    curves=("eval/return", "train/return"),
+    x="frames",
+    unused=("accumulate_steps",),
 )
 NOISES = ("ornstein_uhlenbeck", "gaussian", "parameters")
 
@@ -78,8 +84,15 @@ def build(config: Any) -> training.Experiment:
         if explore_by.name == "parameters":
             perturbation = ParameterNoise.start(noise_key, learned.actor.params, explore_by.sigma)
         return State(
-            learned, env_state, observation, zeros, action, perturbation, ring.init(item),
-            jnp.int32(0), last,
+            learned,
+            env_state,
+            observation,
+            zeros,
+            action,
+            perturbation,
+            ring.init(item),
+            jnp.int32(0),
+            last,
         )
 
     def explore(state: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -103,11 +116,17 @@ def build(config: Any) -> training.Experiment:
         # Of what a truncated episode led to the value still counts.
         final = info["final_observation"]
         transition = Transition(state.observation, action, reward, terminated, final)
-        state = learn(state.replace(
-            env=env_state, observation=observation, replay=ring.add(state.replay, transition),
-            episode_return=jnp.where(ended, 0, returns), steps=state.steps + 1,
-            noise=jnp.where(ended[:, None], 0, noise),
-        ), learn_key)
+        state = learn(
+            state.replace(
+                env=env_state,
+                observation=observation,
+                replay=ring.add(state.replay, transition),
+                episode_return=jnp.where(ended, 0, returns),
+                steps=state.steps + 1,
+                noise=jnp.where(ended[:, None], 0, noise),
+            ),
+            learn_key,
+        )
         if explore_by.name == "parameters":
             state = state.replace(parameter_noise=renew(state, noise_key))
         mean_return = jnp.where(ended, returns, 0).sum() / ended.sum()  # NaN where none ended
@@ -145,7 +164,9 @@ def build(config: Any) -> training.Experiment:
         lambda actor, x, key: agent.action(actor.replace(params=actor.eval_params), x),
     )
     return training.Experiment(
-        init, step, config.total_frames // env.num_envs,
+        init,
+        step,
+        config.total_frames // env.num_envs,
         evals={"eval": lambda state, key: play(state.agent.actor, key)},
         splits=splits,
         per_step={"frames": env.num_envs},
@@ -163,8 +184,11 @@ def make_agent(config: Any, action_size: int) -> DDPG:
     check_choice("model.normalization", config.model.normalization, NORMALIZATIONS)
     kinds = tuple(config.model.hidden), config.model.normalization, config.compute_dtype
 
-    rates, learner = config.optimizer, functools.partial(
-        training.Learner, max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay
+    rates, learner = (
+        config.optimizer,
+        functools.partial(
+            training.Learner, max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay
+        ),
     )
     decay = optax.add_decayed_weights(
         rates.critic_weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
@@ -188,11 +212,18 @@ def claims(results: Any) -> list[Claim]:
     shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
     worst = {arm: returns.min() for arm, returns in runs.items()}
     return [
-        Claim("Pendulum is solved: return >= -250", "near a planner's score (table 1)",
-              shown["full"], worst["full"] >= -250),
-        Claim("without target networks it is not: return at least 1000 lower",
-              "very poor in many environments (figure 2)", f"{shown['full']}, {shown['no_target']}",
-              worst["full"] - runs["no_target"].max() > 1000),
+        Claim(
+            "Pendulum is solved: return >= -250",
+            "near a planner's score (table 1)",
+            shown["full"],
+            worst["full"] >= -250,
+        ),
+        Claim(
+            "without target networks it is not: return at least 1000 lower",
+            "very poor in many environments (figure 2)",
+            f"{shown['full']}, {shown['no_target']}",
+            worst["full"] - runs["no_target"].max() > 1000,
+        ),
     ]
 
 

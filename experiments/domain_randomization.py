@@ -34,7 +34,9 @@ from research.viz.positions import save_positions
 
 PAPER = Paper(
     title="Domain Randomization for Transferring Deep Neural Networks to the Real World",
-    authors="Tobin et al.", year=2017, arxiv="1703.06907",
+    authors="Tobin et al.",
+    year=2017,
+    arxiv="1703.06907",
     claim="Trained on random looks, a detector of positions transfers to a look never seen.",
     # Derived: VGG-16's convolutions, 7 * 7 * 512 to 256 to 64 to 3.
     parameters={"vgg16": 21_154_115},
@@ -81,7 +83,10 @@ def build(config: Any, detectors: Any = None) -> Experiment:
         return lambda state, key: errors(detectors[look], state, key, config.eval)
 
     return Experiment(
-        init, step, config.num_steps, evals={look: on(look) for look in detectors},
+        init,
+        step,
+        config.num_steps,
+        evals={look: on(look) for look in detectors},
         per_step={"images": config.batch_size},
     )
 
@@ -91,7 +96,7 @@ def errors(detector: Any, state: dict, key: jax.Array, sizes: Any) -> dict[str, 
     keys = jax.random.split(key, -(-sizes.images // sizes.batch_size))
     state = jax.device_get(state)
     pairs = [detector(state, key)[1] for key in keys]
-    found, true = np.concatenate(pairs, axis=1)[:, :sizes.images]
+    found, true = np.concatenate(pairs, axis=1)[:, : sizes.images]
     error, guess = (100 * np.linalg.norm(x - true, axis=-1) for x in (found, true * [0, 0, 1]))
     return {"error_cm": error.mean(), "median_cm": np.median(error), "guess_cm": guess.mean()}
 
@@ -105,8 +110,9 @@ def make_learner(config: Any) -> Learner:
         )
     network = VGG(stages, tuple(config.model.hidden), 3, jnp.dtype(config.compute_dtype))
     rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
-    return Learner(network, optax.adam(rate), config.accumulate_steps, config.max_grad_norm,
-                   config.ema_decay)
+    return Learner(
+        network, optax.adam(rate), config.accumulate_steps, config.max_grad_norm, config.ema_decay
+    )
 
 
 def tabletop(config: Any, *, camera: bool = True, distractors: int) -> Tabletop:
@@ -148,7 +154,8 @@ def make_detectors(config: Any) -> dict[str, Any]:
             variables = learner.eval_variables(state["detector"])
             positions = jnp.stack([learner.apply(variables, 2 * images - 1)[0], scenes.position])
             places = jax.vmap(lambda camera, points: project(camera, points, size), (0, 1), 1)(
-                scenes.camera, positions)
+                scenes.camera, positions
+            )
             return jnp.round(255 * images).astype(jnp.uint8), positions, places
 
         return jax.jit(detect)
@@ -163,10 +170,12 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
     if jax.process_index() == 0:  # rings where the object is, crosses where it is said to be
         for look, detect in detectors.items():
             images, _, (found, true) = jax.device_get(
-                detect(jax.device_get(state), jax.random.key(config.seed)))
+                detect(jax.device_get(state), jax.random.key(config.seed))
+            )
             shown = slice(config.eval.shown)
-            save_positions(workdir / f"{look}.png", images[shown], true[shown], found[shown],
-                           rows=2)
+            save_positions(
+                workdir / f"{look}.png", images[shown], true[shown], found[shown], rows=2
+            )
     return training.evaluate(experiment, state, config)
 
 
@@ -179,21 +188,32 @@ def claims(results: Any) -> list[Claim]:
     rows, ours = [], error["randomized"]
     if "one_texture" in error:
         rows = [
-            Claim(f"on the unseen look, one texture: position error >= {MARGIN} x as large",
-                  "cm; 1.5 on photographs with random textures",
-                  f"{shown['randomized']}, {shown['one_texture']}",
-                  ours.max() * MARGIN <= error["one_texture"].min()),
-            Claim("one texture was learned: on its own look <= half of guessing", "",
-                  f"one_texture {spread(own['one_texture'])}",
-                  own["one_texture"].max() * 2 <= guess["one_texture"].min()),
+            Claim(
+                f"on the unseen look, one texture: position error >= {MARGIN} x as large",
+                "cm; 1.5 on photographs with random textures",
+                f"{shown['randomized']}, {shown['one_texture']}",
+                ours.max() * MARGIN <= error["one_texture"].min(),
+            ),
+            Claim(
+                "one texture was learned: on its own look <= half of guessing",
+                "",
+                f"one_texture {spread(own['one_texture'])}",
+                own["one_texture"].max() * 2 <= guess["one_texture"].min(),
+            ),
         ]
-    rows.append(Claim(
-        "random textures: on the unseen look <= half of guessing the table's middle", "",
-        f"{shown['randomized']}, guessing {spread(guess['randomized'])}",
-        ours.max() * 2 <= guess["randomized"].min(),
-    ))
-    return rows + [Claim(f"{arm}: position error on the unseen look", "", shown[arm], None)
-                   for arm in results if arm not in ("randomized", "one_texture")]
+    rows.append(
+        Claim(
+            "random textures: on the unseen look <= half of guessing the table's middle",
+            "",
+            f"{shown['randomized']}, guessing {spread(guess['randomized'])}",
+            ours.max() * 2 <= guess["randomized"].min(),
+        )
+    )
+    return rows + [
+        Claim(f"{arm}: position error on the unseen look", "", shown[arm], None)
+        for arm in results
+        if arm not in ("randomized", "one_texture")
+    ]
 
 
 if __name__ == "__main__":

@@ -31,10 +31,14 @@ from research.rl.replay import Replay, ReplayState
 
 PAPER = Paper(
     title="Human-level control through deep reinforcement learning",
-    authors="Mnih et al.", year=2015, arxiv="1312.5602",
+    authors="Mnih et al.",
+    year=2015,
+    arxiv="1312.5602",
     claim="Experience replay, with a target network, makes deep Q-learning work.",
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
-    curves=("train/return",), x="frames", unused=("accumulate_steps",),
+    curves=("train/return",),
+    x="frames",
+    unused=("accumulate_steps",),
 )
 
 
@@ -61,8 +65,10 @@ def build(config: Any) -> training.Experiment:
     replay = Replay(env.num_envs, memory.capacity, frame, env.depth, agent.n_steps, agent.gamma)
     sampler = make_sampler(memory.sampling, replay, memory.priority_exponent)
     learner = training.Learner(
-        network(config, env), make_optimizer(config.optimizer, agent.batch_size),
-        max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay,
+        network(config, env),
+        make_optimizer(config.optimizer, agent.batch_size),
+        max_grad_norm=config.max_grad_norm,
+        ema_decay=config.ema_decay,
     )
 
     def values(params: Any, observation: jax.Array) -> jax.Array:
@@ -74,8 +80,16 @@ def build(config: Any) -> training.Experiment:
         learned = learner.init(net_key, observation[:1], train=True)
         count, last = jnp.int32(0), {name: jnp.zeros(()) for name in ("loss", "grad_norm", "q")}
         return State(
-            learned, jax.tree.map(jnp.copy, learned.params), env_state, observation,
-            jnp.zeros(env.num_envs), replay.init(), sampler.init(), count, count, last,
+            learned,
+            jax.tree.map(jnp.copy, learned.params),
+            env_state,
+            observation,
+            jnp.zeros(env.num_envs),
+            replay.init(),
+            sampler.init(),
+            count,
+            count,
+            last,
         )
 
     exploration = optax.linear_schedule(
@@ -102,14 +116,25 @@ def build(config: Any) -> training.Experiment:
         if config.env.reward_clip:
             reward = jnp.clip(reward, -config.env.reward_clip, config.env.reward_clip)
         experience = replay.add(
-            state.replay, state.observation[..., -frame[-1]:], action, reward, terminated, ended,
-            info["final_observation"][..., -frame[-1]:],
+            state.replay,
+            state.observation[..., -frame[-1] :],
+            action,
+            reward,
+            terminated,
+            ended,
+            info["final_observation"][..., -frame[-1] :],
         )
-        state = learn(state.replace(
-            env=env_state, observation=observation, episode_return=jnp.where(ended, 0, returns),
-            replay=experience, priorities=sampler.added(state.priorities, state.replay),
-            agent_steps=state.agent_steps + env.num_envs,
-        ), learn_key)
+        state = learn(
+            state.replace(
+                env=env_state,
+                observation=observation,
+                episode_return=jnp.where(ended, 0, returns),
+                replay=experience,
+                priorities=sampler.added(state.priorities, state.replay),
+                agent_steps=state.agent_steps + env.num_envs,
+            ),
+            learn_key,
+        )
         mean_return = jnp.where(ended, returns, 0).sum() / ended.sum()  # NaN where none ended
         return state, {"train/return": mean_return, "epsilon": epsilon(state), **state.last}
 
@@ -149,7 +174,10 @@ def build(config: Any) -> training.Experiment:
     split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
     frames = env.num_envs * env.frames_per_step
     return training.Experiment(
-        init, step, config.total_frames // frames, source,
+        init,
+        step,
+        config.total_frames // frames,
+        source,
         evals={"eval": evaluation(config, config.eval.epsilon)},
         splits=[split],
         per_step={"frames": frames},
@@ -189,8 +217,12 @@ def claims(results: Any) -> list[Claim]:
         ("a trained agent", "Breakout 401.2, random policy 1.7", 5.0, "random", 1),
     ]
     return [
-        Claim(f"{what}: return >= {factor} x that without", paper, f"{shown['full']}, {shown[arm]}",
-              runs["full"].mean() >= factor * runs[arm].mean() if len(runs[arm]) >= seeds else None)
+        Claim(
+            f"{what}: return >= {factor} x that without",
+            paper,
+            f"{shown['full']}, {shown[arm]}",
+            runs["full"].mean() >= factor * runs[arm].mean() if len(runs[arm]) >= seeds else None,
+        )
         for what, paper, factor, arm, seeds in rows
     ]
 

@@ -38,9 +38,12 @@ from research.training.errors import check_choice
 
 PAPER = Paper(
     title="Generative Adversarial Imitation Learning",
-    authors="Ho, Ermon", year=2016, arxiv="1606.03476",
+    authors="Ho, Ermon",
+    year=2016,
+    arxiv="1606.03476",
     claim="Few episodes of an expert suffice to act like it, where cloning them fails.",
-    curves=("eval/return",), unused=("ema_decay",),
+    curves=("eval/return",),
+    unused=("ema_decay",),
 )
 METHODS = ("gail", "cloning", "expert")
 
@@ -68,8 +71,9 @@ def build(config: Any, expert: Demonstrations | None = None) -> training.Experim
         )
     if expert is None:
         seen = config.expert
-        expert = demonstrations.blank(demonstrators(config), seen.max_episode_steps,
-                                      seen.every_steps)
+        expert = demonstrations.blank(
+            demonstrators(config), seen.max_episode_steps, seen.every_steps
+        )
     return (cloning if config.method == "cloning" else imitation)(config, env, expert)
 
 
@@ -85,8 +89,10 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> training.Experim
         actors, pairs = collector.init(env_key), flattened(expert)
         seen = actors.observation[:1]
         return State(
-            trpo.actor.init(policy_key, seen), trpo.critic.init(value_key, seen),
-            judge.init(judge_key, pairs.observation[:1], pairs.action[:1]), actors,
+            trpo.actor.init(policy_key, seen),
+            trpo.critic.init(value_key, seen),
+            judge.init(judge_key, pairs.observation[:1], pairs.action[:1]),
+            actors,
             jax.tree.map(jnp.copy, expert),
         )
 
@@ -106,14 +112,23 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> training.Experim
         learned, taken = trpo.improve(state.policy, rollout)
         value, fitted = trpo.fit(state.value, rollout, value_key)
         return State(learned, value, discriminator, actors, state.expert), {
-            "value_loss": fitted["loss"], "kl": taken.kl, **metrics, **shown,
+            "value_loss": fitted["loss"],
+            "kl": taken.kl,
+            **metrics,
+            **shown,
             "entropy": rollout.policy.entropy().mean(),
         }
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     frames = env.num_envs * config.agent.rollout_steps
-    return training.Experiment(init, step, config.total_frames // frames, evals={"eval": play},
-                               splits=SPLITS, per_step={"frames": frames})
+    return training.Experiment(
+        init,
+        step,
+        config.total_frames // frames,
+        evals={"eval": play},
+        splits=SPLITS,
+        per_step={"frames": frames},
+    )
 
 
 def make_trpo(config: Any, env: Any) -> TRPO:
@@ -138,7 +153,9 @@ def cloning(config: Any, env: Any, expert: Demonstrations) -> training.Experimen
 
     play = Evaluation(games.evaluation_games(config.env, config.eval), act)
     return training.Experiment(
-        lambda key: method.init(key, expert), step, settings.num_steps,
+        lambda key: method.init(key, expert),
+        step,
+        settings.num_steps,
         evals={"eval": lambda state, key: play(state.best, key)},
     )
 
@@ -172,10 +189,17 @@ def demonstrators(config: Any) -> Any:
 def demonstrate(config: Any, params: Any, key: jax.Array) -> Demonstrations:
     env, expert = demonstrators(config), config.expert
     policy = make_trpo(config, env).policy
-    return jax.device_get(jax.jit(lambda key: demonstrations.record(
-        env, lambda seen, key: policy({"params": params}, seen).sample(key), key,
-        max_steps=expert.max_episode_steps, every_steps=expert.every_steps,
-    ))(key))
+    return jax.device_get(
+        jax.jit(
+            lambda key: demonstrations.record(
+                env,
+                lambda seen, key: policy({"params": params}, seen).sample(key),
+                key,
+                max_steps=expert.max_episode_steps,
+                every_steps=expert.every_steps,
+            )
+        )(key)
+    )
 
 
 def claims(results: Any) -> list[Claim]:
@@ -187,12 +211,25 @@ def claims(results: Any) -> list[Claim]:
     shown = {k: f"{k} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for k, v in runs.items()}
     ours, pairs = runs["gail_1"], results["gail_1"]["expert/pairs"].mean()
     return [
-        Claim(f"{pairs:.0f} pairs of one episode: GAIL's score >= 0.6 of the expert's",
-              "near 1 (figure 1)", shown["gail_1"], ours.min() >= 0.6),
-        *(Claim(f"cloning {what}: score lower by >= 0.4", "cloning needs more data (figure 1)",
-                f"{shown['gail_1']}, {shown[arm]}", ours.min() >= runs[arm].max() + 0.4)
-          for arm, what in (("cloning_1", "the same pairs"), ("cloning_11", "those of 11 episodes"))
-          if arm in runs),
+        Claim(
+            f"{pairs:.0f} pairs of one episode: GAIL's score >= 0.6 of the expert's",
+            "near 1 (figure 1)",
+            shown["gail_1"],
+            ours.min() >= 0.6,
+        ),
+        *(
+            Claim(
+                f"cloning {what}: score lower by >= 0.4",
+                "cloning needs more data (figure 1)",
+                f"{shown['gail_1']}, {shown[arm]}",
+                ours.min() >= runs[arm].max() + 0.4,
+            )
+            for arm, what in (
+                ("cloning_1", "the same pairs"),
+                ("cloning_11", "those of 11 episodes"),
+            )
+            if arm in runs
+        ),
     ]
 
 

@@ -49,8 +49,12 @@ def build_parts(config: ConfigDict) -> tuple[gpt.GPT, BatchRamp, Corpus | KeyLab
     ramp = BatchRamp.linear(**config.batch, tokens_per_row=c.length)
     if c.names == ("key_labels",):
         return model, ramp, KeyLabels(c.num_keys, c.num_labels, c.length // 2, config.seed)
-    return model, ramp, Corpus(
-        c.names, c.weights, c.dir, c.vocabulary, model.vocab_size, c.overlap_words, c.test_split
+    return (
+        model,
+        ramp,
+        Corpus(
+            c.names, c.weights, c.dir, c.vocabulary, model.vocab_size, c.overlap_words, c.test_split
+        ),
     )
 
 
@@ -60,8 +64,12 @@ def build(config: ConfigDict) -> training.Experiment:
     rate = warmup_cosine(o.learning_rate, o.warmup_tokens, o.decay_tokens, o.end_factor)
     tx = optax.adamw(
         lambda count: rate(ramp.tokens_before(count + 1)),
-        b1=o.b1, b2=o.b2, eps=o.eps, weight_decay=o.weight_decay, mask=gpt.decayed,
-    )  # fmt: skip
+        b1=o.b1,
+        b2=o.b2,
+        eps=o.eps,
+        weight_decay=o.weight_decay,
+        mask=gpt.decayed,
+    )
     solves = isinstance(data, KeyLabels)
     learner = training.Learner(
         model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay
@@ -106,11 +114,14 @@ def build(config: ConfigDict) -> training.Experiment:
         return {"loss": nats, "perplexity": np.exp(nats), "nats_per_byte": per_byte}
 
     return training.Experiment(
-        init=init, step=step, num_steps=ramp.num_steps, rules=gpt.RULES,
+        init=init,
+        step=step,
+        num_steps=ramp.num_steps,
+        rules=gpt.RULES,
         source=TokenBatches(lambda: data if solves else data.rows(length, config.seed), ramp),
         evals={"test": test_task if solves else test_text},
         per_step={"tokens": ramp.rows_before(ramp.num_steps) * length // ramp.num_steps},
-    )  # fmt: skip
+    )
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
@@ -125,9 +136,16 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     s, end = config.sampling, data.vocabulary.end_of_text
     prompts = [np.append(end, data.vocabulary.encode(text)) for text in s.prompts]
     found = complete(
-        model, params, prompts, config.seed, new_tokens=s.new_tokens, end=end,
-        temperature=s.temperature, top_k=s.top_k, top_p=s.top_p,
-    )  # fmt: skip
+        model,
+        params,
+        prompts,
+        config.seed,
+        new_tokens=s.new_tokens,
+        end=end,
+        temperature=s.temperature,
+        top_k=s.top_k,
+        top_p=s.top_p,
+    )
     samples = [data.vocabulary.decode([*p, *f]) for p, f in zip(prompts, found, strict=True)]
     (workdir / "samples.txt").write_text("\n\n---\n\n".join(samples), encoding="utf-8")
     if config.eval.ngram_order:
@@ -144,8 +162,9 @@ def exact_numbers(model: gpt.GPT, params: Any, seed: int) -> dict[str, float]:
     tokens = np.random.default_rng(seed).integers(0, model.vocab_size, shape).astype(np.int32)
     deep, flat, loud, quiet = (
         residual_growth(model.clone(layers=layers, scale_residual=scale), tokens, seed)
-        for scale in (True, False) for layers in (24, 2)
-    )  # fmt: skip
+        for scale in (True, False)
+        for layers in (24, 2)
+    )
     error = cache_error(model, params, tokens, (16, 11, 5, 1))
     growth = {"exact/growth_scaled": deep / flat, "exact/growth_unscaled": loud / quiet}
     return {"exact/cache_error": error, **growth}
@@ -162,37 +181,54 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         guessed = (shots[0] >= 0.2) & (shots[0] <= 0.3)
         rising = np.all(np.diff(shots, axis=0) >= 0, axis=0)
         found += [
-            Claim("labels are guessed (0.20 to 0.30) where their key is new, and known no worse "
-                  "each time it comes again (0.80 at the fourth)",
-                  "accuracy rises with examples in context (figure 1.2)",
-                  ", ".join(spread(shot, 2) for shot in shots),
-                  bool(np.all(guessed & (shots[3] >= 0.8) & rising))),
-            Claim("one layer less loses at least 0.04 of that at shots 1 to 3",
-                  "larger models make better use of examples (figure 1.2)",
-                  f"{', '.join(spread(gain, 2) for gain in gained)} lost",
-                  bool(np.all(gained >= 0.04))),
-            Claim("multiple choice after 23 examples is 0.4 better than after none",
-                  "few-shot beats zero-shot (section 3)",
-                  f"{spread(few, 2)} against {spread(none, 2)}", bool(np.all(few - none >= 0.4))),
-        ]  # fmt: skip
+            Claim(
+                "labels are guessed (0.20 to 0.30) where their key is new, and known no worse "
+                "each time it comes again (0.80 at the fourth)",
+                "accuracy rises with examples in context (figure 1.2)",
+                ", ".join(spread(shot, 2) for shot in shots),
+                bool(np.all(guessed & (shots[3] >= 0.8) & rising)),
+            ),
+            Claim(
+                "one layer less loses at least 0.04 of that at shots 1 to 3",
+                "larger models make better use of examples (figure 1.2)",
+                f"{', '.join(spread(gain, 2) for gain in gained)} lost",
+                bool(np.all(gained >= 0.04)),
+            ),
+            Claim(
+                "multiple choice after 23 examples is 0.4 better than after none",
+                "few-shot beats zero-shot (section 3)",
+                f"{spread(few, 2)} against {spread(none, 2)}",
+                bool(np.all(few - none >= 0.4)),
+            ),
+        ]
     if "exact/cache_error" in results.get("two_layers", {}):
         error, scaled, plain = (
             deep[f"exact/{name}"] for name in ("cache_error", "growth_scaled", "growth_unscaled")
         )
         found += [
-            Claim("logits by the cache, prompts of four lengths, 64 tokens each: within 1e-4",
-                  "the same function", f"{error.max():.1e}", bool(np.all(error < 1e-4))),
-            Claim("24 layers add to the residual stream what 2 do, within 2 x; > 4 x unscaled",
-                  "scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)",
-                  f"{spread(scaled, 2)} x, {spread(plain)} x",
-                  bool(np.all((0.5 < scaled) & (scaled < 2) & (plain > 4)))),
-        ]  # fmt: skip
+            Claim(
+                "logits by the cache, prompts of four lengths, 64 tokens each: within 1e-4",
+                "the same function",
+                f"{error.max():.1e}",
+                bool(np.all(error < 1e-4)),
+            ),
+            Claim(
+                "24 layers add to the residual stream what 2 do, within 2 x; > 4 x unscaled",
+                "scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)",
+                f"{spread(scaled, 2)} x, {spread(plain)} x",
+                bool(np.all((0.5 < scaled) & (scaled < 2) & (plain > 4))),
+            ),
+        ]
     if "text" in results:
         ours, counted = results["text"]["test/loss"], results["text"]["test/ngram_loss"]
-        found += [Claim("predicts bytes better than counts of 4-grams do",
-                        "lower perplexity than any model before (GPT-2, table 3)",
-                        f"{spread(ours, 3)} nats a byte; 4-grams {counted[0]:.3f}",
-                        bool(np.all(ours < counted)))]  # fmt: skip
+        found += [
+            Claim(
+                "predicts bytes better than counts of 4-grams do",
+                "lower perplexity than any model before (GPT-2, table 3)",
+                f"{spread(ours, 3)} nats a byte; 4-grams {counted[0]:.3f}",
+                bool(np.all(ours < counted)),
+            )
+        ]
     return found
 
 

@@ -78,10 +78,13 @@ def build_pretraining(config: ConfigDict) -> training.Experiment:
         return {"learner": learned}, metrics
 
     return training.Experiment(
-        init=init, step=step, num_steps=p.num_steps, rules=gpt.RULES,
+        init=init,
+        step=step,
+        num_steps=p.num_steps,
+        rules=gpt.RULES,
         source=TokenBatches(lambda: corpus_of(config).rows(length, config.seed), ramp),
         per_step={"tokens": p.rows * length},
-    )  # fmt: skip
+    )
 
 
 def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
@@ -153,10 +156,14 @@ def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
         return {"accuracy": hits / count}
 
     return training.Experiment(
-        init=init, step=step, num_steps=f.num_steps, evals={"test": test}, rules=gpt.RULES,
+        init=init,
+        step=step,
+        num_steps=f.num_steps,
+        evals={"test": test},
+        rules=gpt.RULES,
         source=pipeline.stream(lambda: read("train", c.train_questions), spec, f.rows, config.seed),
         per_step={"questions": f.rows},
-    )  # fmt: skip
+    )
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:

@@ -35,9 +35,12 @@ from research.training.errors import check_choice
 
 PAPER = Paper(
     title="Hindsight Experience Replay",
-    authors="Andrychowicz et al.", year=2017, arxiv="1707.01495",
+    authors="Andrychowicz et al.",
+    year=2017,
+    arxiv="1707.01495",
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
-    curves=("eval/success", "train/success"), x="frames",
+    curves=("eval/success", "train/success"),
+    x="frames",
     unused=("accumulate_steps", "ema_decay"),
 )
 
@@ -71,8 +74,7 @@ def build(config: Any) -> training.Experiment:
         return state.replace(episodes=ring.init(episode))
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        """A cycle: episodes of the exploring policy, then updates, then the targets (algorithm 1).
-        """
+        """A cycle (algorithm 1): episodes of the exploring policy, updates, then the targets."""
         play_key, learn_key = jax.random.split(key)
         episode = play(env, state, True, play_key)
         episodes, seen = ring.add(state.episodes, episode), state.seen.update(episode.observation)
@@ -97,10 +99,12 @@ def build(config: Any) -> training.Experiment:
     test = Vectorized(task, config.eval.episodes)
     evaluate = jax.jit(lambda state, key: goals.success(play(test, state, False, key)))
     return training.Experiment(
-        init, step, config.total_frames // frames,
-        evals={"eval": lambda state, key: evaluate(
-            jax.device_get(state.replace(episodes=None)), key
-        )},
+        init,
+        step,
+        config.total_frames // frames,
+        evals={
+            "eval": lambda state, key: evaluate(jax.device_get(state.replace(episodes=None)), key)
+        },
         per_step={"frames": frames},
     )
 
@@ -127,7 +131,8 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
 
     def learner(network: Any) -> training.Learner:
         return training.Learner(
-            network, optax.adam(config.learning_rate),
+            network,
+            optax.adam(config.learning_rate),
             max_grad_norm=config.max_grad_norm,
         )
 
@@ -143,14 +148,16 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
     ddpg = DDPG(
         learner(Actor(task.action_size, hidden, dtype=dtype)),
         learner(Critic(hidden, action_layer=0, dtype=dtype)),
-        **common, action_penalty=config.agent.action_penalty,
+        **common,
+        action_penalty=config.agent.action_penalty,
     )
 
     def ddpg_policy(state: Any, explore: bool) -> Any:
         if not explore:
             return lambda x, key: ddpg.action(state.target_actor, x)
         return lambda x, key: random_or_gaussian(
-            key, ddpg.action(state.actor, x), noise.epsilon, noise.sigma)
+            key, ddpg.action(state.actor, x), noise.epsilon, noise.sigma
+        )
 
     return ddpg, ddpg_policy
 
@@ -173,15 +180,23 @@ def claims(results: Any) -> list[Claim]:
         ours, without = results[arm][kind], results["no_" + arm][kind]
         shown = f"{arm} {spread(ours, 2)}, no_{arm} {spread(without, 2)}"
         if flips:
-            rows.append(Claim(
-                "success >= 0.9 with goals in hindsight, <= 0.2 without",
-                "40 bits and more; without, no more than about 13 (figure 1)", shown,
-                ours.min() >= 0.9 and without.max() <= 0.2))
+            rows.append(
+                Claim(
+                    "success >= 0.9 with goals in hindsight, <= 0.2 without",
+                    "40 bits and more; without, no more than about 13 (figure 1)",
+                    shown,
+                    ours.min() >= 0.9 and without.max() <= 0.2,
+                )
+            )
         else:
-            rows.append(Claim(
-                "success at the end >= 0.9 with goals in hindsight, lower by >= 0.3 without",
-                "a robot learns to push with it alone (figure 3)", shown,
-                ours.min() >= 0.9 and without.max() <= ours.min() - 0.3))
+            rows.append(
+                Claim(
+                    "success at the end >= 0.9 with goals in hindsight, lower by >= 0.3 without",
+                    "a robot learns to push with it alone (figure 3)",
+                    shown,
+                    ours.min() >= 0.9 and without.max() <= ours.min() - 0.3,
+                )
+            )
     return rows
 
 

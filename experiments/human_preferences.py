@@ -40,9 +40,13 @@ from research.viz.label_page import LabelPage
 
 PAPER = Paper(
     title="Deep Reinforcement Learning from Human Preferences",
-    authors="Christiano et al.", year=2017, arxiv="1706.03741",
+    authors="Christiano et al.",
+    year=2017,
+    arxiv="1706.03741",
     claim="Some hundred comparisons of short clips stand in for the reward.",
-    curves=("train/return", "reward/correlation"), x="frames", unused=("ema_decay",),
+    curves=("train/return", "reward/correlation"),
+    x="frames",
+    unused=("ema_decay",),
 )
 
 
@@ -74,7 +78,8 @@ def build(config: Any) -> training.Experiment:
     most = max(int(schedule.max()), 1)
     policy, predictor = agent_and_predictor(config, env, num_steps)
     ensemble = RewardEnsemble(
-        training.Learner(predictor, optax.adam(config.reward.learning_rate)), config.reward)
+        training.Learner(predictor, optax.adam(config.reward.learning_rate)), config.reward
+    )
 
     def play(learned: Any, actors: Actors, key: jax.Array) -> Any:
         actors, played = collector.act(actors, lambda seen: policy.act(learned, seen), key)
@@ -89,9 +94,13 @@ def build(config: Any) -> training.Experiment:
         some = jax.tree.map(lambda x: x[0], history.steps)
         pair = clips.cut(history, queries.clip_steps, jnp.zeros(1, jnp.int32))
         return State(
-            learned, actors, history, ensemble.init(reward_key, some.observation, some.action),
+            learned,
+            actors,
+            history,
+            ensemble.init(reward_key, some.observation, some.action),
             Comparisons.empty(queries.memory, config.reward.members, pair),
-            Waiting.empty(queries.waiting, pair) if person else None, jnp.int32(0),
+            Waiting.empty(queries.waiting, pair) if person else None,
+            jnp.int32(0),
             jnp.int32(queries.total_labels),  # all, and perhaps more, if it never does
         )
 
@@ -99,16 +108,23 @@ def build(config: Any) -> training.Experiment:
         """New comparisons, and predictors fitted to all of them (sections 2.2.3 and 2.2.4)."""
         select_key, copy_key, fit_key = jax.random.split(key, 3)
         pairs = clips.select_pairs(
-            queries, most, state.history, lambda *x: ensemble.predict(state.ensemble, *x),
-            jnp.asarray(schedule)[state.steps], select_key,
+            queries,
+            most,
+            state.history,
+            lambda *x: ensemble.predict(state.ensemble, *x),
+            jnp.asarray(schedule)[state.steps],
+            select_key,
         )
         if person:
             state = state.replace(waiting=state.waiting.add(pairs))
         else:
             known = state.comparisons.add(pairs, clips.oracle(pairs), copy_key)
             state = state.replace(comparisons=known)
-        updates = jnp.where(state.steps < queries.initial_steps + person,
-                            config.reward.initial_updates, config.reward.updates)
+        updates = jnp.where(
+            state.steps < queries.initial_steps + person,
+            config.reward.initial_updates,
+            config.reward.updates,
+        )
         fitted, metrics = ensemble.fit(state.ensemble, state.comparisons, updates, fit_key)
         return state.replace(ensemble=fitted), metrics
 
@@ -128,15 +144,22 @@ def build(config: Any) -> training.Experiment:
             state, played = state.replace(ensemble=judge), played._replace(reward=rewards)
             if agent.hide_ends:
                 played = without_ends(played, policy.act(state.learned, actors.observation)[1])
-            metrics |= {"labels": state.comparisons.total, "reward/correlation": jnp.corrcoef(
-                played.reward.ravel(), steps.reward.ravel())[0, 1]}
+            metrics |= {
+                "labels": state.comparisons.total,
+                "reward/correlation": jnp.corrcoef(played.reward.ravel(), steps.reward.ravel())[
+                    0, 1
+                ],
+            }
         actors, rollout, returns = collector.estimate(actors, played)
         learned, learning = policy.learn(state.learned, flattened(rollout), learn_key)
         # Until there are comparisons to learn from, the policy stays as random as it began.
         starting = state.steps < queries.initial_steps
         learned = jax.tree.map(lambda *x: jnp.where(starting, *x), state.learned, learned)
-        needed = jnp.where(returns["train/return"] >= queries.goal_return,
-                           jnp.minimum(state.needed, state.comparisons.total), state.needed)
+        needed = jnp.where(
+            returns["train/return"] >= queries.goal_return,
+            jnp.minimum(state.needed, state.comparisons.total),
+            state.needed,
+        )
         state = state.replace(learned=learned, actors=actors, needed=needed, steps=state.steps + 1)
         return state, {**learning, **returns, **metrics}
 
@@ -144,19 +167,30 @@ def build(config: Any) -> training.Experiment:
     source = games.emulators(env, lambda state: state.actors.env)
     if person:
         check_drawn(config.env.name, env.observation_space.shape)
-        source = PersonSource(queries, most, lambda state: state.waiting, lambda clip: film_strip(
-            config.env.name, clip.observation), source)
+        source = PersonSource(
+            queries,
+            most,
+            lambda state: state.waiting,
+            lambda clip: film_strip(config.env.name, clip.observation),
+            source,
+        )
     splits = [*SPLITS, ("^history", PartitionSpec(None, "data"))]
-    return training.Experiment(init, step, num_steps, source, evals={"eval": play_on},
-                               splits=splits, per_step={"frames": frames})
+    return training.Experiment(
+        init,
+        step,
+        num_steps,
+        source,
+        evals={"eval": play_on},
+        splits=splits,
+        per_step={"frames": frames},
+    )
 
 
 def agent_and_predictor(config: Any, env: Any, num_steps: int) -> tuple[Any, RewardModel]:
     model, dtype, reward = config.model, config.compute_dtype, config.reward
     sizes = env.num_actions, env.action_size
     if config.agent.algorithm == "a2c":
-        agent = A2C.make(
-            config, ActorCritic(*sizes, model.variant, model.shared, dtype), num_steps)
+        agent = A2C.make(config, ActorCritic(*sizes, model.variant, model.shared, dtype), num_steps)
     else:
         networks = Actor(*sizes, model.variant, dtype), Critic(model.variant, dtype)
         agent = TrustRegionAgent(TRPO.make(config, *networks), config.agent.entropy_weight)
@@ -170,8 +204,11 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
         page = LabelPage(desk, ANSWERS, config.queries.port)
     with page:
         state = training.run(experiment, config, workdir)
-    also = {"labels/needed": float(state.needed)} if config.agent.reward == "predicted" else {
-        "random/return": random_return(config)}
+    also = (
+        {"labels/needed": float(state.needed)}
+        if config.agent.reward == "predicted"
+        else {"random/return": random_return(config)}
+    )
     return {**training.evaluate(experiment, state, config), **also}
 
 
@@ -184,16 +221,37 @@ def claims(results: Any) -> list[Claim]:
     share = {k: (v["eval/return"] - floor) / (best - floor) for k, v in results.items()}
     shown = {k: f"{k} {' '.join(f'{x:.0%}' for x in v)}" for k, v in share.items()}
     ours, needed = share["preferences"].mean(), results["preferences"]["labels/needed"]
-    rows = [Claim("700 comparisons lead >= 80 % of the way that the reward leads",
-                  "nearly matches it (figure 2)", shown["preferences"], ours >= 0.8)]
+    rows = [
+        Claim(
+            "700 comparisons lead >= 80 % of the way that the reward leads",
+            "nearly matches it (figure 2)",
+            shown["preferences"],
+            ours >= 0.8,
+        )
+    ]
     if "random_queries" in results:
         more = results["random_queries"]["labels/needed"]
-        rows.append(Claim("chosen at random: >= 1.1 x as many to 80 % of the way", "(section 3.3)",
-                          f"random {more}, ours {needed}", more.mean() >= 1.1 * needed.mean()))
-    limits = {"offline": ("as many, all at the start: >= 10 points less", "poor (section 3.3)",
-                          ours - 0.1), "no_labels": ("without any: <= 20 %", "", 0.2)}
-    return rows + [Claim(what, paper, shown[arm], share[arm].mean() <= most)
-                   for arm, (what, paper, most) in limits.items() if arm in share]
+        rows.append(
+            Claim(
+                "chosen at random: >= 1.1 x as many to 80 % of the way",
+                "(section 3.3)",
+                f"random {more}, ours {needed}",
+                more.mean() >= 1.1 * needed.mean(),
+            )
+        )
+    limits = {
+        "offline": (
+            "as many, all at the start: >= 10 points less",
+            "poor (section 3.3)",
+            ours - 0.1,
+        ),
+        "no_labels": ("without any: <= 20 %", "", 0.2),
+    }
+    return rows + [
+        Claim(what, paper, shown[arm], share[arm].mean() <= most)
+        for arm, (what, paper, most) in limits.items()
+        if arm in share
+    ]
 
 
 if __name__ == "__main__":

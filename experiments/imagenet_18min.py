@@ -38,11 +38,14 @@ from research.training.phases import RatePhase, rate_by_step, run_phases
 
 PAPER = Paper(
     title="Now anyone can train ImageNet in 18 minutes",
-    authors="Jeremy Howard, Andrew Shaw, Yaroslav Bulatov", year=2018, arxiv="",
+    authors="Jeremy Howard, Andrew Shaw, Yaroslav Bulatov",
+    year=2018,
+    arxiv="",
     claim="Small images first and large ones last train better than large ones throughout, for the "
-          "same pixels; testing on whole images beats testing on squares.",
+    "same pixels; testing on whole images beats testing on squares.",
     parameters={"resnet50": 25_557_032},
-    curves=("loss", "error", "test/error"), x="pixels",
+    curves=("loss", "error", "test/error"),
+    x="pixels",
 )
 
 
@@ -60,10 +63,15 @@ class Phase(NamedTuple):
 def make_learner(config: ConfigDict, rate: optax.Schedule, norm_group: int) -> Learner:
     """SGD with momentum, L2 not on gamma and beta (the released code's `--no-bn-wd`)."""
     o = config.optimizer
-    tx = optax.chain(optax.add_decayed_weights(o.l2_penalty, without_norms),
-                     optax.sgd(rate, o.momentum))
-    model = ResNet(num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype),
-                   norm_group=norm_group, **config.model)
+    tx = optax.chain(
+        optax.add_decayed_weights(o.l2_penalty, without_norms), optax.sgd(rate, o.momentum)
+    )
+    model = ResNet(
+        num_classes=config.data.num_classes,
+        dtype=jnp.dtype(config.compute_dtype),
+        norm_group=norm_group,
+        **config.model,
+    )
     return Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
 
 
@@ -73,8 +81,13 @@ def open_data(config: ConfigDict, split: str) -> Dataset:
         opened = opener(c.name, c.stored_size, c.dir)(split)
         return opened.in_memory() if c.in_memory else opened
     training = split == c.train_split
-    return canvases.place(data.load(c.name, split, c.dir), c.num_train if training else c.num_test,
-                          int(not training), c.stored_size, c.canvas_longs)
+    return canvases.place(
+        data.load(c.name, split, c.dir),
+        c.num_train if training else c.num_test,
+        int(not training),
+        c.stored_size,
+        c.canvas_longs,
+    )
 
 
 def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Experiment:
@@ -99,11 +112,16 @@ def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Ex
 
     def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
         # Master weights are float32; the model casts them to `compute_dtype`.
-        variables = {**variables,
-                     "params": scale_gradient(variables["params"], 1 / config.loss_scale)}
+        variables = {
+            **variables,
+            "params": scale_gradient(variables["params"], 1 / config.loss_scale),
+        }
         (logits, _), updated = learner.apply(
-            variables, normalize(batch["image"], c.mean, c.deviation), train=True,
-            mutable=["batch_stats"])
+            variables,
+            normalize(batch["image"], c.mean, c.deviation),
+            train=True,
+            mutable=["batch_stats"],
+        )
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         error = 100 * jnp.mean(logits.argmax(-1) != batch["label"])
         return scale_gradient(loss, config.loss_scale), Aux({"error": error}, updated)
@@ -116,14 +134,26 @@ def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Ex
     def test(state: dict, key: jax.Array) -> dict[str, float]:
         return evaluate(config, state, phase.size, phase.rectangular)
 
-    spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8),
-            "label": jax.ShapeDtypeStruct((), np.int32)}
+    spec = {
+        "image": jax.ShapeDtypeStruct(shape, np.uint8),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
     source = data.pipeline.stream(
-        lambda: open_data(config, c.train_split), spec, batch_size, config.seed * 100 + index,
-        crops.augmented)
+        lambda: open_data(config, c.train_split),
+        spec,
+        batch_size,
+        config.seed * 100 + index,
+        crops.augmented,
+    )
     steps = round((ends[index] - phase.start) * epoch_steps)
-    return Experiment(init, step, steps, source, {"test": test},
-                      per_step={"images": batch_size, "pixels": batch_size * phase.size**2})
+    return Experiment(
+        init,
+        step,
+        steps,
+        source,
+        {"test": test},
+        per_step={"images": batch_size, "pixels": batch_size * phase.size**2},
+    )
 
 
 def evaluate(config: ConfigDict, state: State, size: int, whole: bool) -> dict[str, float]:
@@ -133,8 +163,11 @@ def evaluate(config: ConfigDict, state: State, size: int, whole: bool) -> dict[s
     records, crops = open_data(config, c.test_split), Crops(size, reduce=c.reduce)
     batches = (
         rectangular.rectangular_batches(
-            [crops.read(record).shape[:2] for record in records], t.batch_size, size)
-        if whole else rectangular.square_batches(len(records), t.batch_size, size))
+            [crops.read(record).shape[:2] for record in records], t.batch_size, size
+        )
+        if whole
+        else rectangular.square_batches(len(records), t.batch_size, size)
+    )
     own = rectangular.share(batches, jax.process_index(), jax.process_count())
     variables = jax.device_get(learner.eval_variables(state["learner"]))
     right = np.zeros((len(records), 2), np.int32)  # among the first and the first five
@@ -174,22 +207,43 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     # 37.8; no_last 78.4 74.0 78.6; small 91.3 92.4 91.1; canvases 7.1 7.7 6.5, 3.1 4.1 3.3.
     rows = []
 
-    def compare(what: str, paper: str, worse: tuple[str, str], better: tuple[str, str],
-                least: float) -> None:
+    def compare(
+        what: str, paper: str, worse: tuple[str, str], better: tuple[str, str], least: float
+    ) -> None:
         """Test error of (arm, view): `worse` - `better` is at least `least` on every seed."""
         if {worse[0], better[0]} <= results.keys():
             a, b = (results[arm][f"{view}/error"] for arm, view in (worse, better))
             ours = f"{a.mean():.1f}, {b.mean():.1f} %; least difference {(a - b).min():.1f}"
             rows.append(Claim(f"{what} by {least} points", paper, ours, (a - b).min() >= least))
 
-    compare("for the same pixels, growing images are better than large ones throughout",
-            "93 % top-5 in 18 minutes", ("fixed", "square"), ("progressive", "square"), 1.5)
-    compare("without the last phase at full size it is worse", "the last phase is at 288 pixels",
-            ("no_last", "square"), ("progressive", "square"), 8.0)
-    compare("on half-size images alone it is worse", "the last phase is at 288 pixels",
-            ("small", "square"), ("progressive", "square"), 8.0)
-    compare("rectangles are better to test on than squares", "rectangular validation",
-            ("canvases", "square"), ("canvases", "rectangular"), 2.0)
+    compare(
+        "for the same pixels, growing images are better than large ones throughout",
+        "93 % top-5 in 18 minutes",
+        ("fixed", "square"),
+        ("progressive", "square"),
+        1.5,
+    )
+    compare(
+        "without the last phase at full size it is worse",
+        "the last phase is at 288 pixels",
+        ("no_last", "square"),
+        ("progressive", "square"),
+        8.0,
+    )
+    compare(
+        "on half-size images alone it is worse",
+        "the last phase is at 288 pixels",
+        ("small", "square"),
+        ("progressive", "square"),
+        8.0,
+    )
+    compare(
+        "rectangles are better to test on than squares",
+        "rectangular validation",
+        ("canvases", "square"),
+        ("canvases", "rectangular"),
+        2.0,
+    )
     return rows
 
 

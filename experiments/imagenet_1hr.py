@@ -38,11 +38,13 @@ from research.training.writers import read_metrics
 PAPER = Paper(
     title="Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
     authors="Priya Goyal, Piotr Dollár, Ross Girshick, Pieter Noordhuis, Lukasz Wesolowski, "
-            "Aapo Kyrola, Andrew Tulloch, Yangqing Jia, Kaiming He",
-    year=2017, arxiv="1706.02677",
+    "Aapo Kyrola, Andrew Tulloch, Yangqing Jia, Kaiming He",
+    year=2017,
+    arxiv="1706.02677",
     claim="With a rate scaled linearly and warmed up, large minibatches train as small ones do.",
     parameters={"resnet50": 25_557_032, "resnet101": 44_549_160},
-    curves=("loss", "train/error", "test/error"), x="images",
+    curves=("loss", "train/error", "test/error"),
+    x="images",
 )
 
 EXACT = ("workers", "momentum", "uncorrected")  # what `check_exactly` compares
@@ -58,8 +60,12 @@ def make_schedule(config: ConfigDict) -> optax.Schedule:
     ratio = config.batch_size / s.reference_batch_size
     scale = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[s.scaling]
     return warmup_and_drops(
-        scale * s.learning_rate, s.learning_rate, s.warmup, steps_of(config, s.warmup_epochs),
-        [steps_of(config, epoch) for epoch in s.drop_at_epochs])
+        scale * s.learning_rate,
+        s.learning_rate,
+        s.warmup,
+        steps_of(config, s.warmup_epochs),
+        [steps_of(config, epoch) for epoch in s.drop_at_epochs],
+    )
 
 
 def make_learner(config: ConfigDict) -> Learner:
@@ -68,9 +74,11 @@ def make_learner(config: ConfigDict) -> Learner:
     o = config.optimizer
     tx = optax.chain(
         optax.add_decayed_weights(o.l2_penalty, without_norms),
-        nesterov_rate_inside(make_schedule(config), o.momentum, o.momentum_correction))
+        nesterov_rate_inside(make_schedule(config), o.momentum, o.momentum_correction),
+    )
     model = ResNet(
-        num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model)
+        num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model
+    )
     return Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
 
 
@@ -79,12 +87,16 @@ def build(config: ConfigDict) -> Experiment:
     crops = Crops(c.image_size, c.crop, mirror=c.mirror, reduce=c.reduce)
     opened = opener(c.name, c.image_size, c.dir)
     open_split = functools.cache(
-        lambda split: opened(split).in_memory() if c.in_memory else opened(split))
+        lambda split: opened(split).in_memory() if c.in_memory else opened(split)
+    )
     shape, epoch_steps = (c.image_size, c.image_size, 3), steps_of(config, 1)
 
     def init(key: jax.Array) -> dict[str, Any]:
-        return {"learner": learner.init(key, jnp.zeros((1, *shape)), train=False),
-                "epoch": epoch_means.start(), "step": jnp.zeros((), jnp.int32)}
+        return {
+            "learner": learner.init(key, jnp.zeros((1, *shape)), train=False),
+            "epoch": epoch_means.start(),
+            "step": jnp.zeros((), jnp.int32),
+        }
 
     def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
         images = normalize(batch["image"], c.mean, c.deviation)
@@ -115,12 +127,21 @@ def build(config: ConfigDict) -> Experiment:
         labels = np.array([record["label"] for record in records])
         return {"error": top_k_error(scores, labels), "top5_error": top_k_error(scores, labels, 5)}
 
-    spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8),
-            "label": jax.ShapeDtypeStruct((), np.int32)}
+    spec = {
+        "image": jax.ShapeDtypeStruct(shape, np.uint8),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
     source = data.pipeline.stream(
-        lambda: open_split(c.train_split), spec, config.batch_size, config.seed, crops.augmented)
-    return Experiment(init, step, steps_of(config, config.num_epochs), source,
-                      {"train": train, "test": test}, per_step={"images": config.batch_size})
+        lambda: open_split(c.train_split), spec, config.batch_size, config.seed, crops.augmented
+    )
+    return Experiment(
+        init,
+        step,
+        steps_of(config, config.num_epochs),
+        source,
+        {"train": train, "test": test},
+        per_step={"images": config.batch_size},
+    )
 
 
 def check_exactly(config: ConfigDict) -> dict[str, float]:
@@ -143,12 +164,18 @@ def check_exactly(config: ConfigDict) -> dict[str, float]:
     by_workers = gradient_of_workers(losses, state.params, batch, config.model.norm_group)
     together = jax.jit(jax.grad(lambda params: losses(params, batch).mean()))(state.params)
     steps, rate = steps_of(config, config.num_epochs), make_schedule(config)
-    outside, inside, uncorrected = (after_random_gradients(tx, steps, config.seed) for tx in (
-        optax.sgd(rate, o.momentum, nesterov=True), nesterov_rate_inside(rate, o.momentum),
-        nesterov_rate_inside(rate, o.momentum, correct=False)))
+    outside, inside, uncorrected = (
+        after_random_gradients(tx, steps, config.seed)
+        for tx in (
+            optax.sgd(rate, o.momentum, nesterov=True),
+            nesterov_rate_inside(rate, o.momentum),
+            nesterov_rate_inside(rate, o.momentum, correct=False),
+        )
+    )
     pairs = (by_workers, together), (inside, outside), (uncorrected, outside)
-    return {f"exact/{name}": relative_difference(*pair)
-            for name, pair in zip(EXACT, pairs, strict=True)}
+    return {
+        f"exact/{name}": relative_difference(*pair) for name, pair in zip(EXACT, pairs, strict=True)
+    }
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
@@ -158,7 +185,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     state = training.run(experiment, config, workdir)
     numbers = training.evaluate(experiment, state, config)
     for name in numbers:
-        epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs:]
+        epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs :]
         numbers[name] = float(np.median(epochs or [numbers[name]]))
     # What every worker sends at least, in a step.
     numbers["gradient_megabytes"] = 4e-6 * sum(sharding.count_parameters(state).values())
@@ -185,13 +212,22 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     compare("with gamma one it is worse by 10", "24.11, 23.74 %", "gamma_one", "warmup", 10)
     if "exact/workers" in results["warmup"]:
         workers, momentum, uncorrected = (
-            results["warmup"][f"exact/{name}"].max() for name in EXACT)
+            results["warmup"][f"exact/{name}"].max() for name in EXACT
+        )
         rows += [
-            Claim("the gradient of k workers is one program's (relative difference < 1e-4)",
-                  "the same function", f"{workers:.1e}", workers < 1e-4),
-            Claim("a rate inside the velocity, corrected, is one outside (< 1e-4; without > 1e-2)",
-                  "remark 2", f"{momentum:.1e}; {uncorrected:.2f}",
-                  momentum < 1e-4 and uncorrected > 1e-2)]
+            Claim(
+                "the gradient of k workers is one program's (relative difference < 1e-4)",
+                "the same function",
+                f"{workers:.1e}",
+                workers < 1e-4,
+            ),
+            Claim(
+                "a rate inside the velocity, corrected, is one outside (< 1e-4; without > 1e-2)",
+                "remark 2",
+                f"{momentum:.1e}; {uncorrected:.2f}",
+                momentum < 1e-4 and uncorrected > 1e-2,
+            ),
+        ]
     return rows
 
 

@@ -38,10 +38,13 @@ from research.viz.walker_film import save_film
 
 PAPER = Paper(
     title="Emergence of Locomotion Behaviours in Rich Environments",
-    authors="Heess et al.", year=2017, arxiv="1707.02286",
+    authors="Heess et al.",
+    year=2017,
+    arxiv="1707.02286",
     claim="Varied terrain teaches what flat ground does not, and growing obstacles lead farther on "
-          "such tracks than hard ones, which lead farther on tracks hard all along.",
-    curves=("distance/unseen", "distance/hard", "train/return"), x="frames",
+    "such tracks than hard ones, which lead farther on tracks hard all along.",
+    curves=("distance/unseen", "distance/hard", "train/return"),
+    x="frames",
 )
 
 
@@ -62,30 +65,40 @@ def build(config: Any) -> training.Experiment:
             f"agent.rollout_steps={agent.rollout_steps}"
         )
     collector = Collector(
-        env, agent.rollout_steps, agent.gamma, lambda_=1.0, window=agent.return_steps,
+        env,
+        agent.rollout_steps,
+        agent.gamma,
+        lambda_=1.0,
+        window=agent.return_steps,
         normalize_observations=config.env.normalize_observations,
         normalize_rewards=config.env.normalize_rewards,
     )
     num_steps = config.total_frames // size
     updates = num_steps * agent.epochs * agent.minibatches
     rate = optax.linear_schedule(
-        optimizer.learning_rate, 0.0 if optimizer.anneal else optimizer.learning_rate, updates)
+        optimizer.learning_rate, 0.0 if optimizer.anneal else optimizer.learning_rate, updates
+    )
     learner = training.Learner(
-        network(config, env), optax.adam(rate, eps=optimizer.adam_epsilon),
-        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+        network(config, env),
+        optax.adam(rate, eps=optimizer.adam_epsilon),
+        config.accumulate_steps,
+        config.max_grad_norm,
+        config.ema_decay,
     )
     policy = policy_and_value(learner)
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
         actors = collector.init(env_key)
-        return State(learner.init(net_key, actors.observation[:1]), actors,
-                     jnp.float32(agent.kl_penalty))
+        return State(
+            learner.init(net_key, actors.observation[:1]), actors, jnp.float32(agent.kl_penalty)
+        )
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, learn_key = jax.random.split(key)
         actors, rollout, played = collector.play(
-            state.actors, lambda observation: policy(state.learner, observation), play_key)
+            state.actors, lambda observation: policy(state.learner, observation), play_key
+        )
         rollout = flattened(rollout)
 
         def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
@@ -95,8 +108,9 @@ def build(config: Any) -> training.Experiment:
             value_loss = ((value - batch.returns) ** 2).mean()
             loss = -(ratio * batch.advantage).mean() + state.penalty * kl
             loss += agent.limit_weight * beyond_limit(kl, agent.kl_target)
-            return loss + agent.value_weight * value_loss, training.Aux({
-                "value_loss": value_loss, "std": jnp.exp(new.log_std).mean()})
+            return loss + agent.value_weight * value_loss, training.Aux(
+                {"value_loss": value_loss, "std": jnp.exp(new.log_std).mean()}
+            )
 
         def update(learned: Any, batch: Any, key: jax.Array) -> Any:
             a = batch.advantage
@@ -104,8 +118,12 @@ def build(config: Any) -> training.Experiment:
             return learner.minimize(learned, loss_fn, batch, key)
 
         learned, metrics = sweep(
-            state.learner, rollout, learn_key, update,
-            epochs=agent.epochs, minibatches=agent.minibatches,
+            state.learner,
+            rollout,
+            learn_key,
+            update,
+            epochs=agent.epochs,
+            minibatches=agent.minibatches,
         )
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
         penalty = adapted(state.penalty, kl, agent.kl_target, factor=1.5)
@@ -120,19 +138,31 @@ def build(config: Any) -> training.Experiment:
         return {name: float(x) for name, x in zip(config.eval.terrains, metres, strict=True)}
 
     return training.Experiment(
-        init, step, num_steps, None, evals={"distance": evaluate} if tests else {},
-        splits=SPLITS, per_step={"frames": size},
+        init,
+        step,
+        num_steps,
+        None,
+        evals={"distance": evaluate} if tests else {},
+        splits=SPLITS,
+        per_step={"frames": size},
     )
 
 
 def network(config: Any, env: Any) -> LocomotionActorCritic:
     model = config.model
-    return LocomotionActorCritic(env.action_size, locomotion.sensed(env), tuple(model.hidden),
-                                 tuple(model.trunk), model.log_std, config.compute_dtype)
+    return LocomotionActorCritic(
+        env.action_size,
+        locomotion.sensed(env),
+        tuple(model.hidden),
+        tuple(model.trunk),
+        model.log_std,
+        config.compute_dtype,
+    )
 
 
 def tester(learner: training.Learner, tests: OnTracks | None) -> Any:
     """`(state, key) -> (metres [tracks], states)` of the policy's mean actions on `tests`."""
+
     @jax.jit
     def tested(variables: Any, moments: Any, key: jax.Array) -> Any:
         def act(observation: jax.Array, key: jax.Array) -> jax.Array:
@@ -142,7 +172,8 @@ def tester(learner: training.Learner, tests: OnTracks | None) -> Any:
         return play(tests, act, key)
 
     return lambda state, key: tested(
-        *jax.device_get((learner.eval_variables(state.learner), state.actors.moments)), key)
+        *jax.device_get((learner.eval_variables(state.learner), state.actors.moments)), key
+    )
 
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
@@ -159,15 +190,25 @@ def film(config: Any, state: State, path: Path) -> None:
     env = locomotion.training_environment(config.env, config.terrain)
     learner = training.Learner(network(config, env), optax.identity())
     metres, states = tester(learner, tests)(state, jax.random.key(config.seed))
-    shown = {name: i * config.eval.tracks
-             for i, (name, terrain) in enumerate(config.eval.terrains.items()) if terrain[0]}
+    shown = {
+        name: i * config.eval.tracks
+        for i, (name, terrain) in enumerate(config.eval.terrains.items())
+        if terrain[0]
+    }
     states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states))
     ends = states.time[-1] // 2 + 1
-    bodies = [tests.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
-              for i, end in enumerate(ends)]
+    bodies = [
+        tests.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
+        for i, end in enumerate(ends)
+    ]
     middle = tests.tracks.heights.shape[1] // 2
-    save_film(path, bodies, [tests.tracks.heights[i, middle] for i in shown.values()], CELL,
-              [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()])
+    save_film(
+        path,
+        bodies,
+        [tests.tracks.heights[i, middle] for i in shown.values()],
+        CELL,
+        [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()],
+    )
 
 
 def claims(results: Any) -> list[Claim]:
@@ -189,10 +230,14 @@ def claims(results: Any) -> list[Claim]:
         ("with sight, not blind", "blind", "unseen", None),
     ]
     return [
-        Claim(f"{what}" + (f": >= {margin:.0f} m farther" if margin else ": metres"), "", ", ".join(
-            f"{arm} {spread(metres[arm][test])}" for arm in ("curriculum", other)),
-            bool(ours[test].mean() >= metres[other][test].mean() + margin) if margin else None)
-        for what, other, test, margin in rows if other in metres
+        Claim(
+            f"{what}" + (f": >= {margin:.0f} m farther" if margin else ": metres"),
+            "",
+            ", ".join(f"{arm} {spread(metres[arm][test])}" for arm in ("curriculum", other)),
+            bool(ours[test].mean() >= metres[other][test].mean() + margin) if margin else None,
+        )
+        for what, other, test, margin in rows
+        if other in metres
     ] or [Claim("metres on unseen obstacles", "", spread(ours["unseen"]), None)]
 
 

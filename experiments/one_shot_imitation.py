@@ -33,7 +33,9 @@ from research.viz.stacking_film import save_film
 
 PAPER = Paper(
     title="One-Shot Imitation Learning",
-    authors="Duan et al.", year=2017, arxiv="1703.07326",
+    authors="Duan et al.",
+    year=2017,
+    arxiv="1703.07326",
     claim="Attention over a single demonstration generalises to unseen tasks.",
     curves=("unseen/success", "trained/success", "loss"),
 )
@@ -82,10 +84,14 @@ def build(config: Any) -> training.Experiment:
 
     evals = {name: unseen(tasks) for name, tasks in unseen_tasks(config.env).items()}
     return training.Experiment(
-        init, lambda state, batch, key: method.step(state, key), config.num_steps, evals={
-            "trained": lambda state, key: trained(
-                jax.device_get(state.replace(visited=None)), key), **evals,
-        })
+        init,
+        lambda state, batch, key: method.step(state, key),
+        config.num_steps,
+        evals={
+            "trained": lambda state, key: trained(jax.device_get(state.replace(visited=None)), key),
+            **evals,
+        },
+    )
 
 
 def make_method(config: Any) -> OneShotCloning:
@@ -101,8 +107,14 @@ def make_method(config: Any) -> OneShotCloning:
     common = {"hidden": tuple(model.hidden), "dtype": jnp.dtype(config.compute_dtype)}
     if model.variant == "attention":
         network: Any = models.AttentionPolicy(
-            family.action_size, model.features, tuple(model.dilations), model.heads,
-            model.score_size, model.hops, model.pointers, **common,
+            family.action_size,
+            model.features,
+            tuple(model.dilations),
+            model.heads,
+            model.score_size,
+            model.hops,
+            model.pointers,
+            **common,
         )
     else:
         network = models.RecurrentPolicy(
@@ -110,12 +122,22 @@ def make_method(config: Any) -> OneShotCloning:
         )
     rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
     learner = training.Learner(
-        network, optax.adamax(rate), config.accumulate_steps, config.max_grad_norm,
+        network,
+        optax.adamax(rate),
+        config.accumulate_steps,
+        config.max_grad_norm,
         config.ema_decay,
     )
     return OneShotCloning(
-        learner, family, shown.seen, shown.dropout, config.tasks_per_batch,
-        config.states_per_task, dagger.episodes, dagger.every_steps, dagger.after_steps,
+        learner,
+        family,
+        shown.seen,
+        shown.dropout,
+        config.tasks_per_batch,
+        config.states_per_task,
+        dagger.episodes,
+        dagger.every_steps,
+        dagger.after_steps,
     )
 
 
@@ -130,8 +152,10 @@ def unseen_tasks(env: Any) -> dict[str, TaskFamily]:
     blocks towers of other heights."""
     if env.name == "stacking":
         return {"unseen": make_family(env, env.numbers, env.unseen_shapes)}
-    return {"unseen": make_family(env, env.numbers, env.shapes),
-            "more": make_family(env, env.unseen_numbers, env.shapes)}
+    return {
+        "unseen": make_family(env, env.numbers, env.shapes),
+        "more": make_family(env, env.unseen_numbers, env.shapes),
+    }
 
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
@@ -150,8 +174,9 @@ def film(config: Any, policy: Any, path: Path) -> None:
     def played(policy: Any, key: jax.Array) -> Any:
         shown = teach(tasks, key, 1, 2, config.demonstrations.noise)
         steps, start = jax.tree.map(lambda x: x[:, 0], shown.steps), shown.start
-        done = method.success(policy, steps, jax.tree.map(lambda x: x[:, 1], start),
-                              config.eval.ensemble, key, tasks)
+        done = method.success(
+            policy, steps, jax.tree.map(lambda x: x[:, 1], start), config.eval.ensemble, key, tasks
+        )
         return steps, *done, jax.tree.map(lambda x: x[0, 0], start[1].task)
 
     key = jax.random.key(config.seed)
@@ -170,29 +195,54 @@ def claims(results: Any) -> list[Claim]:
     for ours, others in RIVALS.items():
         if ours not in results:
             continue
-        rates = {arm: {m.removesuffix("/success"): v for m, v in results[arm].items()
-                       if m.endswith("/success")} for arm in (ours, *others) if arm in results}
-        shown = {arm: f"{arm} " + ", ".join(
-            f"{name} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for name, v in all_.items()
-        ) for arm, all_ in rates.items()}
+        rates = {
+            arm: {
+                m.removesuffix("/success"): v
+                for m, v in results[arm].items()
+                if m.endswith("/success")
+            }
+            for arm in (ours, *others)
+            if arm in results
+        }
+        shown = {
+            arm: f"{arm} "
+            + ", ".join(
+                f"{name} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})"
+                for name, v in all_.items()
+            )
+            for arm, all_ in rates.items()
+        }
         tests = [name for name in rates[ours] if name != "trained"]
         new = "new arrangements" if ours == "attention" else "towers of other heights"
-        rows.append(Claim(
-            f"{ours}: success >= 0.9 on tasks of training, >= 0.7 on {' and '.join(tests)}",
-            "close to each other", shown[ours],
-            rates[ours]["trained"].min() >= 0.9 and min(rates[ours][t].min() for t in tests) >= 0.7,
-        ))
+        rows.append(
+            Claim(
+                f"{ours}: success >= 0.9 on tasks of training, >= 0.7 on {' and '.join(tests)}",
+                "close to each other",
+                shown[ours],
+                rates[ours]["trained"].min() >= 0.9
+                and min(rates[ours][t].min() for t in tests) >= 0.7,
+            )
+        )
         for arm, margin in others.items():
             if arm in rates:
                 gap = rates[ours]["unseen"].min() - rates[arm]["unseen"].max()
-                rows.append(Claim(
-                    f"{arm}: success on {new}" + f" lower by >= {margin}" * (margin > 0), "",
-                    shown[arm], bool(gap >= margin) if margin else None))
+                rows.append(
+                    Claim(
+                        f"{arm}: success on {new}" + f" lower by >= {margin}" * (margin > 0),
+                        "",
+                        shown[arm],
+                        bool(gap >= margin) if margin else None,
+                    )
+                )
         if "lstm_attention" in rates:
-            rows.append(Claim(
-                "lstm_attention: generalisation is what it lacks; tasks of training >= 0.9", "",
-                shown["lstm_attention"], rates["lstm_attention"]["trained"].min() >= 0.9,
-            ))
+            rows.append(
+                Claim(
+                    "lstm_attention: generalisation is what it lacks; tasks of training >= 0.9",
+                    "",
+                    shown["lstm_attention"],
+                    rates["lstm_attention"]["trained"].min() >= 0.9,
+                )
+            )
     return rows
 
 

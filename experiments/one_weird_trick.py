@@ -35,10 +35,13 @@ from research.training.program import Program
 
 PAPER = Paper(
     title="One weird trick for parallelizing convolutional neural networks",
-    authors="Alex Krizhevsky", year=2014, arxiv="1404.5997",
+    authors="Alex Krizhevsky",
+    year=2014,
+    arxiv="1404.5997",
     claim="The same gradients with less communication, and small fully-connected batches.",
     parameters={"one_tower": {"trunk": 2_469_696, "head": 58_631_144}},
-    curves=("loss", "error"), x="images",
+    curves=("loss", "error"),
+    x="images",
 )
 
 
@@ -64,8 +67,15 @@ def build(config: ConfigDict) -> Experiment:
     trunk, head = make_learners(config)
     c = config.data
     photographs = Photographs(
-        opener(c.name, c.image_size, c.dir), c.train_split, c.image_size, c.augmentation, 1,
-        c.statistics_images, config.test.short_sides, config.test.crops)
+        opener(c.name, c.image_size, c.dir),
+        c.train_split,
+        c.image_size,
+        c.augmentation,
+        1,
+        c.statistics_images,
+        config.test.short_sides,
+        config.test.crops,
+    )
     shape = (c.image_size, c.image_size, c.channels)
 
     def init(key: jax.Array) -> dict[str, Any]:
@@ -85,7 +95,9 @@ def build(config: ConfigDict) -> Experiment:
 
         activations, backward = hybrid.trunk(
             lambda params, images: trunk.apply({"params": params}, images),
-            state["trunk"].params, batch["image"])
+            state["trunk"].params,
+            batch["image"],
+        )
 
         def fc_step(carry: Any, update: jax.Array) -> tuple[Any, dict]:
             learned, gradient = carry
@@ -106,21 +118,35 @@ def build(config: ConfigDict) -> Experiment:
     def test(state: dict, key: jax.Array) -> dict[str, float]:
         predict = jax.jit(lambda t, h, x: head.apply(h, trunk.apply(t, x)))
         variables = multihost_utils.process_allgather(  # workers may be other processes
-            (trunk.eval_variables(state["trunk"]), head.eval_variables(state["head"])), tiled=True)
+            (trunk.eval_variables(state["trunk"]), head.eval_variables(state["head"])), tiled=True
+        )
         test_set = photographs.open_split(c.test_split)
         views = map(photographs.views, test_set)
         probabilities = view_probabilities(
-            functools.partial(predict, *variables), views, config.test.batch_size)
+            functools.partial(predict, *variables), views, config.test.batch_size
+        )
         labels = np.array([record["label"] for record in test_set])
-        return {"cross_entropy": cross_entropy(probabilities, labels),
-                "error": top_k_error(probabilities, labels)}
+        return {
+            "cross_entropy": cross_entropy(probabilities, labels),
+            "error": top_k_error(probabilities, labels),
+        }
 
-    spec = {"image": jax.ShapeDtypeStruct(shape, np.float32),
-            "label": jax.ShapeDtypeStruct((), np.int32)}
+    spec = {
+        "image": jax.ShapeDtypeStruct(shape, np.float32),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
     source = data.pipeline.stream(
-        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented)
-    return Experiment(init, step, config.total_images // config.batch_size, source,
-                      {"test": test}, head_rules(config.scheme), {"images": config.batch_size})
+        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
+    )
+    return Experiment(
+        init,
+        step,
+        config.total_images // config.batch_size,
+        source,
+        {"test": test},
+        head_rules(config.scheme),
+        {"images": config.batch_size},
+    )
 
 
 def check_programs(config: ConfigDict) -> dict[str, float]:
@@ -131,6 +157,7 @@ def check_programs(config: ConfigDict) -> dict[str, float]:
       "megabytes/{scheme}": of the arrays in a step's collectives; "sent/{scheme}": that each device
       sends if they go round a ring; "at_once/{scheme}": of the largest activations; "workers": K.
     """
+
     def program(scheme: str, devices: Any = None, **overrides: Any) -> Program:
         setting = configs.with_overrides(config, {**overrides, "scheme": scheme})
         setting.fc_batch_size = setting.batch_size
@@ -141,19 +168,25 @@ def check_programs(config: ConfigDict) -> dict[str, float]:
         return after_one_step(program, config.seed, {"label": config.data.num_classes})
 
     c, workers = config.communication, jax.device_count()
-    sizes = {"model.variant": c.variant, "data.image_size": c.image_size,
-             "data.num_classes": c.num_classes, "data.channels": 3,
-             "batch_size": c.images_per_worker * workers}
+    sizes = {
+        "model.variant": c.variant,
+        "data.image_size": c.image_size,
+        "data.num_classes": c.num_classes,
+        "data.channels": 3,
+        "batch_size": c.images_per_worker * workers,
+    }
     expected, numbers = velocities(program("data", jax.devices()[:1])), {"workers": workers}
     for scheme in SCHEMES:
         numbers[f"gradients/{scheme}"] = largest_difference(
-            velocities(program(scheme)), expected, "trace")
+            velocities(program(scheme)), expected, "trace"
+        )
         traffic = communication(large := program(scheme, **sizes))
         weights = 4 * sharding.count_parameters(large.shapes.state)["trunk"]
         numbers[f"megabytes/{scheme}"] = sum(t.bytes for t in traffic) / 1e6
         numbers[f"sent/{scheme}"] = sum(t.sent for t in traffic) / 1e6
-        numbers[f"at_once/{scheme}"] = max(
-            size for t in traffic for size in t.sizes if size != weights) / 1e6
+        numbers[f"at_once/{scheme}"] = (
+            max(size for t in traffic for size in t.sizes if size != weights) / 1e6
+        )
     return numbers
 
 
@@ -172,12 +205,18 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     # Measured means, three seeds, MNIST: variable 0.046, small 0.054, large 0.312 (digits: config).
     losses = {arm: numbers["test/cross_entropy"].mean() for arm, numbers in results.items()}
     rows = [
-        Claim(f"{what}: loss <= {factor} x the {arm} batch's", f"2.651, {paper}",
-              f"{losses['variable']:.4f}, {losses[arm]:.4f}",
-              losses["variable"] <= factor * losses[arm])
+        Claim(
+            f"{what}: loss <= {factor} x the {arm} batch's",
+            f"2.651, {paper}",
+            f"{losses['variable']:.4f}, {losses[arm]:.4f}",
+            losses["variable"] <= factor * losses[arm],
+        )
         for arm, factor, paper, what in (
             ("large", 0.9, "2.678", "small fully-connected batches are better than large ones"),
-            ("small", 1.1, "2.611", "and as good as small batches throughout")) if arm in losses]
+            ("small", 1.1, "2.611", "and as good as small batches throughout"),
+        )
+        if arm in losses
+    ]
     if "workers" not in results["variable"]:
         return rows
     checked = {name: values.max() for name, values in results["variable"].items()}
@@ -186,13 +225,24 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     part = checked["at_once/c"] / checked["at_once/a"]
     return [
         *rows,
-        Claim("gradients of every scheme are those of one device (relative difference < 1e-4)",
-              "the same function", f"{worst:.1e}", worst < 1e-4),
-        Claim("schemes move less than 0.75 of what data parallelism does", "MB a step",
-              ", ".join(f"{scheme} {value:.0f}" for scheme, value in moved.items()),
-              max(moved[scheme] for scheme in "abc") < 0.75 * moved["data"]),
-        Claim("a round of scheme c gathers a K-th of what scheme a does", "128 / K images",
-              f"1 / {1 / part:.1f}", abs(part * checked["workers"] - 1) < 1e-3),
+        Claim(
+            "gradients of every scheme are those of one device (relative difference < 1e-4)",
+            "the same function",
+            f"{worst:.1e}",
+            worst < 1e-4,
+        ),
+        Claim(
+            "schemes move less than 0.75 of what data parallelism does",
+            "MB a step",
+            ", ".join(f"{scheme} {value:.0f}" for scheme, value in moved.items()),
+            max(moved[scheme] for scheme in "abc") < 0.75 * moved["data"],
+        ),
+        Claim(
+            "a round of scheme c gathers a K-th of what scheme a does",
+            "128 / K images",
+            f"1 / {1 / part:.1f}",
+            abs(part * checked["workers"] - 1) < 1e-3,
+        ),
     ]
 
 

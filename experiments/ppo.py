@@ -30,10 +30,13 @@ from research.rl.rollouts import Actors, flattened, sweep
 
 PAPER = Paper(
     title="Proximal Policy Optimization Algorithms",
-    authors="Schulman et al.", year=2017, arxiv="1707.06347",
+    authors="Schulman et al.",
+    year=2017,
+    arxiv="1707.06347",
     claim="A clipped objective allows many epochs of updates on one rollout, and they pay.",
     parameters={"atari": 1_686_693},  # Baselines' network with Breakout's 4 actions
-    curves=("train/return", "kl"), x="frames",
+    curves=("train/return", "kl"),
+    x="frames",
 )
 OBJECTIVES = ("clip", "kl_penalty", "unbounded")
 
@@ -64,9 +67,13 @@ def build(config: Any) -> training.Experiment:
     rate = config.optimizer.learning_rate
     learner = training.Learner(
         network(config, env),
-        optax.adam(lambda n: rate * alpha(n // updates) if agent.anneal else rate,
-                   eps=config.optimizer.adam_epsilon),
-        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+        optax.adam(
+            lambda n: rate * alpha(n // updates) if agent.anneal else rate,
+            eps=config.optimizer.adam_epsilon,
+        ),
+        config.accumulate_steps,
+        config.max_grad_norm,
+        config.ema_decay,
     )
     policy = policy_and_value(learner)
 
@@ -101,10 +108,13 @@ def build(config: Any) -> training.Experiment:
                 error = jnp.maximum(error, (near - batch.returns) ** 2)
             value_loss, entropy = error.mean(), new.entropy().mean()
             loss = -gain.mean() + agent.value_weight * value_loss  # equation 9
-            return loss - agent.entropy_weight * entropy, training.Aux({
-                "value_loss": value_loss, "entropy": entropy,
-                "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
-            })
+            return loss - agent.entropy_weight * entropy, training.Aux(
+                {
+                    "value_loss": value_loss,
+                    "entropy": entropy,
+                    "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
+                }
+            )
 
         def update(learned: Any, batch: Any, key: jax.Array) -> Any:
             if agent.normalize_advantages:
@@ -113,8 +123,12 @@ def build(config: Any) -> training.Experiment:
             return learner.minimize(learned, loss_fn, batch, key)
 
         learned, metrics = sweep(
-            state.learner, rollout, learn_key, update,
-            epochs=agent.epochs, minibatches=agent.minibatches,
+            state.learner,
+            rollout,
+            learn_key,
+            update,
+            epochs=agent.epochs,
+            minibatches=agent.minibatches,
         )
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
         penalty = state.penalty
@@ -123,17 +137,28 @@ def build(config: Any) -> training.Experiment:
         state = State(learned, actors, state.rollouts + 1, penalty)
         return state, {**metrics, **played, "kl": kl, "penalty": penalty}
 
-    play = evaluation(config, lambda *args: policy(*args)[0],
-                      lambda state: learner.eval_variables(state.learner))
+    play = evaluation(
+        config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
+    )
     return training.Experiment(
-        init, step, num_steps, games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, splits=SPLITS, per_step={"frames": size * env.frames_per_step},
+        init,
+        step,
+        num_steps,
+        games.emulators(env, lambda state: state.actors.env),
+        evals={"eval": play},
+        splits=SPLITS,
+        per_step={"frames": size * env.frames_per_step},
     )
 
 
 def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(env.num_actions, env.action_size, config.model.variant, config.model.shared,
-                       config.compute_dtype)
+    return ActorCritic(
+        env.num_actions,
+        env.action_size,
+        config.model.variant,
+        config.model.shared,
+        config.compute_dtype,
+    )
 
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
@@ -155,11 +180,22 @@ def claims(results: Any) -> list[Claim]:
         ("ten clipped epochs, not one", "one is standard (section 1)", "clip", "one_epoch", 300),
     ]
     return [
-        Claim("solves Pendulum: return >= -200", "better than all others (figure 3)", shown["clip"],
-              runs["clip"].mean() >= -200),
-        *(Claim(f"{what}: return higher by >= {margin}", paper, f"{shown[arm]}, {shown[without]}",
-                runs[arm].mean() >= runs[without].mean() + margin)
-          for what, paper, arm, without, margin in rows if {arm, without} <= runs.keys()),
+        Claim(
+            "solves Pendulum: return >= -200",
+            "better than all others (figure 3)",
+            shown["clip"],
+            runs["clip"].mean() >= -200,
+        ),
+        *(
+            Claim(
+                f"{what}: return higher by >= {margin}",
+                paper,
+                f"{shown[arm]}, {shown[without]}",
+                runs[arm].mean() >= runs[without].mean() + margin,
+            )
+            for what, paper, arm, without, margin in rows
+            if {arm, without} <= runs.keys()
+        ),
     ]
 
 

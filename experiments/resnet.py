@@ -33,13 +33,22 @@ from research.viz.responses import save_responses
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
-    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun", year=2015, arxiv="1512.03385",
+    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",
+    year=2015,
+    arxiv="1512.03385",
     claim="Plain networks train worse when they are deeper; residual networks do not.",
     parameters={
-        "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032,
-        "resnet101": 44_549_160, "resnet152": 60_192_808,
-        "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018,
-        "resnet110": 1_727_962, "resnet1202": 19_421_274,
+        "resnet18": 11_689_512,
+        "resnet34": 21_797_672,
+        "resnet50": 25_557_032,
+        "resnet101": 44_549_160,
+        "resnet152": 60_192_808,
+        "resnet20": 269_722,
+        "resnet32": 464_154,
+        "resnet44": 658_586,
+        "resnet56": 853_018,
+        "resnet110": 1_727_962,
+        "resnet1202": 19_421_274,
     },
     curves=("loss", "error"),
     x="images",
@@ -59,8 +68,11 @@ def make_learner(config: ConfigDict) -> Learner:
         num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model
     )
     return Learner(
-        model, optax.inject_hyperparams(momentum_sgd)(config.schedule.learning_rate),
-        config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+        model,
+        optax.inject_hyperparams(momentum_sgd)(config.schedule.learning_rate),
+        config.accumulate_steps,
+        config.max_grad_norm,
+        config.ema_decay,
     )
 
 
@@ -71,8 +83,13 @@ def make_photographs(config: ConfigDict) -> Photographs:
         return data.load(config.data.name, split, config.data.dir)
 
     return Photographs(
-        open_split, config.data.train_split, config.data.image_size, config.data.augmentation,
-        config.data.reduce, config.data.statistics_images, config.test.short_sides,
+        open_split,
+        config.data.train_split,
+        config.data.image_size,
+        config.data.augmentation,
+        config.data.reduce,
+        config.data.statistics_images,
+        config.test.short_sides,
         config.test.crops,
     )
 
@@ -119,19 +136,31 @@ def build(config: ConfigDict) -> Experiment:
         predict = jax.jit(lambda v, x: learner.apply(v, x, train=False)[0])
         test_set = photographs.open_split(config.data.test_split)
         probabilities = view_probabilities(
-            functools.partial(predict, variables), map(photographs.views, test_set),
+            functools.partial(predict, variables),
+            map(photographs.views, test_set),
             config.test.batch_size,
         )
         labels = np.array([record["label"] for record in test_set])
-        return {"error": top_k_error(probabilities, labels, 1),
-                "top5_error": top_k_error(probabilities, labels, 5)}
+        return {
+            "error": top_k_error(probabilities, labels, 1),
+            "top5_error": top_k_error(probabilities, labels, 5),
+        }
 
-    spec = {"image": jax.ShapeDtypeStruct(shape, np.float32),
-            "label": jax.ShapeDtypeStruct((), np.int32)}
+    spec = {
+        "image": jax.ShapeDtypeStruct(shape, np.float32),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
     source = data.pipeline.stream(
-        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented)
-    return Experiment(init, step, config.num_steps, source, {"train": train, "test": test},
-                      per_step={"images": config.batch_size})
+        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
+    )
+    return Experiment(
+        init,
+        step,
+        config.num_steps,
+        source,
+        {"train": train, "test": test},
+        per_step={"images": config.batch_size},
+    )
 
 
 def precise_variables(
@@ -146,9 +175,11 @@ def precise_variables(
         return updated["batch_stats"]
 
     statistics = precise_statistics(
-        update, variables["batch_stats"],
+        update,
+        variables["batch_stats"],
         photographs.train_batches(config.precise_batches, config.test.batch_size),
-        BATCH_NORM_MOMENTUM)
+        BATCH_NORM_MOMENTUM,
+    )
     return {**variables, "batch_stats": statistics}
 
 
@@ -180,14 +211,34 @@ def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         return Claim(f"{what} ({worse} - {better} >= {least})", paper, ours, gaps.min() >= least)
 
     rows = [
-        ("deeper plain networks train worse", "plain-34 28.5 %, plain-18 27.9 %",
-         f"plain_{high}", f"plain_{low}", 0.2),
-        ("shortcuts cure it", "plain-34 28.5 %, ResNet-34 25.0 %",
-         f"plain_{high}", f"residual_{high}", 0.3),
-        ("deeper residual networks train", "ResNet-18 27.9 %, ResNet-34 25.0 %",
-         f"residual_{low}", f"residual_{high}", -0.25),
-        ("shortcuts ease shallow nets", "ResNet-18 converges faster",
-         f"plain_{low}", f"residual_{low}", 0.0),
+        (
+            "deeper plain networks train worse",
+            "plain-34 28.5 %, plain-18 27.9 %",
+            f"plain_{high}",
+            f"plain_{low}",
+            0.2,
+        ),
+        (
+            "shortcuts cure it",
+            "plain-34 28.5 %, ResNet-34 25.0 %",
+            f"plain_{high}",
+            f"residual_{high}",
+            0.3,
+        ),
+        (
+            "deeper residual networks train",
+            "ResNet-18 27.9 %, ResNet-34 25.0 %",
+            f"residual_{low}",
+            f"residual_{high}",
+            -0.25,
+        ),
+        (
+            "shortcuts ease shallow nets",
+            "ResNet-18 converges faster",
+            f"plain_{low}",
+            f"residual_{low}",
+            0.0,
+        ),
     ]
     return [compare(*r) for r in rows if r[2] != r[3] and {r[2], r[3]} <= results.keys()]
 

@@ -27,9 +27,13 @@ from research.rl.trpo import TRPO
 
 PAPER = Paper(
     title="Trust Region Policy Optimization",
-    authors="Schulman et al.", year=2015, arxiv="1502.05477",
+    authors="Schulman et al.",
+    year=2015,
+    arxiv="1502.05477",
     claim="A bound on the KL divergence of each step makes improvement nearly monotone.",
-    curves=("train/return", "kl"), x="frames", unused=("ema_decay",),
+    curves=("train/return", "kl"),
+    x="frames",
+    unused=("ema_decay",),
 )
 
 
@@ -58,8 +62,9 @@ def build(config: Any) -> training.Experiment:
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
     variant, dtype = config.model.variant, config.compute_dtype
-    trpo = TRPO.make(config, Actor(env.num_actions, env.action_size, variant, dtype),
-                     Critic(variant, dtype))
+    trpo = TRPO.make(
+        config, Actor(env.num_actions, env.action_size, variant, dtype), Critic(variant, dtype)
+    )
 
     def init(key: jax.Array) -> State:
         env_key, policy_key, value_key = jax.random.split(key, 3)
@@ -85,21 +90,30 @@ def build(config: Any) -> training.Experiment:
         kl = rollout.policy.kl(trpo.policy(learned, rollout.observation)).mean()
         past, mean = state.record, played["train/return"]
         record = Record(  # fmax: the mean is NaN where no episode ended
-            jnp.fmax(past.best, mean), jnp.fmax(past.drop, past.best - mean),
-            jnp.maximum(past.kl, kl), jnp.minimum(past.improvement, taken.improvement),
+            jnp.fmax(past.best, mean),
+            jnp.fmax(past.drop, past.best - mean),
+            jnp.maximum(past.kl, kl),
+            jnp.minimum(past.improvement, taken.improvement),
             past.taken + ((taken.fraction > 0) & (kl > 0)),
         )
         return State(learned, value, actors, record), {
-            "value_loss": metrics["loss"], **played, "kl": kl,
-            "improvement": taken.improvement, "step_fraction": taken.fraction,
+            "value_loss": metrics["loss"],
+            **played,
+            "kl": kl,
+            "improvement": taken.improvement,
+            "step_fraction": taken.fraction,
             "entropy": rollout.policy.entropy().mean(),
         }
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     return training.Experiment(
-        init, step, config.total_frames // (size * env.frames_per_step),
+        init,
+        step,
+        config.total_frames // (size * env.frames_per_step),
         games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play}, splits=SPLITS, per_step={"frames": size * env.frames_per_step},
+        evals={"eval": play},
+        splits=SPLITS,
+        per_step={"frames": size * env.frames_per_step},
     )
 
 
@@ -118,8 +132,11 @@ def claims(results: Any) -> list[Claim]:
     ours, wide = results["trust_region"], results["wide"]
 
     def shown(name: str) -> str:
-        return ", ".join(f"{arm} {numbers[name].mean():.0f} ({numbers[name].min():.0f} to "
-                         f"{numbers[name].max():.0f})" for arm, numbers in results.items())
+        return ", ".join(
+            f"{arm} {numbers[name].mean():.0f} ({numbers[name].min():.0f} to "
+            f"{numbers[name].max():.0f})"
+            for arm, numbers in results.items()
+        )
 
     # Seeds 0 to 4: return -156 -155 -161 -140 -165, wide -793 -969 -306 -881 -1027; the farthest
     # fall of a rollout's mean (16 episodes, so partly chance) below the best before it 104 205 117
@@ -127,19 +144,36 @@ def claims(results: Any) -> list[Claim]:
     returns, drops, gain = "eval/return", "run/drop", ours["run/improvement"].min()
     taken = ours["run/taken"].min()  # without which a policy that stays would pass the next rows
     return [
-        Claim("no step goes farther than the limit on KL, and >= 90 % are taken",
-              "0.01 (section 8)", f"{ours['run/kl'].max():.4f} nats; {taken:.0%}",
-              (ours["run/kl"] <= ours["run/kl_limit"]).all() and taken >= 0.9),
-        Claim("no step lowers the surrogate, and >= 90 % are taken",
-              "by its line search (appendix C)", f"least gain {gain:.4f}; {taken:.0%}",
-              gain >= 0 and taken >= 0.9),
-        Claim("solves Pendulum: return >= -200", "all its tasks (figure 4)", shown(returns),
-              ours[returns].mean() >= -200),
-        Claim("nearly monotone: falls half as far below its best as steps of up to 1 nat",
-              "monotonic improvement, approximately", f"fall: {shown(drops)}",
-              ours[drops].mean() <= 0.5 * wide[drops].mean()),
-        Claim("return higher by >= 300 than with steps of up to 1 nat", "robust where others fail",
-              shown(returns), ours[returns].mean() >= wide[returns].mean() + 300),
+        Claim(
+            "no step goes farther than the limit on KL, and >= 90 % are taken",
+            "0.01 (section 8)",
+            f"{ours['run/kl'].max():.4f} nats; {taken:.0%}",
+            (ours["run/kl"] <= ours["run/kl_limit"]).all() and taken >= 0.9,
+        ),
+        Claim(
+            "no step lowers the surrogate, and >= 90 % are taken",
+            "by its line search (appendix C)",
+            f"least gain {gain:.4f}; {taken:.0%}",
+            gain >= 0 and taken >= 0.9,
+        ),
+        Claim(
+            "solves Pendulum: return >= -200",
+            "all its tasks (figure 4)",
+            shown(returns),
+            ours[returns].mean() >= -200,
+        ),
+        Claim(
+            "nearly monotone: falls half as far below its best as steps of up to 1 nat",
+            "monotonic improvement, approximately",
+            f"fall: {shown(drops)}",
+            ours[drops].mean() <= 0.5 * wide[drops].mean(),
+        ),
+        Claim(
+            "return higher by >= 300 than with steps of up to 1 nat",
+            "robust where others fail",
+            shown(returns),
+            ours[returns].mean() >= wide[returns].mean() + 300,
+        ),
     ]
 
 

@@ -37,9 +37,13 @@ from research.training.errors import check_choice
 
 PAPER = Paper(
     title="Reinforcement Learning with Unsupervised Auxiliary Tasks",
-    authors="Jaderberg et al.", year=2016, arxiv="1611.05397",
+    authors="Jaderberg et al.",
+    year=2016,
+    arxiv="1611.05397",
     claim="Auxiliary tasks that share the network make the agent learn from fewer frames.",
-    curves=("train/return",), x="frames", unused=("accumulate_steps",),
+    curves=("train/return",),
+    x="frames",
+    unused=("accumulate_steps",),
 )
 BINS = 10  # of the learning curve that claims compare
 
@@ -59,21 +63,31 @@ def build(config: Any) -> training.Experiment:
     inner = games.training_environment(config.env)
     if inner.action_size or len(inner.observation_space.shape) != 3:
         raise training.UserError(
-            f"env.name is a game of images and discrete actions, not {config.env.name!r}")
+            f"env.name is a game of images and discrete actions, not {config.env.name!r}"
+        )
     if config.env.stack != 1:
         raise training.UserError("set env.stack=1: there is a memory")
     env = Recurrent(inner, size.lstm, config.env.reward_clip)
     frames = env.num_envs * agent.rollout_steps * inner.frames_per_step
     num_steps = config.total_frames // frames
     control = tasks.control if tasks.control_weight else ""
-    model = Unreal(inner.num_actions, config.model.variant, control,
-                   tasks.reward_weight > 0, config.compute_dtype)
+    model = Unreal(
+        inner.num_actions,
+        config.model.variant,
+        control,
+        tasks.reward_weight > 0,
+        config.compute_dtype,
+    )
     rate = config.optimizer.learning_rate
     learner = training.Learner(
         model,
-        optax.rmsprop(optax.linear_schedule(rate, 0.0 if agent.anneal else rate, num_steps),
-                      config.optimizer.rmsprop_decay, config.optimizer.rmsprop_epsilon),
-        max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay,
+        optax.rmsprop(
+            optax.linear_schedule(rate, 0.0 if agent.anneal else rate, num_steps),
+            config.optimizer.rmsprop_decay,
+            config.optimizer.rmsprop_epsilon,
+        ),
+        max_grad_norm=config.max_grad_norm,
+        ema_decay=config.ema_decay,
     )
     sequences = Sequences(config.replay.steps_per_actor)
     replays_sequences = control or tasks.value_weight
@@ -91,7 +105,12 @@ def build(config: Any) -> training.Experiment:
 
     def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
         return recurrent.play(
-            env, actors, lambda *seen: act(learned, *seen), change, key, agent.rollout_steps,
+            env,
+            actors,
+            lambda *seen: act(learned, *seen),
+            change,
+            key,
+            agent.rollout_steps,
             life_loss_ends=config.env.life_loss_ends,
         )
 
@@ -116,13 +135,16 @@ def build(config: Any) -> training.Experiment:
         if tasks.reward_weight:
             histories = sequences.histories(replay, history_key, tasks.reward_batch)
         learned, metrics = learner.minimize(
-            state.learner, lambda variables, batch, key: loss_of(learner, config, variables, batch),
+            state.learner,
+            lambda variables, batch, key: loss_of(learner, config, variables, batch),
             Batch(steps, recurrent.with_next(steps, actors.seen), replayed, ready, histories),
             learn_key,
         )
         curve = state.curve.add(returned, state.steps, num_steps)
         return State(learned, actors, replay, state.steps + 1, curve), {
-            **metrics, "train/return": jnp.nanmean(returned)}
+            **metrics,
+            "train/return": jnp.nanmean(returned),
+        }
 
     def evaluate(state: State, key: jax.Array) -> dict[str, float]:
         return play_on(learner.eval_variables(state.learner), key)
@@ -131,8 +153,12 @@ def build(config: Any) -> training.Experiment:
     play_on = Evaluation(Recurrent(played, size.lstm, config.env.reward_clip), act)
     splits = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
     return training.Experiment(
-        init, step, num_steps, games.emulators(inner, lambda state: state.actors.env),
-        evals={"eval": evaluate}, splits=splits,
+        init,
+        step,
+        num_steps,
+        games.emulators(inner, lambda state: state.actors.env),
+        evals={"eval": evaluate},
+        splits=splits,
         per_step={"frames": frames},
     )
 
@@ -141,8 +167,11 @@ def loss_of(learner: training.Learner, config: Any, variables: Any, batch: Batch
     """All losses, each with its weight (section 3.4)."""
     agent, tasks, found = config.agent, config.auxiliary, losses(learner, config, variables, batch)
     weights = {
-        "policy_loss": 1.0, "value_loss": agent.value_weight, "entropy": -agent.entropy_weight,
-        "control_loss": tasks.control_weight, "reward_loss": tasks.reward_weight,
+        "policy_loss": 1.0,
+        "value_loss": agent.value_weight,
+        "entropy": -agent.entropy_weight,
+        "control_loss": tasks.control_weight,
+        "reward_loss": tasks.reward_weight,
         "value_replay_loss": tasks.value_weight * agent.value_weight,
     }
     return sum(weights[name] * loss for name, loss in found.items()), training.Aux(found)
@@ -173,18 +202,31 @@ def claims(results: Any) -> list[Claim]:
         return " ".join(f"{number:.2f}" for number in numbers)
 
     rows = [
-        Claim("full: at most half the frames to the base's final score, in the median",
-              "about 10 x faster", f"{np.median(shares['full']):.2f} ({listed(shares['full'])})",
-              np.median(shares["full"]) <= 0.5),
-        Claim("full: larger area under the curve in >= 4 of 5 seeds", "87 %, A3C 54 % of a human",
-              f"{wins['full']} of {seeds}: full {listed(areas['full'])}, base "
-              f"{listed(areas['base'])}", wins["full"] >= 0.8 * seeds),
+        Claim(
+            "full: at most half the frames to the base's final score, in the median",
+            "about 10 x faster",
+            f"{np.median(shares['full']):.2f} ({listed(shares['full'])})",
+            np.median(shares["full"]) <= 0.5,
+        ),
+        Claim(
+            "full: larger area under the curve in >= 4 of 5 seeds",
+            "87 %, A3C 54 % of a human",
+            f"{wins['full']} of {seeds}: full {listed(areas['full'])}, base "
+            f"{listed(areas['base'])}",
+            wins["full"] >= 0.8 * seeds,
+        ),
     ]
     for arm in ("pixel_control", "feature_control", "reward_prediction", "value_replay"):
         if arm in results:  # what each brings alone is reported, not claimed
-            rows.append(Claim(f"{arm} alone: frames to that score, area", "",
-                              f"{np.median(shares[arm]):.2f}; larger area in {wins[arm]} of "
-                              f"{seeds}: {listed(areas[arm])}", None))
+            rows.append(
+                Claim(
+                    f"{arm} alone: frames to that score, area",
+                    "",
+                    f"{np.median(shares[arm]):.2f}; larger area in {wins[arm]} of "
+                    f"{seeds}: {listed(areas[arm])}",
+                    None,
+                )
+            )
     return rows
 
 

@@ -32,13 +32,17 @@ def table(runs: Sequence[Run]) -> str:
       UserError: the runs have no number in common, or curves over different units.
     """
     if len({paper.x for _, _, paper in runs}) > 1:
-        raise UserError("runs are compared over one unit: " + ", ".join(
-            f"{folder} has {paper.x}" for folder, _, paper in runs))
+        raise UserError(
+            "runs are compared over one unit: "
+            + ", ".join(f"{folder} has {paper.x}" for folder, _, paper in runs)
+        )
     shared = [m for m in _numbers(runs[0][1]) if all(m in _numbers(run[1]) for run in runs)]
     if not shared:
         raise UserError("the runs have no final number in common")
-    lines = ["| run | arm | seeds | " + " | ".join([runs[0][2].x, *shared]) + " |",
-             "| --- " * (4 + len(shared)) + "|"]
+    lines = [
+        "| run | arm | seeds | " + " | ".join([runs[0][2].x, *shared]) + " |",
+        "| --- " * (4 + len(shared)) + "|",
+    ]
     for name, (folder, result, paper) in zip(names(runs), runs, strict=True):
         lengths = _lengths(folder, paper)
         for arm, seeds in result["arms"].items():

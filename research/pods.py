@@ -36,22 +36,51 @@ class Pod:
 
 BFLOAT16 = {"compute_dtype": "bfloat16"}
 PODS = (
-    Pod("ResNet-50, batch 8,192", "resnet", "resnet50", "v5e:16x16",
-        {**BFLOAT16, "batch_size": 8192}),
+    Pod(
+        "ResNet-50, batch 8,192",
+        "resnet",
+        "resnet50",
+        "v5e:16x16",
+        {**BFLOAT16, "batch_size": 8192},
+    ),
     Pod("Transformer big, 25,000 tokens a side", "transformer", "big", "v5e:4x8", BFLOAT16),
     # One update for each step of all environments, on as many transitions.
-    Pod("DQN of 2015, 4,096 environments", "dqn_atari", "paper", "v5e:4x8",
-        {**BFLOAT16, "env.num_envs": 4096, "agent.batch_size": 4096,
-         "agent.agent_steps_per_update": 4096, "replay.capacity": 4096 * 244}),
+    Pod(
+        "DQN of 2015, 4,096 environments",
+        "dqn_atari",
+        "paper",
+        "v5e:4x8",
+        {
+            **BFLOAT16,
+            "env.num_envs": 4096,
+            "agent.batch_size": 4096,
+            "agent.agent_steps_per_update": 4096,
+            "replay.capacity": 4096 * 244,
+        },
+    ),
     Pod("DCGAN, batch 128", "dcgan", "paper", "v5e:4x8", BFLOAT16),
-    Pod("One weird trick, scheme c, batch 1,024 / 128", "one_weird_trick", "paper", "v5e:2x4",
-        BFLOAT16),
+    Pod(
+        "One weird trick, scheme c, batch 1,024 / 128",
+        "one_weird_trick",
+        "paper",
+        "v5e:2x4",
+        BFLOAT16,
+    ),
     Pod("GPT-3 175B, 3.2 M tokens", "gpt", "gpt3_175b", "v5p:8x8x16"),
 )
 
 COLUMNS = (
-    "step", "slice", "parameters", "memory of a chip", "FLOPs of a chip",
-    "sent by a chip", "FLOPs a byte", "step by roofline", "MFU", "fits", "compiled in",
+    "step",
+    "slice",
+    "parameters",
+    "memory of a chip",
+    "FLOPs of a chip",
+    "sent by a chip",
+    "FLOPs a byte",
+    "step by roofline",
+    "MFU",
+    "fits",
+    "compiled in",
 )
 
 
@@ -80,20 +109,26 @@ def row(pod: Pod, report: Report) -> str:
     cells = [pod.name, report.slice, parameters]
     each = report.flops / report.chips
     if report.roofline is None:
-        return _line([*cells, report.shortage, f"{each:.3g}", *["-"] * 4, "NO",
-                      f"{report.seconds:.0f} s"])
+        return _line(
+            [*cells, report.shortage, f"{each:.3g}", *["-"] * 4, "NO", f"{report.seconds:.0f} s"]
+        )
     used = sum(report.memory.values())
     parts = ", ".join(f"{name} {size(count)}" for name, count in report.memory.items() if count)
-    kinds = "; ".join(
-        f"{t.kind} over {t.axis} {size(t.sent)}" for t in report.traffic if t.sent
-    )
+    kinds = "; ".join(f"{t.kind} over {t.axis} {size(t.sent)}" for t in report.traffic if t.sent)
     line = report.roofline
-    return _line([
-        *cells, f"{size(used)} of {size(report.chip.hbm)}: {parts}", f"{each:.3g}",
-        kinds or "nothing", f"{line.intensity:.3g}", f"{1e3 * line.seconds:.3g} ms ({line.bound})",
-        f"{100 * line.utilization:.2g} %", "yes" if report.fits else "NO",
-        f"{report.seconds:.0f} s",
-    ])
+    return _line(
+        [
+            *cells,
+            f"{size(used)} of {size(report.chip.hbm)}: {parts}",
+            f"{each:.3g}",
+            kinds or "nothing",
+            f"{line.intensity:.3g}",
+            f"{1e3 * line.seconds:.3g} ms ({line.bound})",
+            f"{100 * line.utilization:.2g} %",
+            "yes" if report.fits else "NO",
+            f"{report.seconds:.0f} s",
+        ]
+    )
 
 
 def print_table(names: Sequence[str]) -> None:

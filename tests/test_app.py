@@ -34,8 +34,9 @@ def test_arms_and_seeds(line, tmp_path, capsys):
     assert run(line, tmp_path / "run") == 0
     written = result(tmp_path / "run")
     assert {arm: set(seeds) for arm, seeds in written["arms"].items()} == {
-        "slow": {"0", "1"}, "fast": {"0", "1"},
-    }  # fmt: skip
+        "slow": {"0", "1"},
+        "fast": {"0", "1"},
+    }
     slow, fast = (written["arms"][arm]["0"]["test/error"] for arm in ("slow", "fast"))
     assert fast < slow
     assert written["arms"]["fast"]["0"] != written["arms"]["fast"]["1"], "seeds differ"
@@ -187,8 +188,13 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("may not mount a file system")
     try:
-        flags = ["--config.num_steps=3000", "--config.checkpoint_every_steps=20",
-                 "--config.seeds=0", "--arm", "fast"]  # fmt: skip
+        flags = [
+            "--config.num_steps=3000",
+            "--config.checkpoint_every_steps=20",
+            "--config.seeds=0",
+            "--arm",
+            "fast",
+        ]
         command = [sys.executable, line.__file__, *flags, "--workdir", str(disk / "run")]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "fast" / "0" / "checkpoints"
@@ -210,12 +216,17 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("flags", [
-    ["--config.ema_decay=0.5"], ["--config.ema_decay=0.5", "--dry_run=v5e:2x2"],
-])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--config.ema_decay=0.5"],
+        ["--config.ema_decay=0.5", "--dry_run=v5e:2x2"],
+    ],
+)
 def test_a_shared_key_that_the_script_has_no_use_for_is_refused(line, tmp_path, capsys, flags):
     line.PAPER = dataclasses.replace(line.PAPER, unused=("accumulate_steps", "ema_decay"))
     assert run(line, tmp_path / "run", *flags) == 2
     assert capsys.readouterr().err == (
-        "error: ema_decay=0.5 has no effect in this script: leave it out\n")
+        "error: ema_decay=0.5 has no effect in this script: leave it out\n"
+    )
     assert not (tmp_path / "run").exists()

@@ -26,7 +26,8 @@ def test_table_has_a_row_for_each_arm_with_its_length_and_numbers(runs):
     assert lines[0] == "| run | arm | seeds | step | test/error |"
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert [row[:4] for row in rows] == [
-        [run, arm, "2", steps] for run, steps in (("short", "10"), ("long", "20"))
+        [run, arm, "2", steps]
+        for run, steps in (("short", "10"), ("long", "20"))
         for arm in ("fast", "slow")
     ]
     errors = [numbers["test/error"] for numbers in runs[1][1]["arms"]["fast"].values()]

@@ -17,8 +17,15 @@ from research.training.verdict import Report
 CHIP = topology.CHIPS["v5e"]
 MESH = {"data": 4, "fsdp": 1, "model": 1}
 FITTING = Report(
-    "v5e:2x2", CHIP, MESH, {"": (10, 10)}, 8e12, 12.0, {"parameters": 2**20, "optimizer": 0},
-    Roofline(CHIP, 2e12, 1e9, 1e6), (Traffic("all-reduce", "data", 4, 1, 40, 60.0),),
+    "v5e:2x2",
+    CHIP,
+    MESH,
+    {"": (10, 10)},
+    8e12,
+    12.0,
+    {"parameters": 2**20, "optimizer": 0},
+    Roofline(CHIP, 2e12, 1e9, 1e6),
+    (Traffic("all-reduce", "data", 4, 1, 40, 60.0),),
 )
 POD = pods.Pod("toy", "resnet", "", "v5e:2x2")
 
@@ -34,7 +41,13 @@ def test_a_row():
 
 def test_a_row_of_what_does_not_fit():
     short = Report(
-        "v5e:2x2", CHIP, MESH, {"": (10, 11)}, 8e12, 12.0, shortage="needs 20GiB of 15.75GiB",
+        "v5e:2x2",
+        CHIP,
+        MESH,
+        {"": (10, 11)},
+        8e12,
+        12.0,
+        shortage="needs 20GiB of 15.75GiB",
         buffers=(Buffer(1, "f32[1]", "x"),),
     )
     text = pods.row(POD, short)
@@ -51,8 +64,9 @@ def test_entries_exist_and_their_batches_divide(pod):
     kind, _, shape = pod.slice.partition(":")
     assert kind in topology.CHIPS
     ways = math.prod(map(int, shape.split("x"))) // config.mesh.model
-    source = configs.load_module(
-        pods.ROOT / "experiments" / f"{pod.script}.py").build(config).source
+    source = (
+        configs.load_module(pods.ROOT / "experiments" / f"{pod.script}.py").build(config).source
+    )
     if source is not None:
         mesh = AbstractMesh((ways, 1, config.mesh.model), sharding.AXES)
         sharding.check_batch(source, mesh, config.accumulate_steps)

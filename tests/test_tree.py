@@ -1,10 +1,8 @@
-"""Contracts of the tree: imports, file lengths, lint, types, unused code."""
+"""Contracts of the tree: imports, format, lint, types, unused code."""
 
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,20 +24,13 @@ def test_ruff():
     check("ruff", "check", ".")
 
 
+def test_format():
+    check("ruff", "format", "--check", ".")
+
+
 def test_types():
     check("mypy")
 
 
 def test_no_unused_code():
     check("vulture")
-
-
-@pytest.mark.parametrize(
-    ("folder", "most"), [("research", 400), ("research/training", 200), ("experiments", 200)]
-)
-def test_file_lengths(folder, most):
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in (ROOT / folder).rglob("*.py")
-    }
-    assert not {path: length for path, length in lengths.items() if length > most}

@@ -20,9 +20,15 @@ def _grams(text: str, words: int) -> Iterator[tuple[tuple[str, ...], Span]]:
 
 
 def without_overlap(
-    texts: Iterable[str], held_out: Iterable[str], words: int = 13, *, window: int = 200,
-    shortest: int = 200, most_pieces: int = 10, most_documents: int = 10,
-) -> list[str]:  # fmt: skip
+    texts: Iterable[str],
+    held_out: Iterable[str],
+    words: int = 13,
+    *,
+    window: int = 200,
+    shortest: int = 200,
+    most_pieces: int = 10,
+    most_documents: int = 10,
+) -> list[str]:
     """Texts less the runs of `words` words that are in the held-out texts too.
 
     Args:

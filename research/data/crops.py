@@ -60,8 +60,11 @@ class Crops:
             image = augment.resized_crop(image, rng, self.size, self.min_area)
         else:
             side = min(image.shape[:2])
-            square = (augment.crop(image, rng, side) if self.crop == "random"
-                      else augment.centre_crop(image, side))
+            square = (
+                augment.crop(image, rng, side)
+                if self.crop == "random"
+                else augment.centre_crop(image, side)
+            )
             image = _scaled(square, self.size)
         if self.mirror:
             image = augment.mirror(image, rng)
@@ -77,9 +80,7 @@ def _scaled(image: np.ndarray, short_side: int) -> np.ndarray:
     return image if same else augment.resize_short_side(image, short_side)
 
 
-def normalize(
-    images: jax.Array, mean: Sequence[float], deviation: Sequence[float]
-) -> jax.Array:
+def normalize(images: jax.Array, mean: Sequence[float], deviation: Sequence[float]) -> jax.Array:
     """Uint8 `[B, H, W, 3]` to float32, less `mean` and over `deviation` of each channel's 0..1."""
     scaled = images.astype(jnp.float32) / 255
     return (scaled - jnp.asarray(mean)) / jnp.asarray(deviation)

@@ -131,8 +131,11 @@ class Photographs:
         if self.augmentation == "square_crop":
             square = self._normalized(self._middle(record))
             ten = self.crops == "ten"
-            return [augment.ten_crops(square, self.size) if ten
-                    else augment.centre_crop(square, self.size)[None]]
+            return [
+                augment.ten_crops(square, self.size)
+                if ten
+                else augment.centre_crop(square, self.size)[None]
+            ]
         image, views = self._reduced(record), []
         for short_side in self.short_sides:
             resized = augment.resize_short_side(image, short_side)
@@ -157,9 +160,7 @@ class Photographs:
             return augment.centre_crop(scaled, self._square)
         if image.shape[:2] == (self.size, self.size):
             return image
-        return augment.centre_crop(
-            augment.resize_short_side(image, max(256, self.size)), self.size
-        )
+        return augment.centre_crop(augment.resize_short_side(image, max(256, self.size)), self.size)
 
     def _reduced(self, record: Record) -> np.ndarray:
         image = record["image"]
@@ -171,4 +172,3 @@ class Photographs:
         if image.shape[-3:] != mean.shape:  # another size than in training: the mean colour
             mean = mean.mean((0, 1))
         return (image.astype(np.float32) - mean) / np.float32(127.5)
-

@@ -46,14 +46,18 @@ def rectangular_batches(
     aspects = np.array([width / height for height, width in shapes])
     order = np.argsort(aspects, kind="stable")
     chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    return [TestBatch(tuple(map(int, chunk)), crop_shape(float(aspects[chunk].mean()), size))
-            for chunk in chunks]
+    return [
+        TestBatch(tuple(map(int, chunk)), crop_shape(float(aspects[chunk].mean()), size))
+        for chunk in chunks
+    ]
 
 
 def square_batches(count: int, batch_size: int, size: int) -> list[TestBatch]:
     """Batches of images in their own order, all square."""
-    return [TestBatch(tuple(range(i, min(i + batch_size, count))), (size, size))
-            for i in range(0, count, batch_size)]
+    return [
+        TestBatch(tuple(range(i, min(i + batch_size, count))), (size, size))
+        for i in range(0, count, batch_size)
+    ]
 
 
 def share(batches: Sequence[TestBatch], worker: int, workers: int) -> list[TestBatch]:

@@ -47,9 +47,11 @@ class Subwords:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=size, special_tokens=[END_OF_TEXT], show_progress=False,
+            vocab_size=size,
+            special_tokens=[END_OF_TEXT],
+            show_progress=False,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        )  # fmt: skip
+        )
         tokenizer.train_from_iterator(texts, trainer)
         return cls(tokenizer)
 

@@ -135,9 +135,10 @@ def beam_search(
 
     s = jax.lax.while_loop(unfinished, body, search)
     living = Hypotheses(
-        s.alive, s.alive_log_probs / final_penalty,
+        s.alive,
+        s.alive_log_probs / final_penalty,
         jnp.repeat(limit[:, None], beam, axis=1).astype(jnp.int32),
-    )  # fmt: skip
+    )
     none = jnp.all(s.finished.scores <= NEVER / 2, axis=1)
     found = jax.tree.map(
         lambda alive, ended: jnp.where(_expand(none, ended), alive, ended), living, s.finished

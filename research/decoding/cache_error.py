@@ -13,9 +13,7 @@ import numpy as np
 from research.decoding.complete import left_padded
 
 
-def cache_error(
-    model: nn.Module, params: Any, tokens: np.ndarray, lengths: Sequence[int]
-) -> float:
+def cache_error(model: nn.Module, params: Any, tokens: np.ndarray, lengths: Sequence[int]) -> float:
     """Largest difference between logits made one by one from the cache, and all at once.
 
     Args:

@@ -25,10 +25,19 @@ def left_padded(prompts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def complete(
-    model: nn.Module, params: Any, prompts: Sequence[np.ndarray], seed: int,
-    *, new_tokens: int, end: int, beam: int = 0, alpha: float = 0.6, temperature: float = 1.0,
-    top_k: int = 0, top_p: float = 1.0,
-) -> list[np.ndarray]:  # fmt: skip
+    model: nn.Module,
+    params: Any,
+    prompts: Sequence[np.ndarray],
+    seed: int,
+    *,
+    new_tokens: int,
+    end: int,
+    beam: int = 0,
+    alpha: float = 0.6,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> list[np.ndarray]:
     """What follows each prompt, up to and with the token `end` where it comes.
 
     Args:
@@ -57,12 +66,29 @@ def complete(
         state = apply(params, padded, lengths, room, method="start")
         first = padded[:, -1]
         if beam:
-            found = beam_search(step, params, state, first, beam=beam, eos_id=end,
-                                max_length=new_tokens, alpha=alpha)  # fmt: skip
+            found = beam_search(
+                step,
+                params,
+                state,
+                first,
+                beam=beam,
+                eos_id=end,
+                max_length=new_tokens,
+                alpha=alpha,
+            )
             return found.tokens[:, 0], found.lengths[:, 0]
-        drawn = sample(step, params, state, first, jax.random.key(seed), eos_id=end,
-                       max_length=new_tokens, temperature=temperature, top_k=top_k,
-                       top_p=top_p)  # fmt: skip
+        drawn = sample(
+            step,
+            params,
+            state,
+            first,
+            jax.random.key(seed),
+            eos_id=end,
+            max_length=new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+        )
         return drawn.tokens, drawn.lengths
 
     found = multihost_utils.process_allgather(run(params, padded, lengths), tiled=True)

@@ -36,9 +36,13 @@ def tied_cross_entropy(
 
 
 def _forward(
-    hidden: jax.Array, table: jax.Array, targets: jax.Array, weights: jax.Array, chunks: int,
+    hidden: jax.Array,
+    table: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    chunks: int,
     differentiate: bool,
-) -> tuple[jax.Array, tuple[Any, Any]]:  # fmt: skip
+) -> tuple[jax.Array, tuple[Any, Any]]:
     vocabulary = table.shape[0]
     padding = -vocabulary % _ALIGNMENT
     weights = weights.astype(jnp.float32)

@@ -98,8 +98,9 @@ class Scorer:
         return sums
 
 
-def choose(scorer: Scorer, prompts: Prompts, query_ids: Sequence[np.ndarray],
-           queries: Sequence[Query]) -> np.ndarray:  # fmt: skip
+def choose(
+    scorer: Scorer, prompts: Prompts, query_ids: Sequence[np.ndarray], queries: Sequence[Query]
+) -> np.ndarray:
     """Index of the likeliest option of every query, given the token ids of its prompt."""
     if prompts.normalise not in ("tokens", "unconditional", "none"):
         raise ValueError(f"normalise: {prompts.normalise!r}")

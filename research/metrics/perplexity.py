@@ -47,9 +47,12 @@ def windows(
 
 
 def mean_loss(
-    losses: Callable[[np.ndarray], Any], tokens: np.ndarray, length: int, stride: int,
+    losses: Callable[[np.ndarray], Any],
+    tokens: np.ndarray,
+    length: int,
+    stride: int,
     batch_size: int,
-) -> float:  # fmt: skip
+) -> float:
     """Mean nats a token; `losses(rows [B, T + 1]) -> [B, T]`, of `rows[:, 1:]`."""
     total = count = 0.0
     for rows, weights in windows(tokens, length, stride, batch_size):

@@ -75,8 +75,7 @@ class PolicyHead(nn.Module):
         out = out.astype(jnp.float32)
         if self.num_actions:
             return {"logits": out}
-        log_std = self.param(
-            "log_std", nn.initializers.constant(self.log_std), (self.action_size,))
+        log_std = self.param("log_std", nn.initializers.constant(self.log_std), (self.action_size,))
         return {"mean": out, "log_std": jnp.broadcast_to(log_std, out.shape)}
 
 

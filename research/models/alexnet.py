@@ -174,9 +174,14 @@ class Trunk(nn.Module):
             if layer.stride > 1:
                 padding = [ceil_padding(n, layer.kernel, layer.stride) for n in x.shape[1:3]]
             x = Conv(
-                layer.features // self.shards, layer.kernel, layer.stride, padding,
-                feature_group_count=max(1, layer.groups // self.shards), dtype=self.dtype,
-                kernel_init=_normal(layer.std), bias_init=nn.initializers.constant(layer.bias),
+                layer.features // self.shards,
+                layer.kernel,
+                layer.stride,
+                padding,
+                feature_group_count=max(1, layer.groups // self.shards),
+                dtype=self.dtype,
+                kernel_init=_normal(layer.std),
+                bias_init=nn.initializers.constant(layer.bias),
                 name=f"conv{i + 1}",
             )(x)
             for operation in layer.then:
@@ -236,8 +241,11 @@ class Head(nn.Module):
 
         def dense(x: jax.Array, units: int, bias: float, name: str) -> jax.Array:
             return nn.Dense(
-                units // self.shards, dtype=self.dtype, kernel_init=_normal(arch.std),
-                bias_init=nn.initializers.constant(bias), name=name,
+                units // self.shards,
+                dtype=self.dtype,
+                kernel_init=_normal(arch.std),
+                bias_init=nn.initializers.constant(bias),
+                name=name,
             )(x)
 
         if self.input_dropout:
@@ -255,9 +263,7 @@ class Head(nn.Module):
         own = self._own(jnp.arange(outputs)[None])
         return jnp.where(own < self.num_classes, logits, _NO_CLASS)
 
-    def _kept(
-        self, row_keys: jax.Array | None, layer: int, width: int, share: float
-    ) -> jax.Array:
+    def _kept(self, row_keys: jax.Array | None, layer: int, width: int, share: float) -> jax.Array:
         """What a layer's units are multiplied by, `[B, width]`, `[1, width]` where all are kept."""
         if row_keys is None:
             return jnp.full((1, width), 1 - share)
@@ -295,12 +301,22 @@ class AlexNet(nn.Module):
     def __call__(self, x: jax.Array, row_keys: jax.Array | None = None) -> jax.Array:
         split: dict[str, Any] = {"dtype": self.dtype, "axis": self.axis, "shards": self.shards}
         x = Trunk(
-            self.variant, self.norm, self.input_scale, self.activation, self.pool_window,
-            name="trunk", **split,
+            self.variant,
+            self.norm,
+            self.input_scale,
+            self.activation,
+            self.pool_window,
+            name="trunk",
+            **split,
         )(x)
         return Head(
-            self.variant, self.num_classes, dropout=self.dropout, input_dropout=self.input_dropout,
-            activation=self.activation, name="head", **split,
+            self.variant,
+            self.num_classes,
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            activation=self.activation,
+            name="head",
+            **split,
         )(x, row_keys)
 
 
@@ -342,6 +358,6 @@ def apply_towers(
         ),
         params,
     )
-    return jax.shard_map(
-        apply, in_specs=(specs, BATCH, BATCH), out_specs=P(*BATCH, TOWERS)
-    )(params, x, row_keys)
+    return jax.shard_map(apply, in_specs=(specs, BATCH, BATCH), out_specs=P(*BATCH, TOWERS))(
+        params, x, row_keys
+    )

@@ -24,9 +24,7 @@ class PairDiscriminator(nn.Module):
     dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, action: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: jax.Array, action: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Args: x `[B, D]`; action `[B]` int or `[B, A]`. Returns: logits `[B]` float32, and
         `{"features": [B, F]}`, the last hidden layer."""
         if self.num_actions:

@@ -38,9 +38,7 @@ class DQN(nn.Module):
     dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Args: x `[B, H, W, C]` uint8; train has no effect. Returns: values `[B, A]` float32, and
         `{"features": [B, F]}`, the last convolution's output."""
         del train
@@ -48,7 +46,11 @@ class DQN(nn.Module):
         x = x.astype(self.dtype or jnp.float32) / 255
         for features, kernel, stride in convolutions:
             x = Conv(
-                features, kernel, stride, "VALID", dtype=self.dtype,
+                features,
+                kernel,
+                stride,
+                "VALID",
+                dtype=self.dtype,
                 kernel_init=fan_in.kernel_init,
                 bias_init=fan_in.bias_init(kernel * kernel * x.shape[-1]),
             )(x)

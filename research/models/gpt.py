@@ -33,14 +33,24 @@ from research.training.partition import BATCH, constrain
 
 
 def _sizes(layers: int, dim: int, num_heads: int, **other: Any) -> dict[str, Any]:
-    return dict(layers=layers, dim=dim, num_heads=num_heads, head_dim=dim // num_heads,
-                hidden=4 * dim, **other)  # fmt: skip
+    return dict(
+        layers=layers,
+        dim=dim,
+        num_heads=num_heads,
+        head_dim=dim // num_heads,
+        hidden=4 * dim,
+        **other,
+    )
 
 
 _GPT1: dict[str, Any] = dict(
-    vocab_size=40_478, max_length=512, pre_norm=False, position_std=0.02,
-    dropout=0.1, attention_dropout=0.1,
-)  # fmt: skip
+    vocab_size=40_478,
+    max_length=512,
+    pre_norm=False,
+    position_std=0.02,
+    dropout=0.1,
+    attention_dropout=0.1,
+)
 _GPT2: dict[str, Any] = dict(vocab_size=50_257, max_length=1024)
 # The width of the bands is not published.
 _GPT3: dict[str, Any] = dict(vocab_size=50_257, max_length=2048, window=256)
@@ -296,11 +306,17 @@ class GPT(nn.Module):
         self.drop = nn.Dropout(self.dropout)
         shrink = (2 * self.layers) ** -0.5 if self.pre_norm and self.scale_residual else 1.0
         block = dict(
-            dim=self.dim, num_heads=self.num_heads, head_dim=self.head_dim, hidden=self.hidden,
-            dropout=self.dropout, attention_dropout=self.attention_dropout,
-            pre_norm=self.pre_norm, init_std=self.init_std,
-            residual_std=self.init_std * shrink, dtype=self.dtype,
-        )  # fmt: skip
+            dim=self.dim,
+            num_heads=self.num_heads,
+            head_dim=self.head_dim,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            pre_norm=self.pre_norm,
+            init_std=self.init_std,
+            residual_std=self.init_std * shrink,
+            dtype=self.dtype,
+        )
         groups = self.layers // self._period
         self.groups = nn.scan(
             _Group,

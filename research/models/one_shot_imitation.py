@@ -224,7 +224,8 @@ class RecurrentPolicy(nn.Module):
         weights = masked_softmax(embedded[:, None], scene.present, axis=-1)
         place = jnp.einsum("nqb,nqbp->nqp", weights, scene.things)
         return self.manipulation(place, scene.robot), {
-            "context": place, "over_things": weights[..., None],
+            "context": place,
+            "over_things": weights[..., None],
         }
 
     def __call__(

@@ -69,8 +69,9 @@ def architecture(variant: str, width: int = 0) -> Architecture:
     depth = int(match[2])
     if match[1] == "imagenet":
         if depth not in IMAGENET:
-            raise ValueError(f"ImageNet networks have {', '.join(map(str, IMAGENET))} layers, "
-                             f"not {depth}")
+            raise ValueError(
+                f"ImageNet networks have {', '.join(map(str, IMAGENET))} layers, not {depth}"
+            )
         blocks, bottleneck = IMAGENET[depth]
         return Architecture(blocks, tuple((width or 64) << i for i in range(4)), bottleneck, True)
     if match[1] == "flat":
@@ -142,14 +143,27 @@ class ResNet(nn.Module):
         responses: dict[str, jax.Array] = {}
         he = nn.initializers.variance_scaling(2.0, self.conv_fan, "normal")
         batch_norm = functools.partial(
-            nn.BatchNorm if not self.norm_group else
-            functools.partial(GhostBatchNorm, group_size=self.norm_group),
-            use_running_average=not train, momentum=BATCH_NORM_MOMENTUM, dtype=self.dtype)
+            nn.BatchNorm
+            if not self.norm_group
+            else functools.partial(GhostBatchNorm, group_size=self.norm_group),
+            use_running_average=not train,
+            momentum=BATCH_NORM_MOMENTUM,
+            dtype=self.dtype,
+        )
 
-        def conv_norm(x: jax.Array, name: str, features: int, size: int, strides: int,
-                      scale: float = 1.0) -> jax.Array:
-            x = Conv(features, size, strides, padding=size // 2, use_bias=False, dtype=self.dtype,
-                     kernel_init=he, name=f"{name}_conv")(x)
+        def conv_norm(
+            x: jax.Array, name: str, features: int, size: int, strides: int, scale: float = 1.0
+        ) -> jax.Array:
+            x = Conv(
+                features,
+                size,
+                strides,
+                padding=size // 2,
+                use_bias=False,
+                dtype=self.dtype,
+                kernel_init=he,
+                name=f"{name}_conv",
+            )(x)
             x = batch_norm(scale_init=nn.initializers.constant(scale), name=f"{name}_norm")(x)
             if size > 1:
                 # Numbered, because transformations sort the keys of dictionaries.
@@ -192,8 +206,11 @@ class ResNet(nn.Module):
             pooled = squares.reshape(x.shape[0], -1)
         else:
             pooled = x.mean((1, 2))
-        linear = (nn.initializers.normal(self.classifier_deviation) if self.classifier_deviation
-                  else he_normal)
+        linear = (
+            nn.initializers.normal(self.classifier_deviation)
+            if self.classifier_deviation
+            else he_normal
+        )
         logits = nn.Dense(self.num_classes, kernel_init=linear, name="classifier")(pooled)
         return logits, {"responses": responses, "features": pooled}
 

@@ -131,8 +131,12 @@ class Unreal(nn.Module):
         self.head = ControlHead(self.num_actions, size.channels, kernel, stride)
 
     def unroll(
-        self, carry: Carry, observation: jax.Array, last_action: jax.Array,
-        last_reward: jax.Array, first: jax.Array,
+        self,
+        carry: Carry,
+        observation: jax.Array,
+        last_action: jax.Array,
+        last_reward: jax.Array,
+        first: jax.Array,
     ) -> tuple[Outputs, Carry]:
         """Through T steps, as `recurrent.Seen` has them: leaves `[T, N, ...]`, the carry's of
         before the first of them `[N, U]`."""

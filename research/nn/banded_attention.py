@@ -33,9 +33,13 @@ def causal_attention(
     """
     if jax.default_backend() == "gpu" and query.dtype in (jnp.bfloat16, jnp.float16):
         return jax.nn.dot_product_attention(
-            query, keys, values, is_causal=True,
-            local_window_size=(window - 1, 0) if window else None, implementation="cudnn",
-        )  # fmt: skip
+            query,
+            keys,
+            values,
+            is_causal=True,
+            local_window_size=(window - 1, 0) if window else None,
+            implementation="cudnn",
+        )
     if 0 < window < query.shape[1]:
         return _blocked(query, keys, values, window)
     return jax.nn.dot_product_attention(query, keys, values, is_causal=True)

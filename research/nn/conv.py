@@ -109,8 +109,11 @@ def conv2d(
     steps = _pair(strides)
     pads = explicit_padding(padding, x.shape[1:3], kernel.shape[:2], steps)
     plain = functools.partial(
-        lax.conv_general_dilated, window_strides=steps, padding=pads,
-        dimension_numbers=_DIMENSIONS, feature_group_count=feature_group_count,
+        lax.conv_general_dilated,
+        window_strides=steps,
+        padding=pads,
+        dimension_numbers=_DIMENSIONS,
+        feature_group_count=feature_group_count,
     )
     if feature_group_count > 1:
         return plain(x, kernel)
@@ -143,7 +146,8 @@ def _by_patches(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> j
         rows, columns = (height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1
         taps = [
             lax.slice(x, (0, i, j, 0), (batch, i + rows, j + columns, channels), (1, *strides, 1))
-            for i in range(h) for j in range(w)
+            for i in range(h)
+            for j in range(w)
         ]
         return jnp.concatenate(taps, axis=-1) @ kernel.reshape(-1, features)
 
@@ -153,9 +157,7 @@ def _by_patches(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> j
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _ordered(x: jax.Array, kernel: jax.Array, strides: Pair, pads: Pads) -> jax.Array:
     """A convolution of NHWC and HWIO whose gradients are again convolutions of NHWC and HWIO."""
-    return lax.conv_general_dilated(
-        x, kernel, strides, pads, dimension_numbers=_DIMENSIONS
-    )
+    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_DIMENSIONS)
 
 
 def _ordered_jvp(strides, pads, primals, tangents):
@@ -165,9 +167,7 @@ def _ordered_jvp(strides, pads, primals, tangents):
     exchanged in memory, so that the renaming ends at NHWC and HWIO: for dx a kernel stored HWOI,
     for dw inputs stored CHWN. In reverse mode only these transposes ever run.
     """
-    convolve = functools.partial(
-        lax.conv_general_dilated, window_strides=strides, padding=pads
-    )
+    convolve = functools.partial(lax.conv_general_dilated, window_strides=strides, padding=pads)
 
     # Checkpoints, so that what is kept are the inputs and not their transposed copies.
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -177,7 +177,8 @@ def _ordered_jvp(strides, pads, primals, tangents):
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def along_kernel(x, dkernel):
         out = convolve(
-            x.transpose(3, 1, 2, 0), dkernel.transpose(2, 0, 1, 3),
+            x.transpose(3, 1, 2, 0),
+            dkernel.transpose(2, 0, 1, 3),
             dimension_numbers=("CHWN", "IHWO", "HWNC"),
         )
         return out.transpose(2, 0, 1, 3)
@@ -221,7 +222,10 @@ def conv2d_transpose(
         pads = explicit_padding(padding, x.shape[1:3], size, steps)
 
     plain = functools.partial(
-        lax.conv_general_dilated, window_strides=(1, 1), padding=pads, lhs_dilation=steps,
+        lax.conv_general_dilated,
+        window_strides=(1, 1),
+        padding=pads,
+        lhs_dilation=steps,
         dimension_numbers=_DIMENSIONS,
     )
     on_cpu = functools.partial(_by_phases, strides=steps, pads=pads)
@@ -241,9 +245,7 @@ def _transpose_padding(kernel: int, stride: int, padding: str) -> tuple[int, int
     return before, total - before
 
 
-def _by_phases(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads
-) -> jax.Array:
+def _by_phases(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], pads: Pads) -> jax.Array:
     """One convolution for all phases of the output, then depth to space; no zeros are multiplied.
 
     Output pixel y sees the dilated input at y - before + i: of the kernel's rows i only those with
@@ -285,8 +287,11 @@ def _phases(kernel: int, stride: int, before: int) -> tuple[list[list[int]], int
       window: its length.
     """
     meets = [
-        {(phase - before + i) // stride: i
-         for i in range(kernel) if (phase - before + i) % stride == 0}
+        {
+            (phase - before + i) // stride: i
+            for i in range(kernel)
+            if (phase - before + i) % stride == 0
+        }
         for phase in range(stride)
     ]
     pixels = [pixel for phase in meets for pixel in phase]

@@ -55,7 +55,8 @@ class GhostBatchNorm(nn.Module):
         else:
             if x.shape[0] % self.group_size:
                 raise ValueError(
-                    f"a batch of {x.shape[0]} is not made of groups of {self.group_size} images")
+                    f"a batch of {x.shape[0]} is not made of groups of {self.group_size} images"
+                )
             groups = x.reshape(-1, self.group_size, *x.shape[1:]).astype(jnp.float32)
             axes = tuple(range(1, x.ndim))
             mean = groups.mean(axes, keepdims=True)

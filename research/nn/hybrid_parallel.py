@@ -109,14 +109,20 @@ class Hybrid:
         copies = jax.tree.map(lambda p: jnp.broadcast_to(p, (num_workers(), *p.shape)), params)
         on_workers = _map_workers(
             lambda own, images: apply(jax.tree.map(lambda p: p[0], own), images),
-            (P(AXIS), P(AXIS)), P(AXIS),
+            (P(AXIS), P(AXIS)),
+            P(AXIS),
         )
         activations, backward = jax.vjp(lambda copies: on_workers(copies, images), copies)
         return activations, lambda gradient: _sum_over_workers(*backward(gradient))
 
     def head(
-        self, loss: HeadLoss, params: PyTree, activations: jax.Array, labels: jax.Array,
-        gradient: jax.Array, update: jax.Array | int = 0,
+        self,
+        loss: HeadLoss,
+        params: PyTree,
+        activations: jax.Array,
+        labels: jax.Array,
+        gradient: jax.Array,
+        update: jax.Array | int = 0,
     ) -> tuple[tuple[jax.Array, PyTree], PyTree, jax.Array]:
         """The rounds of the fully-connected layers that belong to one update of their weights.
 
@@ -136,13 +142,19 @@ class Hybrid:
         layout = jax.tree.map(lambda p: P() if whole else P(*[None] * (p.ndim - 1), AXIS), params)
         on_workers = _map_workers(
             functools.partial(self._rounds, loss),
-            (layout, P(AXIS), P(AXIS), P(AXIS), P()), (P(), layout, P(AXIS)),
+            (layout, P(AXIS), P(AXIS), P(AXIS), P()),
+            (P(), layout, P(AXIS)),
         )
         return on_workers(params, activations, labels, gradient, jnp.asarray(update))
 
     def _rounds(
-        self, loss: HeadLoss, params: PyTree, activations: jax.Array, labels: jax.Array,
-        gradient: jax.Array, update: jax.Array,
+        self,
+        loss: HeadLoss,
+        params: PyTree,
+        activations: jax.Array,
+        labels: jax.Array,
+        gradient: jax.Array,
+        update: jax.Array,
     ) -> tuple[Any, PyTree, jax.Array]:
         """`head` as one worker sees it: `[n, ...]` are its own images."""
         rounds = self._num_rounds(len(labels))
@@ -169,7 +181,8 @@ class Hybrid:
             gradient = self._give_back(gradient, of_sent / per_update, r, rounds)
             new = jax.tree.map(
                 lambda total, x: total + x / per_update,
-                (value, gradients), (of_round, of_params),
+                (value, gradients),
+                (of_round, of_params),
             )
             return (new, gradient), None
 

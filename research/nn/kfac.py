@@ -94,14 +94,20 @@ def _rows(layer: nn.Dense | Conv, x: jax.Array) -> jax.Array:
         pads = explicit_padding(layer.padding, x.shape[1:3], (height, width), strides)
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
         high, wide = (
-            (n - k) // s + 1
-            for n, k, s in zip(x.shape[1:3], (height, width), strides, strict=True)
+            (n - k) // s + 1 for n, k, s in zip(x.shape[1:3], (height, width), strides, strict=True)
         )
-        x = jnp.stack([
-            x[:, i : i + strides[0] * high : strides[0], j : j + strides[1] * wide : strides[1]]
-            [:, :high, :wide]
-            for i in range(height) for j in range(width)
-        ], axis=3)
+        x = jnp.stack(
+            [
+                x[
+                    :,
+                    i : i + strides[0] * high : strides[0],
+                    j : j + strides[1] * wide : strides[1],
+                ][:, :high, :wide]
+                for i in range(height)
+                for j in range(width)
+            ],
+            axis=3,
+        )
         x = x.reshape(-1, height * width * x.shape[-1])
     x = x.reshape(-1, x.shape[-1])
     return jnp.pad(x, ((0, 0), (0, 1)), constant_values=1.0) if layer.use_bias else x
@@ -162,7 +168,10 @@ class KFAC:
         }
         zero = jnp.int32(0)
         return KFACState(
-            eyes, jax.tree.map(jnp.copy, eyes), zero, zero,
+            eyes,
+            jax.tree.map(jnp.copy, eyes),
+            zero,
+            zero,
             jax.tree.map(jnp.zeros_like, params),
             {start: jnp.float32(0) for start in ("", *self.apart)},
         )
@@ -171,13 +180,12 @@ class KFAC:
         """Takes in the factors of a batch."""
         observed = state.observed + 1
         keep = jnp.minimum(1 - 1 / observed, self.decay)
-        factors = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, state.factors,
-                               dict(found))
+        factors = jax.tree.map(
+            lambda old, new: keep * old + (1 - keep) * new, state.factors, dict(found)
+        )
         return state.replace(factors=factors, observed=observed)
 
-    def update(
-        self, gradient: Any, state: KFACState, params: Any = None
-    ) -> tuple[Any, KFACState]:
+    def update(self, gradient: Any, state: KFACState, params: Any = None) -> tuple[Any, KFACState]:
         """Of the gradient of a mean loss."""
         inverses = jax.lax.cond(
             state.taken % self.inverse_every == 0,

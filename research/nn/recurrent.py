@@ -23,15 +23,11 @@ class LSTM(nn.Module):
     units: int
 
     @nn.compact
-    def __call__(
-        self, carry: Carry, x: jax.Array, first: jax.Array
-    ) -> tuple[jax.Array, Carry]:
+    def __call__(self, carry: Carry, x: jax.Array, first: jax.Array) -> tuple[jax.Array, Carry]:
         """Args: carry, what was before the first step; x `[T, N, D]`; first `[T, N]` bool, the step
         begins from zeros, whatever was before. Returns: outputs, and the last carry."""
         given = nn.Dense(4 * self.units, name="input")(x.astype(jnp.float32))
-        kernel = self.param(
-            "recurrent", nn.initializers.orthogonal(), (self.units, 4 * self.units)
-        )
+        kernel = self.param("recurrent", nn.initializers.orthogonal(), (self.units, 4 * self.units))
 
         def body(carry: Carry, step: tuple[jax.Array, jax.Array]) -> tuple[Carry, jax.Array]:
             given, first = step

@@ -32,8 +32,7 @@ class Demonstration(NamedTuple):
 
 
 def kept_frames(length: int, dropout: float) -> int:
-    """How many of `length` frames temporal dropout keeps: the share 1 - p, rounded; at least one.
-    """
+    """How many of `length` frames temporal dropout keeps: 1 - p of them, rounded, at least one."""
     return max(1, int(length * (1 - dropout) + 0.5))
 
 

@@ -32,9 +32,12 @@ class A2C:
             network,
             optax.rmsprop(
                 optax.linear_schedule(rate, 0.0 if config.agent.anneal else rate, num_steps),
-                decay=config.optimizer.rmsprop_decay, eps=config.optimizer.rmsprop_epsilon,
+                decay=config.optimizer.rmsprop_decay,
+                eps=config.optimizer.rmsprop_epsilon,
             ),
-            config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+            config.accumulate_steps,
+            config.max_grad_norm,
+            config.ema_decay,
         )
         return cls(learner, config.agent)
 

@@ -36,15 +36,17 @@ class Adversary:
         """Steps on what was played and all that the expert did."""
 
         def loss_fn(variables: dict, batch: tuple, key: jax.Array) -> tuple[jax.Array, Aux]:
-            ours, theirs = (self.learner.apply(variables, x.observation, x.action)[0]
-                            for x in batch)
+            ours, theirs = (
+                self.learner.apply(variables, x.observation, x.action)[0] for x in batch
+            )
             loss, told = adversary_loss(ours, theirs, batch[1].present)
             return loss, Aux({"told_apart": told})
 
         batch = flattened(played), flattened(expert)
         state, metrics = jax.lax.scan(
             lambda state, key: self.learner.minimize(state, loss_fn, batch, key),
-            state, jax.random.split(key, self.updates),
+            state,
+            jax.random.split(key, self.updates),
         )
         return state, {f"discriminator/{name}": values[-1] for name, values in metrics.items()}
 

@@ -24,7 +24,7 @@ def pixel_change(before: jax.Array, after: jax.Array, crop: int, cell: int) -> j
     top, left, cells = (height - crop) // 2, (width - crop) // 2, crop // cell
 
     def middle(x: jax.Array) -> jax.Array:
-        return x[:, top:top + crop, left:left + crop].astype(jnp.float32)
+        return x[:, top : top + crop, left : left + crop].astype(jnp.float32)
 
     change = jnp.abs(middle(after) - middle(before)) / 255
     return change.reshape(n, cells, cell, cells, cell, channels).mean(axis=(2, 4, 5))[..., None]
@@ -47,20 +47,23 @@ def returns_of_steps(
     Returns:
       `[T, N, ...]`, without a gradient.
     """
+
     def over_cells(x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape, *[1] * (reward.ndim - 2))
 
     cut = over_cells(truncated)
     over = over_cells(terminated) | cut
     reward = jnp.where(cut, value[:-1], reward)
-    return jax.lax.stop_gradient(
-        lambda_returns(reward, value[1:], over, over, gamma, 1.0)
-    )
+    return jax.lax.stop_gradient(lambda_returns(reward, value[1:], over, over, gamma, 1.0))
 
 
 def control_loss(
-    q: jax.Array, action: jax.Array, reward: jax.Array, terminated: jax.Array,
-    truncated: jax.Array, gamma: float,
+    q: jax.Array,
+    action: jax.Array,
+    reward: jax.Array,
+    terminated: jax.Array,
+    truncated: jax.Array,
+    gamma: float,
 ) -> jax.Array:
     """n-step Q-learning of every cell's pseudo-reward: squared errors, summed over cells, mean over
     steps.

@@ -44,8 +44,7 @@ class Towers(NamedTuple):
 
 @flax.struct.dataclass
 class StackingState:
-    """Attributes: task; gripper `[2]`; held, a block or -1; blocks `[B, 2]`, their middles; time.
-    """
+    """Attributes: task; gripper `[2]`; held, a block or -1; blocks' middles `[B, 2]`; time."""
 
     task: Towers
     gripper: jax.Array
@@ -137,15 +136,18 @@ class BlockStacking:
         held, close = env_state.held, action[2] > 0
         mine = jnp.arange(self.most) == held
         state = dataclasses.replace(
-            env_state, gripper=gripper,
+            env_state,
+            gripper=gripper,
             blocks=jnp.where(mine[:, None], gripper, env_state.blocks),
         )
         landed, free = self._fallen(state)
         dropped = jnp.where((mine & free)[:, None], landed, state.blocks)
         taken = jnp.where(held < 0, _grasped(state), held)
         state = dataclasses.replace(
-            state, held=jnp.where(close, taken, jnp.where(free, -1, held)),
-            blocks=jnp.where(close, state.blocks, dropped), time=env_state.time + 1,
+            state,
+            held=jnp.where(close, taken, jnp.where(free, -1, held)),
+            blocks=jnp.where(close, state.blocks, dropped),
+            time=env_state.time + 1,
         )
         return _observation(state), state, self.stands(env_state) & self.stands(state)
 

@@ -54,7 +54,7 @@ class History(NamedTuple):
     def add(self, steps: Clip, ended: jax.Array) -> History:
         """With T newer steps, the oldest left out."""
         return jax.tree.map(
-            lambda old, new: jnp.concatenate([old, new])[-len(old):], self, History(steps, ended)
+            lambda old, new: jnp.concatenate([old, new])[-len(old) :], self, History(steps, ended)
         )
 
 
@@ -71,7 +71,7 @@ def draw_pairs(
     before = jnp.concatenate([jnp.zeros_like(before[:1]), before])
     starts = len(history.ended) - clip_steps + 1
     # No episode ends in any step of the clip but the last.
-    whole = before[clip_steps - 1:][:starts] == before[:starts]
+    whole = before[clip_steps - 1 :][:starts] == before[:starts]
     reached = jnp.cumsum(whole.ravel())
     wanted = jax.random.randint(key, (count, 2), 0, jnp.maximum(reached[-1], 1))
     return jnp.searchsorted(reached, wanted, side="right").astype(jnp.int32), reached[-1] > 0
@@ -93,8 +93,12 @@ def clip_sums(rewards: jax.Array, clip_steps: int, position: jax.Array) -> jax.A
 
 
 def select_pairs(
-    queries: ConfigDict, most: int, history: History,
-    predict: Callable[[jax.Array, jax.Array], jax.Array], due: jax.Array, key: jax.Array,
+    queries: ConfigDict,
+    most: int,
+    history: History,
+    predict: Callable[[jax.Array, jax.Array], jax.Array],
+    due: jax.Array,
+    key: jax.Array,
 ) -> Pairs:
     """The pairs to ask about, of several candidates for each: those of whose outcome the ensemble's
     members predict the most different probabilities (section 2.2.4), or any.
@@ -181,8 +185,10 @@ class Comparisons:
         copies = jax.random.poisson(key, 1.0, (len(preference), members))
         left, right = (clip._replace(reward=None) for clip in (pairs.left, pairs.right))
         return Comparisons(
-            jax.tree.map(put, self.left, left), jax.tree.map(put, self.right, right),
-            put(self.preference, preference), put(self.copies, copies),
+            jax.tree.map(put, self.left, left),
+            jax.tree.map(put, self.right, right),
+            put(self.preference, preference),
+            put(self.copies, copies),
             self.total + pairs.present.sum(),
         )
 
@@ -214,9 +220,11 @@ def label_schedule(
     later = np.arange(1, num_steps - initial + 1) * frames
     share = np.log1p(later / queries.annealing_frames)
     fraction = queries.initial_fraction
-    asked = queries.total_labels * np.concatenate([
-        np.zeros(alone + 1),
-        fraction * np.arange(1, initial - alone + 1) / (initial - alone),
-        fraction + (1 - fraction) * share / share[-1],
-    ])
+    asked = queries.total_labels * np.concatenate(
+        [
+            np.zeros(alone + 1),
+            fraction * np.arange(1, initial - alone + 1) / (initial - alone),
+            fraction + (1 - fraction) * share / share[-1],
+        ]
+    )
     return np.diff(np.round(asked)).astype(np.int32)

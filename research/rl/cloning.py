@@ -48,16 +48,20 @@ class Cloning:
         kept = jnp.maximum(jnp.floor(self.train_share * count), 1)
         learned = self.learner.init(net_key, pairs.observation[:1])
         return Cloned(
-            learned, jax.tree.map(jnp.copy, learned.params), jnp.float32(jnp.inf),
-            jax.tree.map(jnp.copy, expert), jnp.argsort(jnp.argsort(order)) < kept,
+            learned,
+            jax.tree.map(jnp.copy, learned.params),
+            jnp.float32(jnp.inf),
+            jax.tree.map(jnp.copy, expert),
+            jnp.argsort(jnp.argsort(order)) < kept,
         )
 
     def step(self, state: Cloned, key: jax.Array) -> tuple[Cloned, dict[str, jax.Array]]:
         """One minibatch, drawn with replacement, and the validation error after it."""
         draw_key, loss_key = jax.random.split(key)
         pairs = flattened(state.expert)
-        rows = jax.random.choice(draw_key, len(pairs.present), (self.batch_size,),
-                                 p=state.train / state.train.sum())
+        rows = jax.random.choice(
+            draw_key, len(pairs.present), (self.batch_size,), p=state.train / state.train.sum()
+        )
 
         def loss_fn(variables: Any, batch: Demonstrations, key: jax.Array) -> Any:
             policy = self.policy(variables, batch.observation)

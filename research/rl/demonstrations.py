@@ -37,8 +37,12 @@ def blank(env: Environment, max_steps: int, every_steps: int) -> Demonstrations:
 
 
 def record(
-    env: Environment, act: Callable[[jax.Array, jax.Array], jax.Array], key: jax.Array, *,
-    max_steps: int, every_steps: int,
+    env: Environment,
+    act: Callable[[jax.Array, jax.Array], jax.Array],
+    key: jax.Array,
+    *,
+    max_steps: int,
+    every_steps: int,
 ) -> Demonstrations:
     """The first episode of each copy, every so many of its pairs from an offset drawn for each.
 

@@ -189,7 +189,7 @@ class StackFrames:
 
     def _push(self, stack: Array, frame: Array) -> Array:
         xp: Any = np if self.on_host else jnp
-        return xp.concatenate([stack[..., frame.shape[-1]:], frame], axis=-1)
+        return xp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
 
     def _zeros(self, frame: Array) -> Array:
         xp: Any = np if self.on_host else jnp

@@ -17,7 +17,10 @@ from research.training.errors import UserError
 from research.training.experiment import Source
 
 _IN_JAX = (
-    *gymnax_env.MINATAR, *gymnax_env.CLASSIC_CONTROL, *probes.PROBES, *probes.CONTINUOUS_PROBES,
+    *gymnax_env.MINATAR,
+    *gymnax_env.CLASSIC_CONTROL,
+    *probes.PROBES,
+    *probes.CONTINUOUS_PROBES,
     pixel_maze.NAME,
 )
 

@@ -59,7 +59,7 @@ def advance(
 ) -> Step:
     """What `step` returns, from the observation `[D]` it led to."""
     time = env_state.time + 1
-    reward = env.reward(env.achieved_goal(observation), observation[..., -env.goal_size:])
+    reward = env.reward(env.achieved_goal(observation), observation[..., -env.goal_size :])
     over = time == env.horizon
     _, fresh = env.reset(key)
     following = jax.tree.map(
@@ -80,11 +80,13 @@ class Episode(NamedTuple):
 
 def with_goal(env: GoalEnvironment, observation: jax.Array, goal: jax.Array) -> jax.Array:
     """Observations `[..., D]` with other goals `[..., G]`."""
-    return jnp.concatenate([observation[..., :-env.goal_size], goal], axis=-1)
+    return jnp.concatenate([observation[..., : -env.goal_size], goal], axis=-1)
 
 
 def play(
-    env: Vectorized, horizon: int, act: Callable[[jax.Array, jax.Array], jax.Array],
+    env: Vectorized,
+    horizon: int,
+    act: Callable[[jax.Array, jax.Array], jax.Array],
     key: jax.Array,
 ) -> Episode:
     """One episode of every copy. `act` maps observations `[N, D]` and a key to actions."""

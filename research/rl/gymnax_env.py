@@ -12,10 +12,20 @@ import jax.numpy as jnp
 from research.rl.environments import SingleEnvironment, Step, Vectorized
 from research.training.errors import UserError
 
-MINATAR = ("Asterix-MinAtar", "Breakout-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar",
-           "SpaceInvaders-MinAtar")
-CLASSIC_CONTROL = ("Acrobot-v1", "CartPole-v1", "MountainCarContinuous-v0", "Pendulum-v1",
-                   "Pendulum-hanging")
+MINATAR = (
+    "Asterix-MinAtar",
+    "Breakout-MinAtar",
+    "Freeway-MinAtar",
+    "Seaquest-MinAtar",
+    "SpaceInvaders-MinAtar",
+)
+CLASSIC_CONTROL = (
+    "Acrobot-v1",
+    "CartPole-v1",
+    "MountainCarContinuous-v0",
+    "Pendulum-v1",
+    "Pendulum-hanging",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Hindsight:
         following = episodes.observation[row, env, step + 1]
         reached = self.env.achieved_goal(self._goal_state(state, goal_key, row, env, step))
         hindsight = jax.random.uniform(choice_key, (size,)) < self.k / (self.k + 1)
-        goal = jnp.where(hindsight[:, None], reached, observation[:, -self.env.goal_size:])
+        goal = jnp.where(hindsight[:, None], reached, observation[:, -self.env.goal_size :])
         return Transition(
             with_goal(self.env, observation, goal),
             episodes.action[row, env, step],

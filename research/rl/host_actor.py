@@ -76,7 +76,8 @@ class ReportedAtari:
         # The first frames are a function of the seeds: emulators made for this alone find them.
         frames = io_callback(
             lambda s: Emulators(self.spec).reset(s)[0],
-            jax.ShapeDtypeStruct((n, *FRAME), jnp.uint8), seed,
+            jax.ShapeDtypeStruct((n, *FRAME), jnp.uint8),
+            seed,
         )
         report = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), _report_spec(n))
         return frames, ReportedState(EpisodeLog.start(seed, self.spec.max_steps), report)
@@ -164,4 +165,4 @@ def _rows(x: jax.Array) -> np.ndarray:
     shards = {s.index[0].start or 0: s.data for s in x.addressable_shards}
     rows = np.concatenate([np.asarray(shards[start]) for start in sorted(shards)])
     share = len(x) // jax.process_count()
-    return rows if len(rows) == share else rows[jax.process_index() * share:][:share]
+    return rows if len(rows) == share else rows[jax.process_index() * share :][:share]

@@ -185,8 +185,12 @@ class PersonSource(Source):
     sized_by = "queries.waiting"
 
     def __init__(
-        self, queries: ConfigDict, most: int, find: Callable[[Any], Waiting],
-        picture: Callable[[Clip], bytes], inner: Source | None,
+        self,
+        queries: ConfigDict,
+        most: int,
+        find: Callable[[Any], Waiting],
+        picture: Callable[[Clip], bytes],
+        inner: Source | None,
     ):
         room = queries.waiting
         if jax.process_count() > 1:
@@ -213,9 +217,9 @@ class PersonSource(Source):
             if not self.desk.offered(query):
                 both = waiting.pairs.left, waiting.pairs.right
                 left, right = jax.device_get(jax.tree.map(lambda x, i=slot: x[i], both))
-                self.desk.offer(query, Film(
-                    self.picture(left), self.picture(right), len(left.observation)
-                ))
+                self.desk.offer(
+                    query, Film(self.picture(left), self.picture(right), len(left.observation))
+                )
         least = len(slots) - (0 if self._step == self.first else self.room - self.most)
         given = self.desk.take(self._step, list(slots), least)
         answer = np.zeros(self.room, np.int32)

@@ -21,8 +21,12 @@ NAMES = (PLANAR, *BODIES, *probes.CONTINUOUS_PROBES)
 
 
 def make_body(
-    env: ConfigDict, terrain: ConfigDict, kinds: Sequence[str], difficulty: Sequence[float],
-    count: int, seed: int,
+    env: ConfigDict,
+    terrain: ConfigDict,
+    kinds: Sequence[str],
+    difficulty: Sequence[float],
+    count: int,
+    seed: int,
 ) -> OnTracks:
     """The body `env.name` on `count` tracks drawn from a seed, each `terrain.length` long.
 
@@ -46,8 +50,7 @@ def training_environment(env: ConfigDict, terrain: ConfigDict) -> Vectorized:
     """`env.num_envs` copies of the body on `terrain`, or of a probe."""
     if env.name in probes.CONTINUOUS_PROBES:
         return probes.make(env.name, env.num_envs)
-    body = make_body(env, terrain, terrain.kinds, terrain.difficulty, terrain.tracks,
-                     terrain.seed)
+    body = make_body(env, terrain, terrain.kinds, terrain.difficulty, terrain.tracks, terrain.seed)
     return Vectorized(body, env.num_envs)
 
 

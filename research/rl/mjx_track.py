@@ -111,8 +111,12 @@ class MJXTrack(OnTracks):
         noise = jax.random.uniform(key, (2 * n,), minval=-0.05, maxval=0.05)
         root = jnp.array([START, 0, BODIES[self.body].height, 1, 0, 0, 0])
         env_state = BodyState(
-            jnp.concatenate([root, noise[:n]]), jnp.concatenate([jnp.zeros(6), noise[n:]]),
-            jnp.zeros(6 + n), track, jnp.zeros((), jnp.int32))
+            jnp.concatenate([root, noise[:n]]),
+            jnp.concatenate([jnp.zeros(6), noise[n:]]),
+            jnp.zeros(6 + n),
+            track,
+            jnp.zeros((), jnp.int32),
+        )
         return self.observe(env_state), env_state
 
     def advance(
@@ -123,28 +127,41 @@ class MJXTrack(OnTracks):
         action = jnp.clip(action, -1, 1)
         # The window's first column, and its middle in the world: the field's own origin.
         rows, columns = self.tracks.heights.shape[1:]
-        first = jnp.clip(jnp.round(env_state.qpos[0] / CELL).astype(jnp.int32) - _COLUMNS // 2,
-                         0, columns - _COLUMNS)
+        first = jnp.clip(
+            jnp.round(env_state.qpos[0] / CELL).astype(jnp.int32) - _COLUMNS // 2,
+            0,
+            columns - _COLUMNS,
+        )
         window = jax.lax.dynamic_slice(
-            jnp.asarray(self.tracks.heights), (env_state.track, 0, first), (1, rows, _COLUMNS))
+            jnp.asarray(self.tracks.heights), (env_state.track, 0, first), (1, rows, _COLUMNS)
+        )
         middle = (first + (_COLUMNS - 1) / 2) * CELL
         model = model.replace(
             hfield_data=((window - PIT) / (_HIGHEST - PIT)).reshape(-1),
             geom_pos=model.geom_pos.at[0, 0].set(middle),
         )
-        data = data.replace(qpos=env_state.qpos, qvel=env_state.qvel,
-                            qacc_warmstart=env_state.warm, ctrl=action)
+        data = data.replace(
+            qpos=env_state.qpos, qvel=env_state.qvel, qacc_warmstart=env_state.warm, ctrl=action
+        )
         data = jax.lax.fori_loop(0, _SUBSTEPS, lambda _, d: mjx.step(model, d), data)
-        after = BodyState(data.qpos, data.qvel, data.qacc_warmstart, env_state.track,
-                          env_state.time + 1)
+        after = BodyState(
+            data.qpos, data.qvel, data.qacc_warmstart, env_state.track, env_state.time + 1
+        )
         x, y, z = after.qpos[:3]
         up = _rotation(after.qpos[3:7])[2, 2]
-        cost = (self.control_cost * (action**2).sum() - self.upright_reward * up
-                + self.off_middle_cost * y**2)
+        cost = (
+            self.control_cost * (action**2).sum()
+            - self.upright_reward * up
+            + self.off_middle_cost * y**2
+        )
         reward = x - env_state.qpos[0] - self.step_seconds * cost
         ground = self.tracks.surface(after.track, x, y)
-        terminated = ((z - ground < BODIES[self.body].fallen) | (up < 0.5) | (z < _IN_A_GAP)
-                      | (jnp.abs(y) > self.tracks.width / 2))
+        terminated = (
+            (z - ground < BODIES[self.body].fallen)
+            | (up < 0.5)
+            | (z < _IN_A_GAP)
+            | (jnp.abs(y) > self.tracks.width / 2)
+        )
         over = (after.time >= self.horizon) | (x > self.tracks.length - 1.0)
         return self.observe(after), after, reward, terminated, over
 
@@ -156,8 +173,9 @@ class MJXTrack(OnTracks):
         mujoco, model = load_engine()[0], self.model
         data, solids = mujoco.MjData(model), slice(1, None)  # the first is the terrain
         size, kind = model.geom_size[solids], model.geom_type[solids]
-        box, capsule = (kind == int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}"))
-                        for name in ("BOX", "CAPSULE"))
+        box, capsule = (
+            kind == int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}")) for name in ("BOX", "CAPSULE")
+        )
         half = np.where(box, size[:, 0] - size[:, 2], np.where(capsule, size[:, 1], 0))
         lengthwise, radius = np.where(box, 0, 2), np.where(box, size[:, 2], size[:, 0])
 
@@ -179,13 +197,21 @@ class MJXTrack(OnTracks):
         x, y, z = env_state.qpos[:3]
         turn = _rotation(env_state.qpos[3:7])
         spin = env_state.qvel[3:6]  # MuJoCo's free joint has it in the body's axes
-        proprioception = jnp.concatenate([
-            turn[2], turn[0], turn.T @ env_state.qvel[:3], spin,
-            env_state.qpos[7:], env_state.qvel[6:]])
+        proprioception = jnp.concatenate(
+            [
+                turn[2],
+                turn[0],
+                turn.T @ env_state.qvel[:3],
+                spin,
+                env_state.qpos[7:],
+                env_state.qvel[6:],
+            ]
+        )
         if self.blind:
             return proprioception
         heights = self.tracks.surface(
-            env_state.track, x + jnp.asarray(_SEEN_X)[:, None], y + jnp.asarray(_SEEN_Y))
+            env_state.track, x + jnp.asarray(_SEEN_X)[:, None], y + jnp.asarray(_SEEN_Y)
+        )
         return jnp.concatenate([proprioception, y[None], (heights - z).reshape(-1)])
 
 
@@ -208,16 +234,21 @@ def load_engine() -> tuple[Any, Any]:
 def _rotation(quaternion: jax.Array) -> jax.Array:
     """Matrix `[3, 3]` from the body's axes to the world's, of (w, x, y, z)."""
     w, x, y, z = quaternion / jnp.linalg.norm(quaternion)
-    return jnp.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+    return jnp.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def _scene(body: str, width: float) -> str:
     spec = BODIES[body]
-    motors = "".join(f'<motor joint="{joint}" gear="{torque}" ctrlrange="-1 1"/>'
-                     for joint, torque in spec.actuators.items())
+    motors = "".join(
+        f'<motor joint="{joint}" gear="{torque}" ctrlrange="-1 1"/>'
+        for joint, torque in spec.actuators.items()
+    )
     rows, half = round(width / CELL) + 1, (_COLUMNS - 1) / 2 * CELL
     return f"""<mujoco>
       <compiler angle="degree" autolimits="true"/>
@@ -284,9 +315,20 @@ def _humanoid() -> BodySpec:
             <geom type="capsule" fromto="0 0 0 0.17 {-0.17 * s} 0.17" size="0.031"/>
             <geom type="sphere" pos="0.18 {-0.18 * s} 0.18" size="0.04"/>
           </body></body>"""
-        actuators |= {f"{side}_{joint}": torque for joint, torque in (
-            ("hip_x", 60.0), ("hip_z", 60.0), ("hip_y", 150.0), ("knee", 120.0), ("ankle_y", 60.0),
-            ("ankle_x", 30.0), ("shoulder1", 30.0), ("shoulder2", 30.0), ("elbow", 30.0))}
+        actuators |= {
+            f"{side}_{joint}": torque
+            for joint, torque in (
+                ("hip_x", 60.0),
+                ("hip_z", 60.0),
+                ("hip_y", 150.0),
+                ("knee", 120.0),
+                ("ankle_y", 60.0),
+                ("ankle_x", 30.0),
+                ("shoulder1", 30.0),
+                ("shoulder2", 30.0),
+                ("elbow", 30.0),
+            )
+        }
     xml = f"""<body><freejoint/>
       <geom class="touches" type="sphere" size="0.12"/>
       <geom type="capsule" fromto="0 -0.07 0.06 0 0.07 0.06" size="0.1"/>

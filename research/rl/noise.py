@@ -69,7 +69,9 @@ def _normal(key: jax.Array, tree: Any) -> Any:
     leaves, structure = jax.tree.flatten_with_path(tree)
     keys = jax.random.split(key, len(leaves))
     noise = [
-        jax.random.normal(k, x.shape) if "LayerNorm" not in jax.tree_util.keystr(path)
-        else jnp.zeros_like(x) for k, (path, x) in zip(keys, leaves, strict=True)
+        jax.random.normal(k, x.shape)
+        if "LayerNorm" not in jax.tree_util.keystr(path)
+        else jnp.zeros_like(x)
+        for k, (path, x) in zip(keys, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, noise)

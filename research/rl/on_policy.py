@@ -18,41 +18,52 @@ from research.training.experiment import Rules
 from research.training.learner import Learner
 
 # Environments are split over devices (`Experiment.splits`).
-SPLITS: Rules = (("^actors/(env|observation|episode_return|reward_scale/total)",
-                  PartitionSpec("data")),)
+SPLITS: Rules = (
+    ("^actors/(env|observation|episode_return|reward_scale/total)", PartitionSpec("data")),
+)
 
 
 def env_config(name: str, num_envs: int, *, normalize_rewards: bool = False) -> ConfigDict:
     """`config.env` of these agents, for `games.training_environment` and `make_collector`."""
-    return ConfigDict({
-        "name": name,
-        "num_envs": num_envs,
-        "stack": 1,  # frames in an observation
-        "action_repeat": 1,
-        "max_noops": 0,
-        "fire_reset": False,
-        "sticky_actions": 0.0,
-        "full_action_space": False,
-        "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
-        "life_loss_ends": False,  # for learning alone
-        "reward_clip": 0.0,  # 0: none
-        "normalize_observations": False,
-        "normalize_rewards": normalize_rewards,
-    })
+    return ConfigDict(
+        {
+            "name": name,
+            "num_envs": num_envs,
+            "stack": 1,  # frames in an observation
+            "action_repeat": 1,
+            "max_noops": 0,
+            "fire_reset": False,
+            "sticky_actions": 0.0,
+            "full_action_space": False,
+            "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
+            "life_loss_ends": False,  # for learning alone
+            "reward_clip": 0.0,  # 0: none
+            "normalize_observations": False,
+            "normalize_rewards": normalize_rewards,
+        }
+    )
 
 
 def eval_config() -> ConfigDict:
     """`config.eval` of these agents, for `evaluation`."""
-    return ConfigDict({
-        "episodes": 128, "greedy": False, "max_episode_frames": 108_000, "max_noops": 0,
-    })
+    return ConfigDict(
+        {
+            "episodes": 128,
+            "greedy": False,
+            "max_episode_frames": 108_000,
+            "max_noops": 0,
+        }
+    )
 
 
 def make_collector(config: ConfigDict, env: StackFrames) -> Collector:
     """Rollouts of `config.agent.rollout_steps`, as `config.env` treats observations and rewards."""
     agent = config.agent
     return Collector(
-        env, agent.rollout_steps, agent.gamma, agent.gae_lambda,
+        env,
+        agent.rollout_steps,
+        agent.gamma,
+        agent.gae_lambda,
         reward_clip=config.env.reward_clip,
         life_loss_ends=config.env.life_loss_ends,
         normalize_observations=config.env.normalize_observations,

@@ -54,15 +54,15 @@ class Imitator:
 @dataclasses.dataclass(frozen=True)
 class OneShotCloning:
     """Attributes:
-      learner: of a model of `models.one_shot_imitation`.
-      family: of the tasks.
-      seen: of a demonstration: "all", its "last" frame, or "none".
-      dropout: p of temporal dropout.
-      tasks_per_batch: demonstrations in a batch.
-      states_per_task: of each, from one other demonstration of the task.
-      visited_episodes: C of DAgger; 0: behavioural cloning.
-      every_steps: the policy plays one episode for each demonstration of a batch as often.
-      after_steps: of cloning, before it plays: where it can do nothing yet nothing is learned.
+    learner: of a model of `models.one_shot_imitation`.
+    family: of the tasks.
+    seen: of a demonstration: "all", its "last" frame, or "none".
+    dropout: p of temporal dropout.
+    tasks_per_batch: demonstrations in a batch.
+    states_per_task: of each, from one other demonstration of the task.
+    visited_episodes: C of DAgger; 0: behavioural cloning.
+    every_steps: the policy plays one episode for each demonstration of a batch as often.
+    after_steps: of cloning, before it plays: where it can do nothing yet nothing is learned.
     """
 
     learner: Learner
@@ -76,8 +76,7 @@ class OneShotCloning:
     after_steps: int
 
     def shown(self, steps: Demonstrations, key: jax.Array | None) -> Demonstration:
-        """N demonstrations as the policy sees them: with temporal dropout, unless the key is None.
-        """
+        """N demonstrations as the policy sees them: with temporal dropout if there is a key."""
         whole = Demonstration(self.family.scene(steps.observation), steps.present)
         if self.seen == "all" and key is not None:
             return scenes.temporal_dropout(key, whole, self.dropout)
@@ -162,15 +161,17 @@ class OneShotCloning:
         shown = jax.tree.map(lambda x: x[task, first], state.taught.steps)
         act = self.actor(state.policy, shown, 1, drop_key)
         expert = jax.vmap(self.family.expert)
-        steps, _ = play(
-            self.family, begin, lambda seen, at, key: (act(seen), expert(at)), play_key
-        )
+        steps, _ = play(self.family, begin, lambda seen, at, key: (act(seen), expert(at)), play_key)
         rows = (state.visited.count + jnp.arange(num)) % self.visited_episodes
-        return dataclasses.replace(state, visited=Visited(
-            jax.tree.map(lambda x, new: x.at[rows].set(new), state.visited.steps, steps),
-            state.visited.task.at[rows].set(task), state.visited.start.at[rows].set(other),
-            state.visited.count + num,
-        ))
+        return dataclasses.replace(
+            state,
+            visited=Visited(
+                jax.tree.map(lambda x, new: x.at[rows].set(new), state.visited.steps, steps),
+                state.visited.task.at[rows].set(task),
+                state.visited.start.at[rows].set(other),
+                state.visited.count + num,
+            ),
+        )
 
     def actor(
         self, variables: Any, steps: Demonstrations, ensemble: int, key: jax.Array
@@ -200,7 +201,12 @@ class OneShotCloning:
         return act
 
     def success(
-        self, variables: Any, steps: Demonstrations, start: Start, ensemble: int, key: jax.Array,
+        self,
+        variables: Any,
+        steps: Demonstrations,
+        start: Start,
+        ensemble: int,
+        key: jax.Array,
         family: TaskFamily | None = None,
     ) -> tuple[Demonstrations, jax.Array]:
         """Episodes of the policy from N first states after N demonstrations, and `[N]` bool,

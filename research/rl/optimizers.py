@@ -46,7 +46,9 @@ def centered_rmsprop(
         square = jax.tree.map(lambda s, g: b * s + (1 - b) * g * g, state.square, grads)
         steps = jax.tree.map(
             lambda g, m, s: -learning_rate * g / jnp.sqrt(s - m * m + min_squared_gradient),
-            grads, mean, square,
+            grads,
+            mean,
+            square,
         )
         return steps, CenteredRMSPropState(mean, square)
 

@@ -87,7 +87,7 @@ class PixelMaze:
         places = 1 + 2 * jnp.stack([rooms // _ROOMS, rooms % _ROOMS], axis=1)
         plan = _plan(plan_key)
         for kind, start, count in ((APPLE, 1, self.apples), (LEMON, 1 + self.apples, self.lemons)):
-            there = places[start:start + count]
+            there = places[start : start + count]
             plan = plan.at[there[:, 0], there[:, 1]].set(kind)
         colours = jax.random.randint(colour_key, (2, 3), 0, 256).astype(jnp.uint8)
         direction = jax.random.randint(direction_key, (), 0, 4)
@@ -132,7 +132,7 @@ def observe(state: MazeState) -> jax.Array:
     """The picture `[20, 20, 3]` uint8."""
     ahead = jnp.asarray(_STEPS)[state.direction]
     aside = jnp.asarray(_STEPS)[(state.direction + 1) % 4]
-    forward, right = np.mgrid[_AHEAD:-1:-1, -_ASIDE:_ASIDE + 1]
+    forward, right = np.mgrid[_AHEAD:-1:-1, -_ASIDE : _ASIDE + 1]
     place = state.position + forward[..., None] * ahead + right[..., None] * aside
     padded = jnp.pad(state.plan, _AHEAD, constant_values=WALL)
     seen = padded[place[..., 0] + _AHEAD, place[..., 1] + _AHEAD]

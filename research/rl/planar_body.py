@@ -113,8 +113,10 @@ class PlanarBody:
         w, vx, vz = pose.root_velocity[2], pose.root_velocity[0], pose.root_velocity[1]
         motion: Spatial = (w, vx, vz)
         torso = _inertia(self.mass, self.inertia, jnp.zeros(()), jnp.zeros(()))
-        bias = _plus(_force_cross(motion, _times(torso, motion)),
-                     (jnp.zeros(()), jnp.zeros(()), jnp.float32(self.mass * self.gravity)))
+        bias = _plus(
+            _force_cross(motion, _times(torso, motion)),
+            (jnp.zeros(()), jnp.zeros(()), jnp.float32(self.mass * self.gravity)),
+        )
         inertias, biases, axes, crosses, moving, places = [], [], [], [], [], []
         for k, ((px, pz), (sin, cos)) in enumerate(self._frames(pose)):
             link = self.links[k]
@@ -127,8 +129,12 @@ class PlanarBody:
             inertia = _inertia(link.mass, link.inertia, px + cx, pz + cz)
             weight = link.mass * self.gravity
             inertias.append(inertia)
-            biases.append(_plus(_force_cross(motion, _times(inertia, motion)),
-                                (weight * (px + cx), zero, zero + weight)))
+            biases.append(
+                _plus(
+                    _force_cross(motion, _times(inertia, motion)),
+                    (weight * (px + cx), zero, zero + weight),
+                )
+            )
             axes.append(axis)
             for point in link.points:
                 x, z = _turned(point, sin, cos)
@@ -136,7 +142,8 @@ class PlanarBody:
                 moving.append(motion)
         px, pz = map(jnp.stack, zip(*places, strict=True))
         added, push, pressure = self._contact(
-            px, pz, tuple(map(jnp.stack, zip(*moving, strict=True))), pose.root, ground)
+            px, pz, tuple(map(jnp.stack, zip(*moving, strict=True))), pose.root, ground
+        )
         first = 0
         for k, link in enumerate(self.links):
             own = slice(first, first := first + len(link.points))
@@ -144,8 +151,10 @@ class PlanarBody:
             biases[k] = _minus(biases[k], [x[own].sum(0) for x in push])
 
         # From the limbs' ends to the torso: what each link is to the one before it.
-        low, high, most = (jnp.array(x)[:, None] for x in zip(
-            *((*link.limits, link.torque) for link in self.links), strict=True))
+        low, high, most = (
+            jnp.array(x)[:, None]
+            for x in zip(*((*link.limits, link.torque) for link in self.links), strict=True)
+        )
         beyond = jnp.maximum(pose.joints - high, 0) + jnp.minimum(pose.joints - low, 0)
         drag = self.damping + (beyond != 0) * (self.limit_damping + dt * self.limit_stiffness)
         torque = most * action - self.limit_stiffness * beyond - drag * pose.joint_velocity
@@ -156,10 +165,21 @@ class PlanarBody:
             d = 1 / (_dot(axis, u) + self.armature + dt * drag[k])
             rest = torque[k] - _dot(axis, biases[k])
             rows.append((u, d, rest))
-            seen = _minus(inertia, (u[0] * u[0] * d, u[0] * u[1] * d, u[0] * u[2] * d,
-                                    u[1] * u[1] * d, u[1] * u[2] * d, u[2] * u[2] * d))
-            pushed = _plus(_plus(biases[k], _times(seen, crosses[k])),
-                           (u[0] * rest * d, u[1] * rest * d, u[2] * rest * d))
+            seen = _minus(
+                inertia,
+                (
+                    u[0] * u[0] * d,
+                    u[0] * u[1] * d,
+                    u[0] * u[2] * d,
+                    u[1] * u[1] * d,
+                    u[1] * u[2] * d,
+                    u[2] * u[2] * d,
+                ),
+            )
+            pushed = _plus(
+                _plus(biases[k], _times(seen, crosses[k])),
+                (u[0] * rest * d, u[1] * rest * d, u[2] * rest * d),
+            )
             if k:
                 inertias[k - 1] = _plus(inertias[k - 1], seen)
                 biases[k - 1] = _plus(biases[k - 1], pushed)
@@ -177,8 +197,10 @@ class PlanarBody:
         root_velocity = pose.root_velocity + dt * root_rate
         joint_velocity = pose.joint_velocity + dt * jnp.stack(rates)
         return Pose(
-            pose.root + dt * root_velocity, pose.joints + dt * joint_velocity,
-            root_velocity, joint_velocity,
+            pose.root + dt * root_velocity,
+            pose.joints + dt * joint_velocity,
+            root_velocity,
+            joint_velocity,
         ), pressure
 
     def hinges(self, pose: Pose) -> jax.Array:
@@ -236,9 +258,7 @@ class PlanarBody:
         return added, (px * fz - pz * fx, fx, fz), pressure
 
 
-def _turned(
-    point: tuple[float, float], sin: jax.Array, cos: jax.Array
-) -> Pair:
+def _turned(point: tuple[float, float], sin: jax.Array, cos: jax.Array) -> Pair:
     x, z = point
     return x * cos - z * sin, x * sin + z * cos
 
@@ -294,8 +314,10 @@ def walker() -> PlanarBody:
     gives none."""
     rad = jnp.pi / 180
     thigh = Link(0.42, 4.0, (0.0, -0.2), 0.06, (-40 * rad, 110 * rad), 150.0, ())
-    shin = Link(0.42, 2.5, (0.0, -0.2), 0.04, (-150 * rad, -2 * rad), 150.0,
-                ((0.0, 0.0), (0.0, -0.21)))
-    foot = Link(0.0, 1.0, (0.06, -0.04), 0.005, (-45 * rad, 45 * rad), 80.0,
-                ((-0.06, -0.06), (0.18, -0.06)))
+    shin = Link(
+        0.42, 2.5, (0.0, -0.2), 0.04, (-150 * rad, -2 * rad), 150.0, ((0.0, 0.0), (0.0, -0.21))
+    )
+    foot = Link(
+        0.0, 1.0, (0.06, -0.04), 0.005, (-45 * rad, 45 * rad), 80.0, ((-0.06, -0.06), (0.18, -0.06))
+    )
     return PlanarBody(mass=12.0, inertia=0.5, hinge=(0.0, -0.3), links=(thigh, shin, foot))

@@ -89,15 +89,17 @@ class PlanarTrack(OnTracks):
             return pose, pressure[-2:]
 
         pose, pressure = jax.lax.fori_loop(
-            0, _SUBSTEPS, substep, (env_state.pose, jnp.zeros((2, 2))))
+            0, _SUBSTEPS, substep, (env_state.pose, jnp.zeros((2, 2)))
+        )
         x, z, pitch = pose.root
         touch = (pressure > 0).astype(jnp.float32).reshape(4)
         after = TrackState(pose, touch, env_state.track, env_state.time + 1)
         forward = x - env_state.pose.root[0]
         cost = self.control_cost * (action**2).sum() - self.upright_reward * jnp.cos(pitch)
         lowest = self.body.points(pose)[..., 1].min()
-        terminated = ((z - ground(x)[0] < _FALLEN) | (jnp.abs(pitch) > _LEANING)
-                      | (lowest < _IN_A_GAP))
+        terminated = (
+            (z - ground(x)[0] < _FALLEN) | (jnp.abs(pitch) > _LEANING) | (lowest < _IN_A_GAP)
+        )
         over = (after.time >= self.horizon) | (x > self.tracks.length - 1.0)
         return (self.observe(after), after, forward - self.step_seconds * cost, terminated, over)
 
@@ -107,9 +109,15 @@ class PlanarTrack(OnTracks):
     def observe(self, env_state: TrackState) -> jax.Array:
         """`[proprioception + exteroception]`."""
         pose = env_state.pose
-        proprioception = jnp.concatenate([
-            pose.root[2:], pose.root_velocity, pose.joints.reshape(-1),
-            pose.joint_velocity.reshape(-1), env_state.touch])
+        proprioception = jnp.concatenate(
+            [
+                pose.root[2:],
+                pose.root_velocity,
+                pose.joints.reshape(-1),
+                pose.joint_velocity.reshape(-1),
+                env_state.touch,
+            ]
+        )
         if self.blind:
             return proprioception
         heights = self.tracks.profile(env_state.track, pose.root[0] + jnp.asarray(SEEN))[0]
@@ -118,8 +126,11 @@ class PlanarTrack(OnTracks):
 
     def limbs(self, states: TrackState) -> Limbs:
         """To draw states `[T, ...]` by: torso, leg, other leg."""
-        return Limbs(np.asarray(_skeletons(self.body, states.pose)), np.array([0.056, 0.03, 0.03]),
-                     np.array([0, 1, -1]))
+        return Limbs(
+            np.asarray(_skeletons(self.body, states.pose)),
+            np.array([0.056, 0.03, 0.03]),
+            np.array([0, 1, -1]),
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -90,9 +90,7 @@ class Prioritized:
         weight *= batch.weight
         return batch._replace(weight=weight / jnp.maximum(weight.max(), _EPSILON))
 
-    def update(
-        self, priorities: Priorities, slot: jax.Array, td_error: jax.Array
-    ) -> Priorities:
+    def update(self, priorities: Priorities, slot: jax.Array, td_error: jax.Array) -> Priorities:
         """To be told of the TD errors `[B]` of what was sampled."""
         value = (jnp.abs(td_error) + _EPSILON) ** self.alpha
         tree = set_leaves(priorities.tree, self._leaf(slot[:, 0], slot[:, 1]), value)

@@ -130,8 +130,11 @@ def _begin(
 
 
 def _go_on(
-    probe: Probe | ContinuousProbe, key: jax.Array, env_state: dict[str, jax.Array],
-    following: jax.Array, reward: jax.Array,
+    probe: Probe | ContinuousProbe,
+    key: jax.Array,
+    env_state: dict[str, jax.Array],
+    following: jax.Array,
+    reward: jax.Array,
 ) -> Step:
     """The step to state `following`, or to a new episode where that is -1 or the time is over."""
     time = env_state["time"] + 1
@@ -165,7 +168,9 @@ PROBES = {
     "probe_truncation": Probe((0, 255), (0,), ((1, 1), (1, 1)), ((0, 0), (1, 1)), time_limit=4),
     # What was seen a step ago must be recalled: solved with two frames, and not with one.
     "probe_recall": Probe(
-        (0, 255, 128, 128), (0, 1), ((2, 2), (3, 3), (-1, -1), (-1, -1)),
+        (0, 255, 128, 128),
+        (0, 1),
+        ((2, 2), (3, 3), (-1, -1), (-1, -1)),
         ((0, 0), (0, 0), (1, -1), (-1, 1)),
     ),
     # The reward is random: its mean is learned.

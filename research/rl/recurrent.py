@@ -68,8 +68,11 @@ class Recurrent:
         n = self.num_envs
         carry = xp.zeros((n, self.units), np.float32), xp.zeros((n, self.units), np.float32)
         return Seen(
-            observation, xp.full((n,), -1, np.int32), xp.zeros((n,), np.float32),
-            xp.ones((n,), bool), carry,
+            observation,
+            xp.full((n,), -1, np.int32),
+            xp.zeros((n,), np.float32),
+            xp.ones((n,), bool),
+            carry,
         ), env_state
 
     def step(self, key: jax.Array, env_state: Any, action: tuple[Array, Carry]) -> Step:
@@ -80,8 +83,11 @@ class Recurrent:
         first = terminated | truncated
         fed = self.clipped(reward)
         seen = Seen(
-            observation, xp.where(first, -1, action[0]).astype(np.int32),
-            xp.where(first, 0.0, fed).astype(np.float32), first, action[1],
+            observation,
+            xp.where(first, -1, action[0]).astype(np.int32),
+            xp.where(first, 0.0, fed).astype(np.float32),
+            first,
+            action[1],
         )
         return seen, env_state, reward, terminated, truncated, info
 
@@ -126,8 +132,13 @@ def begin(env: Recurrent, key: jax.Array) -> Actors:
 
 
 def play(
-    env: Recurrent, actors: Actors, act: Callable[[Seen, jax.Array], tuple[jax.Array, Carry]],
-    change: Callable[[jax.Array, jax.Array], Any], key: jax.Array, num_steps: int, *,
+    env: Recurrent,
+    actors: Actors,
+    act: Callable[[Seen, jax.Array], tuple[jax.Array, Carry]],
+    change: Callable[[jax.Array, jax.Array], Any],
+    key: jax.Array,
+    num_steps: int,
+    *,
     life_loss_ends: bool = False,
 ) -> tuple[Actors, Steps, jax.Array]:
     """The next T steps, and `[T, N]` returns of the episodes that ended, in the game's own rewards
@@ -142,16 +153,12 @@ def play(
     def body(actors: Actors, key: jax.Array) -> tuple[Actors, tuple[Steps, jax.Array]]:
         act_key, env_key = jax.random.split(key)
         action = act(actors.seen, act_key)
-        seen, env_state, reward, terminated, truncated, info = env.step(
-            env_key, actors.env, action
-        )
+        seen, env_state, reward, terminated, truncated, info = env.step(env_key, actors.env, action)
         ended, total = terminated | truncated, actors.episode_return + reward
         if life_loss_ends:
             terminated |= info["life_lost"]
         changed = change(actors.seen.observation, info["final_observation"])
-        steps = Steps(
-            actors.seen, action[0], env.clipped(reward), terminated, truncated, changed
-        )
+        steps = Steps(actors.seen, action[0], env.clipped(reward), terminated, truncated, changed)
         after = Actors(env_state, seen, jnp.where(ended, 0.0, total))
         return after, (steps, jnp.where(ended, total, jnp.nan))
 

@@ -168,9 +168,7 @@ class Replay:
         env, row = slot[:, 0], slot[:, 1]
         window = (row[:, None] + jnp.arange(self.n_steps)) % self.rows
         at = env[:, None], window
-        returns = n_step(
-            state.reward[at], state.terminated[at], state.transition[at], self.gamma
-        )
+        returns = n_step(state.reward[at], state.terminated[at], state.transition[at], self.gamma)
         age = (row - state.head[env] + state.filled[env]) % self.rows
         low, high = self.limits(state)
         good = state.transition[env, row] & (age >= low[env]) & (age < high[env])

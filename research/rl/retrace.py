@@ -14,8 +14,14 @@ import jax.numpy as jnp
 
 
 def retrace(
-    reward: jax.Array, q: jax.Array, next_value: jax.Array, ratio: jax.Array,
-    terminated: jax.Array, ended: jax.Array, gamma: float, longest_trace: float = 1.0,
+    reward: jax.Array,
+    q: jax.Array,
+    next_value: jax.Array,
+    ratio: jax.Array,
+    terminated: jax.Array,
+    ended: jax.Array,
+    gamma: float,
+    longest_trace: float = 1.0,
 ) -> jax.Array:
     """Targets `[T, N]` of the values of the actions taken.
 
@@ -52,9 +58,16 @@ class VTrace(NamedTuple):
 
 
 def v_trace(
-    reward: jax.Array, value: jax.Array, next_value: jax.Array, ratio: jax.Array,
-    terminated: jax.Array, ended: jax.Array, gamma: float,
-    largest_ratio: float = 1.0, longest_trace: float = 1.0, largest_advantage_ratio: float = 1.0,
+    reward: jax.Array,
+    value: jax.Array,
+    next_value: jax.Array,
+    ratio: jax.Array,
+    terminated: jax.Array,
+    ended: jax.Array,
+    gamma: float,
+    largest_ratio: float = 1.0,
+    longest_trace: float = 1.0,
+    largest_advantage_ratio: float = 1.0,
 ) -> VTrace:
     """V-trace (equation 1, in the recursive form of remark 1).
 

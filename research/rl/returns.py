@@ -17,9 +17,7 @@ class NStep(NamedTuple):
     length: jax.Array
 
 
-def n_step(
-    reward: jax.Array, terminated: jax.Array, transition: jax.Array, gamma: float
-) -> NStep:
+def n_step(reward: jax.Array, terminated: jax.Array, transition: jax.Array, gamma: float) -> NStep:
     """n-step returns (Sutton and Barto, 2nd ed., eq. 7.1) of windows that may hold an episode's
     end.
 
@@ -45,8 +43,12 @@ def n_step(
 
 
 def lambda_returns(
-    reward: jax.Array, next_value: jax.Array, terminated: jax.Array, ended: jax.Array,
-    gamma: float, lambda_: float,
+    reward: jax.Array,
+    next_value: jax.Array,
+    terminated: jax.Array,
+    ended: jax.Array,
+    gamma: float,
+    lambda_: float,
 ) -> jax.Array:
     """lambda-returns `[T, N]` of a rollout (Sutton and Barto, 2nd ed., eq. 12.18).
 
@@ -63,6 +65,7 @@ def lambda_returns(
       gamma: discount of one step.
       lambda_: weight of longer returns.
     """
+
     def body(later: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         reward, value, terminated, ended = step
         follows = jnp.where(ended, value, value + lambda_ * (later - value))

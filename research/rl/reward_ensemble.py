@@ -60,9 +60,9 @@ class RewardEnsemble:
     def init(self, key: jax.Array, observation: jax.Array, action: jax.Array) -> EnsembleState:
         """For steps like these, `[B, ...]`."""
         count = self.settings.members
-        members = jax.vmap(
-            lambda key: self.learner.init(key, observation, action, train=False)
-        )(jax.random.split(key, count))
+        members = jax.vmap(lambda key: self.learner.init(key, observation, action, train=False))(
+            jax.random.split(key, count)
+        )
         zeros = jnp.zeros(count)
         return EnsembleState(
             members, jnp.full(count, self.settings.l2), zeros, zeros + 1, jnp.zeros(())
@@ -143,10 +143,14 @@ class RewardEnsemble:
         validation = jax.vmap(check)(learned, held_out.T, jax.random.split(validation_key, members))
         low, high = self.settings.validation_ratio
         # Comparisons with NaN are false: nothing changes.
-        factor = jnp.where(validation > high * train, 1 + self.settings.l2_rate,
-                           jnp.where(validation < low * train, 1 / (1 + self.settings.l2_rate), 1))
+        factor = jnp.where(
+            validation > high * train,
+            1 + self.settings.l2_rate,
+            jnp.where(validation < low * train, 1 / (1 + self.settings.l2_rate), 1),
+        )
         return dataclasses.replace(state, members=learned, l2=state.l2 * factor), {
-            "reward/train": train.mean(), "reward/validation": validation.mean(),
+            "reward/train": train.mean(),
+            "reward/validation": validation.mean(),
             "reward/l2": state.l2.mean(),
         }
 
@@ -162,7 +166,10 @@ class RewardEnsemble:
         both: Clip = jax.tree.map(lambda *x: jnp.stack(x), batch.left, batch.right)
         rows = (x.reshape(-1, *x.shape[3:]) for x in (both.observation, both.action))
         (reward, _), updated = self.learner.apply(
-            variables, *rows, train=train, rngs={"dropout": key} if train else None,
+            variables,
+            *rows,
+            train=train,
+            rngs={"dropout": key} if train else None,
             mutable=["batch_stats"] if train else [],
         )
         left, right = reward.reshape(both.observation.shape[:3]).sum(axis=-1)

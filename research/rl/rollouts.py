@@ -147,7 +147,8 @@ class Collector:
             )
             returned = jnp.where(ended, returns, jnp.nan)
             going = actors.replace(
-                env=env_state, observation=observation,
+                env=env_state,
+                observation=observation,
                 episode_return=jnp.where(ended, 0.0, returns),
             )
             if self.life_loss_ends:
@@ -183,19 +184,31 @@ class Collector:
         def windows(x: jax.Array) -> jax.Array:
             return x.reshape(-1, window, *x.shape[1:]).swapaxes(0, 1)
 
-        returns = lambda_returns(
-            windows(reward), windows(played.next_value), windows(played.terminated),
-            windows(played.ended), self.gamma, self.lambda_,
-        ).swapaxes(0, 1).reshape(reward.shape)
-        return actors, Rollout(
-            observation=played.observation,
-            action=played.action,
-            policy=played.policy,
-            log_prob=played.policy.log_prob(played.action),
-            value=played.value,
-            returns=returns,
-            advantage=returns - played.value,
-        ), {"train/return": jnp.nanmean(played.returned)}
+        returns = (
+            lambda_returns(
+                windows(reward),
+                windows(played.next_value),
+                windows(played.terminated),
+                windows(played.ended),
+                self.gamma,
+                self.lambda_,
+            )
+            .swapaxes(0, 1)
+            .reshape(reward.shape)
+        )
+        return (
+            actors,
+            Rollout(
+                observation=played.observation,
+                action=played.action,
+                policy=played.policy,
+                log_prob=played.policy.log_prob(played.action),
+                value=played.value,
+                returns=returns,
+                advantage=returns - played.value,
+            ),
+            {"train/return": jnp.nanmean(played.returned)},
+        )
 
 
 def without_ends(played: Played, last_value: jax.Array) -> Played:

@@ -44,8 +44,14 @@ class Segment(NamedTuple):
 
 
 def play(
-    env: Environment, actors: Actors, policy: Any, key: jax.Array, num_steps: int, *,
-    reward_clip: float = 0.0, life_loss_ends: bool = False,
+    env: Environment,
+    actors: Actors,
+    policy: Any,
+    key: jax.Array,
+    num_steps: int,
+    *,
+    reward_clip: float = 0.0,
+    life_loss_ends: bool = False,
 ) -> tuple[Actors, Segment, dict[str, jax.Array]]:
     """The next segment, and the mean return of the episodes that ended in it (NaN for none).
 
@@ -64,16 +70,21 @@ def play(
         )
         ended, returns = terminated | truncated, actors.episode_return + reward
         going = actors.replace(
-            env=env_state, observation=observation, episode_return=jnp.where(ended, 0.0, returns),
+            env=env_state,
+            observation=observation,
+            episode_return=jnp.where(ended, 0.0, returns),
         )
         returned = jnp.where(ended, returns, jnp.nan)
         if life_loss_ends:  # nothing of value follows, but the episode and its frames go on
             terminated |= info["life_lost"]
         if reward_clip:
             reward = jnp.clip(reward, -reward_clip, reward_clip)
-        return going, (Segment(
-            seen, action, distribution, reward, terminated, ended, info["final_observation"]
-        ), returned)
+        return going, (
+            Segment(
+                seen, action, distribution, reward, terminated, ended, info["final_observation"]
+            ),
+            returned,
+        )
 
     actors, (segment, returned) = jax.lax.scan(body, actors, jax.random.split(key, num_steps))
     return actors, segment, {"train/return": jnp.nanmean(returned)}
@@ -130,7 +141,7 @@ class Segments:
         frame, following = steps.pop("frame"), steps.pop("next_observation")
 
         def push(stack: jax.Array, frame: jax.Array) -> jax.Array:
-            return jnp.concatenate([stack[..., frame.shape[-1]:], frame], axis=-1)
+            return jnp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
 
         def body(seen: jax.Array, step: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             next_frame, ended, led_to = step

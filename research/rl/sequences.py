@@ -43,9 +43,7 @@ class Sequences:
                 f"replay.steps_per_actor={self.rows} is to be a multiple, and twice at least, of "
                 f"the rollout's {length} steps"
             )
-        items = jax.tree.map(
-            lambda x: jnp.zeros((self.rows, *x.shape[1:]), x.dtype), steps
-        )
+        items = jax.tree.map(lambda x: jnp.zeros((self.rows, *x.shape[1:]), x.dtype), steps)
         return RingState(items, jnp.int32(0), jnp.int32(0))
 
     def add(self, state: RingState, steps: Steps) -> RingState:
@@ -53,7 +51,8 @@ class Sequences:
         length = steps.action.shape[0]
         items = jax.tree.map(
             lambda ring, x: jax.lax.dynamic_update_slice_in_dim(ring, x, state.head, 0),
-            state.items, steps,
+            state.items,
+            steps,
         )
         filled = jnp.minimum(state.filled + length, self.rows)
         return RingState(items, (state.head + length) % self.rows, filled)
@@ -97,9 +96,7 @@ class Sequences:
         return (state.head - state.filled + age) % self.rows
 
 
-def _pick(
-    kinds: jax.Array, kind: jax.Array, key: jax.Array
-) -> tuple[jax.Array, jax.Array, Any]:
+def _pick(kinds: jax.Array, kind: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
     """Rows `[B]` and columns `[B]` of places where `kinds[kind]` of `[K, C, N]` is true, each as
     likely as any other; and whether there is one. By rows first: sums within a row are short."""
     in_row = kinds.sum(axis=2)

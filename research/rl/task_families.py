@@ -80,8 +80,7 @@ def step(family: TaskFamily, key: jax.Array, env_state: Any, action: jax.Array) 
 
 
 def observe(robot: jax.Array, present: jax.Array, places: jax.Array) -> jax.Array:
-    """Robot `[R]`, then for each of B things whether it is there and its place: `[R + B (1 + P)]`.
-    """
+    """Robot `[R]`, then of each of B things its presence and place: `[R + B (1 + P)]`."""
     things = jnp.concatenate([present[:, None], places], axis=1)
     return jnp.concatenate([robot, jnp.where(present[:, None], things, 0).ravel()])
 
@@ -129,9 +128,7 @@ def noisy(family: TaskFamily, action: jax.Array, noise: float, key: jax.Array) -
     return action.at[..., :moves].add(noise * jax.random.normal(key, size))
 
 
-def teach(
-    family: TaskFamily, key: jax.Array, tasks: int, per_task: int, noise: float
-) -> Taught:
+def teach(family: TaskFamily, key: jax.Array, tasks: int, per_task: int, noise: float) -> Taught:
     """Demonstrations by the expert, whose hand is not steady: noise is added to what is done, and
     not to what is noted (as in its appendix on particle reaching)."""
     task_key, start_key, play_key = jax.random.split(key, 3)

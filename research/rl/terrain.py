@@ -81,8 +81,14 @@ class Tracks:
 
 
 def make_tracks(
-    seed: int, count: int, kinds: Sequence[str], difficulty: tuple[float, float], length: float,
-    *, width: float = 0.0, pitch: float = 3.5,
+    seed: int,
+    count: int,
+    kinds: Sequence[str],
+    difficulty: tuple[float, float],
+    length: float,
+    *,
+    width: float = 0.0,
+    pitch: float = 3.5,
 ) -> Tracks:
     """Tracks drawn from a seed: the same seed, the same tracks.
 
@@ -105,6 +111,7 @@ def make_tracks(
     heights = np.zeros((count, across.shape[1], x.shape[2]), np.float32)
     left = rng.random((count, 1, 1)) < 0.5
     for slot in np.arange(_FIRST, length - pitch, pitch) if kinds else ():
+
         def draw(low: float, high: float) -> np.ndarray:
             return rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
 
@@ -115,8 +122,7 @@ def make_tracks(
         left = ~left
         columns = slice(int(slot / CELL), int((slot + pitch) / CELL))
         way = x[:, :, columns] - begin
-        climb = np.array([0, 1, 2, 3, 1, 0])[
-            np.clip(np.floor(way / run) + 1, 0, 5).astype(int)]
+        climb = np.array([0, 1, 2, 3, 1, 0])[np.clip(np.floor(way / run) + 1, 0, 5).astype(int)]
         shapes = {  # height, extent along the track, and where across it
             "hurdles": (0.05 + 0.4 * d, 0.25, np.True_),
             "gaps": (PIT, 0.2 + 0.7 * d, np.True_),

@@ -99,8 +99,7 @@ class OnTracks:
         truncated &= ~terminated
         done = terminated | truncated
         fresh = self.reset(key)
-        observation, after = jax.tree.map(
-            lambda a, b: jnp.where(done, a, b), fresh, (final, after))
+        observation, after = jax.tree.map(lambda a, b: jnp.where(done, a, b), fresh, (final, after))
         info = {"final_observation": final, "life_lost": jnp.zeros((), bool)}
         return observation, after, reward, terminated, truncated, info
 
@@ -113,13 +112,13 @@ def play(env: OnTracks, act: Act, key: jax.Array) -> tuple[jax.Array, Any]:
     """
     count = len(env.tracks.heights)
     begin_key, act_key = jax.random.split(key)
-    observation, first = jax.vmap(env.begin)(
-        jax.random.split(begin_key, count), jnp.arange(count))
+    observation, first = jax.vmap(env.begin)(jax.random.split(begin_key, count), jnp.arange(count))
 
     def body(carry: Any, key: jax.Array) -> tuple[Any, Any]:
         observation, env_state, running = carry
         seen, after, _, terminated, truncated = jax.vmap(env.advance)(
-            env_state, act(observation, key))
+            env_state, act(observation, key)
+        )
 
         def kept(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(running.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -128,7 +127,8 @@ def play(env: OnTracks, act: Act, key: jax.Array) -> tuple[jax.Array, Any]:
         return (observation, env_state, running & ~(terminated | truncated)), env_state
 
     _, states = jax.lax.scan(
-        body, (observation, first, jnp.ones(count, bool)), jax.random.split(act_key, env.horizon))
+        body, (observation, first, jnp.ones(count, bool)), jax.random.split(act_key, env.horizon)
+    )
     states = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, states)
     places = jax.vmap(jax.vmap(env.place))(states)
     return places[-1] - places[0], states

@@ -59,7 +59,8 @@ class Ring:
         """Writes N items over the oldest; in place where the state is donated."""
         written = jax.tree.map(
             lambda ring, x: jax.lax.dynamic_update_index_in_dim(ring, x, state.head, 0),
-            state.items, items,
+            state.items,
+            items,
         )
         filled = jnp.minimum(state.filled + 1, self.rows)
         return RingState(written, (state.head + 1) % self.rows, filled)

@@ -20,18 +20,20 @@ from research.training import Aux, Learner, LearnerState, UserError
 
 def agent_config() -> ConfigDict:
     """`config.agent` of these agents."""
-    return ConfigDict({
-        "rollout_steps": 200,  # agent steps of each environment
-        "gamma": 0.95,
-        "gae_lambda": 0.95,
-        "kl_limit": 0.01,  # nats, of the mean divergence of a step
-        "cg_iterations": 10,
-        "damping": 0.1,
-        "backtracks": 10,
-        "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
-        "value_epochs": 5,
-        "value_minibatches": 25,
-    })
+    return ConfigDict(
+        {
+            "rollout_steps": 200,  # agent steps of each environment
+            "gamma": 0.95,
+            "gae_lambda": 0.95,
+            "kl_limit": 0.01,  # nats, of the mean divergence of a step
+            "cg_iterations": 10,
+            "damping": 0.1,
+            "backtracks": 10,
+            "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
+            "value_epochs": 5,
+            "value_minibatches": 25,
+        }
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,11 @@ class TRPO:
                 f"{agent.value_minibatches}; and agent.fisher_every is 1 at least"
             )
         fitted = Learner(
-            critic, optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
-            config.accumulate_steps, config.max_grad_norm, config.ema_decay,
+            critic,
+            optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
+            config.accumulate_steps,
+            config.max_grad_norm,
+            config.ema_decay,
         )
         # A step of the policy is no optimizer's: its learner holds parameters alone.
         return cls(Learner(actor, optax.identity()), fitted, agent)
@@ -90,8 +95,13 @@ class TRPO:
             ).mean()
 
         taken = trust_region_step(
-            learned.params, surrogate, kl_over(rollout), kl_for_fisher=kl_over(few),
-            kl_limit=agent.kl_limit, damping=agent.damping, iterations=agent.cg_iterations,
+            learned.params,
+            surrogate,
+            kl_over(rollout),
+            kl_for_fisher=kl_over(few),
+            kl_limit=agent.kl_limit,
+            damping=agent.damping,
+            iterations=agent.cg_iterations,
             backtracks=agent.backtracks,
         )
         return dataclasses.replace(learned, params=taken.params), taken
@@ -105,7 +115,10 @@ class TRPO:
             return ((self.value(variables, batch.observation) - batch.returns) ** 2).mean(), Aux()
 
         return sweep(
-            value, rollout, key,
+            value,
+            rollout,
+            key,
             lambda value, batch, key: self.critic.minimize(value, loss_fn, batch, key),
-            epochs=self.settings.value_epochs, minibatches=self.settings.value_minibatches,
+            epochs=self.settings.value_epochs,
+            minibatches=self.settings.value_minibatches,
         )

@@ -118,7 +118,8 @@ def trust_region_step(
 
     one = jnp.ones(())
     _, fraction, improvement, divergence = jax.lax.while_loop(
-        lambda loop: (loop[0] < backtracks) & rejected(*loop[2:]), shorten,
+        lambda loop: (loop[0] < backtracks) & rejected(*loop[2:]),
+        shorten,
         (jnp.int32(1), one, *measured(one)),
     )
     good = ~rejected(improvement, divergence) if backtracks else jnp.ones((), bool)

@@ -53,6 +53,7 @@ class TrustRegionAgent:
         policy, taken = self.trpo.improve(learned.policy, rollout, self.entropy_weight)
         value, metrics = self.trpo.fit(learned.value, rollout, key)
         return Learned(policy, value), {
-            "value_loss": metrics["loss"], "kl": taken.kl,
+            "value_loss": metrics["loss"],
+            "kl": taken.kl,
             "entropy": rollout.policy.entropy().mean(),
         }

@@ -24,9 +24,16 @@ class BatchRamp:
 
     @classmethod
     def linear(
-        cls, *, first_rows: int, rows: int, ramp_tokens: int, total_tokens: int,
-        tokens_per_row: int, levels: int, multiple: int,
-    ) -> BatchRamp:  # fmt: skip
+        cls,
+        *,
+        first_rows: int,
+        rows: int,
+        ramp_tokens: int,
+        total_tokens: int,
+        tokens_per_row: int,
+        levels: int,
+        multiple: int,
+    ) -> BatchRamp:
         """From `first_rows` to `rows`, linear in the tokens seen, over the first `ramp_tokens`.
 
         The line is cut into `levels` steps of equal length in tokens. Rows are rounded up to a

@@ -26,7 +26,8 @@ def after_one_step(program: Program, seed: int, limits: Mapping[str, int]) -> di
     assert program.experiment.source is not None
     rng = np.random.default_rng(seed)
     batch = {
-        name: rng.integers(0, limits[name], s.shape, s.dtype) if name in limits
+        name: rng.integers(0, limits[name], s.shape, s.dtype)
+        if name in limits
         else rng.normal(0, 1, s.shape).astype(s.dtype)
         for name, s in program.experiment.source.spec.items()
     }

@@ -57,15 +57,21 @@ def dry_run(
     start = time.monotonic()
     traced = program.trace()
     report = Report(
-        topology_name, slice_.chip, dict(mesh.shape), _parameters(program.shapes.state, published),
-        flops(traced.jaxpr.jaxpr), 0.0,
+        topology_name,
+        slice_.chip,
+        dict(mesh.shape),
+        _parameters(program.shapes.state, published),
+        flops(traced.jaxpr.jaxpr),
+        0.0,
     )
     print(f"compiling for {topology_name}; a large network may take minutes", file=sys.stderr)
     try:
         compiled = _compile(traced, topology_name, {})
     except _OutOfMemory as error:
         return dataclasses.replace(
-            report, shortage=str(error), buffers=_largest_buffers(traced, topology_name),
+            report,
+            shortage=str(error),
+            buffers=_largest_buffers(traced, topology_name),
             seconds=time.monotonic() - start,
         )
     seconds = time.monotonic() - start
@@ -91,7 +97,11 @@ def dry_run(
         slice_.chip, each, loops * counted["bytes accessed"], sum(t.sent for t in traffic)
     )
     return dataclasses.replace(
-        report, seconds=seconds, memory=memory, roofline=line, traffic=tuple(traffic),
+        report,
+        seconds=seconds,
+        memory=memory,
+        roofline=line,
+        traffic=tuple(traffic),
         xla_flops=counted["flops"],
     )
 

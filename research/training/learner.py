@@ -107,9 +107,7 @@ class Learner:
             )[:3]
         else:
             grads, metrics, variables = self._accumulated(state, loss_fn, batch, key)
-        state, norm = self.apply_gradients(
-            dataclasses.replace(state, variables=variables), grads
-        )
+        state, norm = self.apply_gradients(dataclasses.replace(state, variables=variables), grads)
         return state, {**metrics, **norm}
 
     def apply_gradients(

@@ -25,7 +25,8 @@ def momentum_sgd(
 
     def group(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:
         return optax.chain(
-            optax.add_decayed_weights(decay), optax.scale_by_learning_rate(schedule),
+            optax.add_decayed_weights(decay),
+            optax.scale_by_learning_rate(schedule),
             optax.trace(momentum),
         )
 
@@ -50,13 +51,12 @@ def scaled_momentum_sgd(
     return momentum_sgd(
         dropping(scale * o.learning_rate, num_steps, o.drops_at, o.drop_factor),
         dropping(scale * o.bias_learning_rate, num_steps, o.bias_drops_at, o.bias_drop_factor),
-        o.momentum, o.weight_decay,
+        o.momentum,
+        o.weight_decay,
     )
 
 
-def dropping(
-    rate: float, num_steps: int, at: Sequence[float], factor: float
-) -> optax.Schedule:
+def dropping(rate: float, num_steps: int, at: Sequence[float], factor: float) -> optax.Schedule:
     """`rate`, divided by `factor` after each of the shares `at` of `num_steps`."""
     return optax.piecewise_constant_schedule(
         rate, {round(share * num_steps): 1 / factor for share in at}

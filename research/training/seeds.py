@@ -54,9 +54,12 @@ def run_together(experiment: Experiment, config: ConfigDict, folders: Mapping[in
     records = read_metrics(joint)
     for i, (seed, folder) in enumerate(folders.items()):
         checkpoints = Checkpoints(
-            folder.absolute() / "checkpoints", config.keep_checkpoints, "", "min",
+            folder.absolute() / "checkpoints",
+            config.keep_checkpoints,
+            "",
+            "min",
             tuple(experiment.transient),
-        )  # fmt: skip
+        )
         if experiment.num_steps not in checkpoints.manager.all_steps():
             carry = Carry(final.seeds[i], final.step, _member(final.state, i))
             checkpoints.save(experiment.num_steps, carry, {"source": None, "sums": {}}, {})
@@ -98,16 +101,19 @@ def together(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
         return evaluate
 
     return Experiment(
-        init, step, experiment.num_steps,
+        init,
+        step,
+        experiment.num_steps,
         evals={
             _prefix(seed) + name: evaluation(position, name, i, seed)
             for i, seed in enumerate(seeds)
             for position, name in enumerate(experiment.evals)
         },
-        rules=_of_all(experiment.rules), splits=_of_all(experiment.splits),
+        rules=_of_all(experiment.rules),
+        splits=_of_all(experiment.splits),
         per_step=experiment.per_step,
         transient=[_inner(pattern) for pattern in experiment.transient],
-    )  # fmt: skip
+    )
 
 
 @jax.jit

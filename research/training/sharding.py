@@ -73,8 +73,11 @@ def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, splits: Rules = ())
                 _check_divides(name, leaf.shape, rule, mesh)
                 return NamedSharding(mesh, rule)
         fitting = [
-            rule for pattern, rule in splits if re.search(pattern, name)
-            and len(rule) <= leaf.ndim and _undivided(leaf.shape, rule, mesh) is None
+            rule
+            for pattern, rule in splits
+            if re.search(pattern, name)
+            and len(rule) <= leaf.ndim
+            and _undivided(leaf.shape, rule, mesh) is None
         ]
         return NamedSharding(mesh, fitting[0] if fitting else PartitionSpec())
 

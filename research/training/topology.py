@@ -45,9 +45,7 @@ class Chip:
 GPU = "gpu"
 # Speeds from the makers' data sheets. GPUs are H100 of 80 GB (SXM5) with NVLink.
 CHIPS = {
-    "v4": Chip(
-        int(30.75 * GIB), 3, 4096, 275e12, 1228e9, 300e9, {"chip_config_name": "megacore"}
-    ),
+    "v4": Chip(int(30.75 * GIB), 3, 4096, 275e12, 1228e9, 300e9, {"chip_config_name": "megacore"}),
     "v5e": Chip(int(15.75 * GIB), 2, 256, 197e12, 819e9, 200e9),
     "v5p": Chip(int(95.74 * GIB), 3, 6144, 459e12, 2765e9, 600e9),
     "v6e": Chip(int(31.25 * GIB), 2, 256, 918e12, 1638e9, 400e9),

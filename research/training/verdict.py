@@ -75,8 +75,9 @@ class Report:
             for name, count in self.memory.items():
                 yield f"  {name}", size(count) + _NOTES.get(name, "")
         each = self.flops / self.chips
-        yield "FLOPs per step", (
-            f"{self.flops:.4g} of matrix products and convolutions, {each:.4g} on each chip"
+        yield (
+            "FLOPs per step",
+            (f"{self.flops:.4g} of matrix products and convolutions, {each:.4g} on each chip"),
         )
         if self.shortage:
             yield "verdict", f"DOES NOT FIT: {self.shortage}; largest buffers of a chip:"
@@ -86,18 +87,25 @@ class Report:
         if not self.traffic:
             yield "collectives", "none"
         for t in self.traffic:
-            yield t.kind, (
-                f"{t.count} over {t.axis} ({t.devices} chips), {size(t.bytes)}; "
-                f"{size(t.sent)} sent by each chip"
+            yield (
+                t.kind,
+                (
+                    f"{t.count} over {t.axis} ({t.devices} chips), {size(t.bytes)}; "
+                    f"{size(t.sent)} sent by each chip"
+                ),
             )
         line = self.roofline
-        yield "memory traffic", (
-            f"{size(line.hbm_bytes)} of a chip, {line.intensity:.4g} FLOPs for a byte"
+        yield (
+            "memory traffic",
+            (f"{size(line.hbm_bytes)} of a chip, {line.intensity:.4g} FLOPs for a byte"),
         )
         parts = ", ".join(f"{name} {1e3 * part:.4g}" for name, part in line.parts.items())
-        yield "time of a step", (
-            f"about {1e3 * line.seconds:.4g} ms, the most of {parts}; "
-            f"MFU {100 * line.utilization:.2g} %"
+        yield (
+            "time of a step",
+            (
+                f"about {1e3 * line.seconds:.4g} ms, the most of {parts}; "
+                f"MFU {100 * line.utilization:.2g} %"
+            ),
         )
         yield "", f"assuming {line.assumptions}"
         yield "compile time", f"{self.seconds:.1f} s"

@@ -13,10 +13,21 @@ from research.training.errors import UserError
 SIZE = 168  # pixels, width and height of a frame
 _PAPER, _INK, _SOFT, _WARM = (250, 250, 248), (40, 44, 52), (190, 194, 200), (198, 82, 32)
 _OVERSAMPLING = 2
-_PLANES = np.array([  # colours of MinAtar's channels, told apart also by lightness
-    (230, 230, 230), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
-    (213, 94, 0), (204, 121, 167), (150, 150, 150), (110, 60, 160),
-], np.uint8)
+_PLANES = np.array(
+    [  # colours of MinAtar's channels, told apart also by lightness
+        (230, 230, 230),
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+        (150, 150, 150),
+        (110, 60, 160),
+    ],
+    np.uint8,
+)
 Point = tuple[float, float]
 
 

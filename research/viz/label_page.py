@@ -129,8 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
         if waiting is not None:
             number, film = waiting
             found |= {"query": number, "frames": film.frames}
-            found |= {side: "data:image/png;base64," + base64.b64encode(png).decode()
-                      for side, png in (("left", film.left), ("right", film.right))}
+            found |= {
+                side: "data:image/png;base64," + base64.b64encode(png).decode()
+                for side, png in (("left", film.left), ("right", film.right))
+            }
         return found
 
     def _is_ours(self) -> bool:

@@ -14,8 +14,12 @@ _TRUE, _FOUND, _UNDER = (255, 255, 255), (255, 0, 200), (0, 0, 0)
 
 
 def save_positions(
-    path: str | Path, images: np.ndarray, true: np.ndarray, found: np.ndarray,
-    *, rows: int = 1,
+    path: str | Path,
+    images: np.ndarray,
+    true: np.ndarray,
+    found: np.ndarray,
+    *,
+    rows: int = 1,
 ) -> None:
     """A ring around each true place, a cross at the one found.
 

@@ -10,14 +10,27 @@ from PIL import Image, ImageDraw
 
 _PAPER, _INK, _SOFT = (250, 250, 248), (40, 44, 52), (190, 194, 200)
 _COLOURS = (  # told apart also by lightness
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
-    (213, 94, 0), (204, 121, 167), (150, 150, 150), (110, 60, 160), (120, 80, 40),
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (150, 150, 150),
+    (110, 60, 160),
+    (120, 80, 40),
 )
 
 
 def save_film(
-    path: str | Path, episodes: Sequence[np.ndarray], captions: Sequence[str], side: float,
-    *, pixels_per_unit: int = 120, frame_ms: int = 90,
+    path: str | Path,
+    episodes: Sequence[np.ndarray],
+    captions: Sequence[str],
+    side: float,
+    *,
+    pixels_per_unit: int = 120,
+    frame_ms: int = 90,
 ) -> None:
     """Writes episodes that go on side by side; the shorter ones stay at their last frame.
 
@@ -40,7 +53,10 @@ def save_film(
             frame.paste(panel, (i * panel.width, 0))
         frames.append(frame.quantize(32, dither=Image.Dither.NONE))
     frames[0].save(
-        path, save_all=True, append_images=frames[1:], loop=0,
+        path,
+        save_all=True,
+        append_images=frames[1:],
+        loop=0,
         duration=[frame_ms] * (length - 1) + [2000],
     )
 

@@ -17,8 +17,14 @@ _BELOW = 0.7  # metres of ground that are seen
 
 
 def save_film(
-    path: str | Path, bodies: Sequence[Body], grounds: Sequence[np.ndarray], cell: float,
-    captions: Sequence[str], *, width: int = 480, frame_ms: int = 50,
+    path: str | Path,
+    bodies: Sequence[Body],
+    grounds: Sequence[np.ndarray],
+    cell: float,
+    captions: Sequence[str],
+    *,
+    width: int = 480,
+    frame_ms: int = 50,
 ) -> None:
     """Writes episodes one under the other; the shorter ones stay at their last frame.
 

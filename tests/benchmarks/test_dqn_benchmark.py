@@ -102,24 +102,37 @@ def plain(config, steps):
         observation, env_state = env.reset(key)
         params = net.init(key, observation.astype(jnp.float32))
         blank = jnp.zeros((size, *observation.shape[1:]))
-        buffer = {"x": blank, "y": blank, "a": jnp.zeros(size, jnp.int32), "r": jnp.zeros(size),
-                  "over": jnp.zeros(size, bool)}
+        buffer = {
+            "x": blank,
+            "y": blank,
+            "a": jnp.zeros(size, jnp.int32),
+            "r": jnp.zeros(size),
+            "over": jnp.zeros(size, bool),
+        }
         return params, params, optimizer.init(params), env_state, observation, buffer, 0
 
     def step(i, loop):
         params, target, moments, env_state, observation, buffer, at = loop
         act_key, explore_key, env_key, draw_key = jax.random.split(
-            jax.random.fold_in(jax.random.key(1), i), 4)
+            jax.random.fold_in(jax.random.key(1), i), 4
+        )
         x = observation / 255.0
         greedy = net.apply(params, x).argmax(axis=1)
         random = jax.random.randint(act_key, greedy.shape, 0, env.num_actions)
         action = jnp.where(jax.random.uniform(explore_key, greedy.shape) < 0.1, random, greedy)
         observation, env_state, reward, over, _, info = env.step(env_key, env_state, action)
-        new = {"x": x, "y": info["final_observation"] / 255.0, "a": action, "r": reward,
-               "over": over}
+        new = {
+            "x": x,
+            "y": info["final_observation"] / 255.0,
+            "a": action,
+            "r": reward,
+            "over": over,
+        }
         buffer = jax.tree.map(
             lambda b, n: jax.lax.dynamic_update_slice_in_dim(b, n.astype(b.dtype), at, 0),
-            buffer, new)
+            buffer,
+            new,
+        )
         at = (at + env.num_envs) % (size // env.num_envs * env.num_envs)
 
         rows = jax.random.randint(draw_key, (batch,), 0, size)
@@ -156,8 +169,10 @@ def test_single_file_at_its_usual_settings(num_envs):
     (ours, frames), (theirs, _) = trainer(config, 100), plain(config, 100)
     seconds = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(PAIRS)]
     us, them = map(min, zip(*seconds, strict=True))
-    print(f"\nDQN, {num_envs} environments, batch 128: {frames / us:,.0f} frames per CPU second, "
-          f"one plain file {frames / them:,.0f}: {them / us:.2f} x as fast")
+    print(
+        f"\nDQN, {num_envs} environments, batch 128: {frames / us:,.0f} frames per CPU second, "
+        f"one plain file {frames / them:,.0f}: {them / us:.2f} x as fast"
+    )
     assert us < 1.2 * them
 
 
@@ -167,8 +182,10 @@ def test_minatar():
     config.agent.agent_steps_per_update = 16
     config.replay.learning_starts_frames = 0
     ours, limit = measured(config, steps=300, raw_steps=3000)
-    print(f"\nBreakout-MinAtar, 64 environments, batch 32 per 16 steps: {ours:,.0f} frames per CPU "
-          f"second, bare environment {limit:,.0f}, ratio {limit / ours:.1f}")
+    print(
+        f"\nBreakout-MinAtar, 64 environments, batch 32 per 16 steps: {ours:,.0f} frames per CPU "
+        f"second, bare environment {limit:,.0f}, ratio {limit / ours:.1f}"
+    )
     assert ours > 15_000
 
 
@@ -180,8 +197,10 @@ def test_pong_at_the_usual_settings(network):
     config.replay.update(learning_starts_frames=0, capacity=10_000)
     config.agent.update(n_steps=1, double=False)
     ours, limit = measured(config, steps=20, raw_steps=100)
-    print(f"\nPong, {network} network: {ours / 4:,.0f} agent steps per CPU second, "
-          f"bare environment {limit / 4:,.0f}, ratio {limit / ours:.1f}")
+    print(
+        f"\nPong, {network} network: {ours / 4:,.0f} agent steps per CPU second, "
+        f"bare environment {limit / 4:,.0f}, ratio {limit / ours:.1f}"
+    )
     assert ours / 4 > 4 * 32
 
 

@@ -62,12 +62,19 @@ def peer():
     params = {"wte": normal(65, 128), "wpe": normal(LENGTH, 128), "ln": gain()}
     params["blocks"] = [
         {
-            "ln1": gain(), "ln2": gain(), "qkv": normal(128, 384), "qkv_bias": jnp.zeros(384),
-            "out": normal(128, 128), "out_bias": jnp.zeros(128), "up": normal(128, 512),
-            "up_bias": jnp.zeros(512), "down": normal(512, 128), "down_bias": jnp.zeros(128),
+            "ln1": gain(),
+            "ln2": gain(),
+            "qkv": normal(128, 384),
+            "qkv_bias": jnp.zeros(384),
+            "out": normal(128, 128),
+            "out_bias": jnp.zeros(128),
+            "up": normal(128, 512),
+            "up_bias": jnp.zeros(512),
+            "down": normal(512, 128),
+            "down_bias": jnp.zeros(128),
         }
         for _ in range(4)
-    ]  # fmt: skip
+    ]
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3))
 
     def step(state, tokens):

@@ -64,5 +64,7 @@ def test_frames_per_cpu_second(what):
         start = time.process_time()
         run()
         rates.append(frames / (time.process_time() - start))
-    print(f"\n{what.__name__}: {sorted(rates)[ROUNDS // 2]:,.0f} frames per CPU second "
-          f"({min(rates):,.0f} to {max(rates):,.0f}); first call {compiled:.1f} s")
+    print(
+        f"\n{what.__name__}: {sorted(rates)[ROUNDS // 2]:,.0f} frames per CPU second "
+        f"({min(rates):,.0f} to {max(rates):,.0f}); first call {compiled:.1f} s"
+    )

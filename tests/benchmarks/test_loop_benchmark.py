@@ -141,11 +141,21 @@ def first_step(script: Path, workdir: Path, cache: Path) -> float:
     """Seconds from starting a script's smoke variant to the end of its first step or log line."""
     start = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, str(script), "--config", f"{ROOT / 'configs' / script.name}:smoke",
-         "--config.log_every_steps=1", "--workdir", str(workdir)],
-        cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [
+            sys.executable,
+            str(script),
+            "--config",
+            f"{ROOT / 'configs' / script.name}:smoke",
+            "--config.log_every_steps=1",
+            "--workdir",
+            str(workdir),
+        ],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(cache)},
-    )  # fmt: skip
+    )
     try:
         for line in process.stderr:
             if re.search(r" [1-9]\d*/\d+ ", line):

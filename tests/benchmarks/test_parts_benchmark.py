@@ -111,9 +111,11 @@ def bare_network(
 def report(what, frames, seconds):
     ours, environment, network = seconds
     ratio = ours / (environment + network)
-    print(f"\n{what}: {frames / ours:,.0f} frames per CPU second with training; environment alone "
-          f"{frames / environment:,.0f}, network alone {frames / network:,.0f}; "
-          f"{ratio:.2f} x the sum of both")
+    print(
+        f"\n{what}: {frames / ours:,.0f} frames per CPU second with training; environment alone "
+        f"{frames / environment:,.0f}, network alone {frames / network:,.0f}; "
+        f"{ratio:.2f} x the sum of both"
+    )
     return ratio
 
 
@@ -127,9 +129,14 @@ def test_ppo():
         trainer(experiment, 1),
         bare_environment(env, agent.rollout_steps),
         bare_network(
-            ppo.network(config, env), optax.adam(1e-4), state.actors.observation,
-            acts=agent.rollout_steps + 1, update_rows=size // agent.minibatches, looks=0,
-            updates=agent.epochs * agent.minibatches, times=1,
+            ppo.network(config, env),
+            optax.adam(1e-4),
+            state.actors.observation,
+            acts=agent.rollout_steps + 1,
+            update_rows=size // agent.minibatches,
+            looks=0,
+            updates=agent.epochs * agent.minibatches,
+            times=1,
         ),
     )
     assert report("PPO, Breakout-MinAtar, 64 environments", size, seconds) < 1.5
@@ -147,9 +154,15 @@ def test_dqn():
         trainer(experiment, steps),
         bare_environment(env, steps),
         bare_network(
-            dqn_atari.network(config, env), optimizer, state.observation, acts=1,
-            update_rows=config.agent.batch_size, looks=1,
-            updates=ENVS // config.agent.agent_steps_per_update, times=steps, train=True,
+            dqn_atari.network(config, env),
+            optimizer,
+            state.observation,
+            acts=1,
+            update_rows=config.agent.batch_size,
+            looks=1,
+            updates=ENVS // config.agent.agent_steps_per_update,
+            times=steps,
+            train=True,
         ),
     )
     assert report("DQN, Breakout-MinAtar, 64 environments", ENVS * steps, seconds) < 1.5
@@ -166,6 +179,8 @@ def test_eight_seeds_together(name):
     runs = trainer(experiment, steps), trainer(joint, steps)
     one, eight = best_seconds(*runs)
     wall_one, wall_eight = best_seconds(*runs, clock=time.perf_counter)
-    print(f"\n{name}: eight seeds together take {eight / one:.1f} x the CPU time of one, "
-          f"{wall_eight / wall_one:.1f} x its wall time")
+    print(
+        f"\n{name}: eight seeds together take {eight / one:.1f} x the CPU time of one, "
+        f"{wall_eight / wall_one:.1f} x its wall time"
+    )
     assert eight < 12 * one

@@ -83,8 +83,15 @@ def test_per_pixel_mean_and_average_pool():
 def photographs(images, labels=None, **options):
     labels = np.arange(len(images)) if labels is None else labels
     dataset = Dataset(Rows({"image": np.stack(images), "label": labels}), "test images")
-    settings = {"train_split": "train", "size": 8, "augmentation": "mirror", "reduce": 1,
-                "statistics_images": 100, "short_sides": (), "crops": "one"}
+    settings = {
+        "train_split": "train",
+        "size": 8,
+        "augmentation": "mirror",
+        "reduce": 1,
+        "statistics_images": 100,
+        "short_sides": (),
+        "crops": "one",
+    }
     return Photographs(lambda split: dataset, **{**settings, **options})
 
 
@@ -102,8 +109,10 @@ def test_reduced_images_stream_in_batches():
     assert source.mean.shape == (8, 8, 3)
     import jax
 
-    spec = {"image": jax.ShapeDtypeStruct((8, 8, 3), np.float32),
-            "label": jax.ShapeDtypeStruct((), np.int32)}
+    spec = {
+        "image": jax.ShapeDtypeStruct((8, 8, 3), np.float32),
+        "label": jax.ShapeDtypeStruct((), np.int32),
+    }
     stream = data.pipeline.stream(source.open_train, spec, 4, 0, source.augmented)
     stream.open()
     assert stream(None)["image"].shape == (4, 8, 8, 3)
@@ -111,8 +120,14 @@ def test_reduced_images_stream_in_batches():
 
 def test_test_views():
     images = [noise(300, 260)]
-    ten = photographs(images, size=224, augmentation="scale_crop", short_sides=(256,),
-                      crops="ten", statistics_images=1)
+    ten = photographs(
+        images,
+        size=224,
+        augmentation="scale_crop",
+        short_sides=(256,),
+        crops="ten",
+        statistics_images=1,
+    )
     (views,) = ten.views(ten.train[0])
     assert views.shape == (10, 224, 224, 3)
     several = photographs(images, size=32, short_sides=(32, 48), statistics_images=1)
@@ -126,20 +141,25 @@ def test_square_crops_come_from_the_middle_square():
     """256 for 224, here 8 for 7: the sides of a wide image are never seen, all of the rest is."""
     image = np.zeros((8, 24, 3), np.uint8)
     image[:, 8:16] = 200
-    source = photographs([image, noise(8, 24)], size=7, augmentation="square_crop",
-                         short_sides=(8,), crops="ten")
+    source = photographs(
+        [image, noise(8, 24)], size=7, augmentation="square_crop", short_sides=(8,), crops="ten"
+    )
     (views,) = source.views(source.train[0])
     np.testing.assert_allclose(
-        views[0], (np.full((7, 7, 3), 200) - source.mean[:7, :7]) / 127.5, rtol=1e-5)
+        views[0], (np.full((7, 7, 3), 200) - source.mean[:7, :7]) / 127.5, rtol=1e-5
+    )
     assert source.mean.shape == (8, 8, 3) and views.shape == (10, 7, 7, 3)
-    crops = [source.augmented(source.train[0], np.random.default_rng(s))["image"]
-             for s in range(20)]
+    crops = [
+        source.augmented(source.train[0], np.random.default_rng(s))["image"] for s in range(20)
+    ]
     places = [(y, x, way) for y in (0, 1) for x in (0, 1) for way in (1, -1)]
     found = set()
     for crop in crops:  # one colour less its place's mean, shifted by a vector of the colours' own
         assert crop.shape == (7, 7, 3)
-        shifts = [np.ptp(crop * 127.5 + source.mean[y : y + 7, x : x + 7][:, ::way], axis=(0, 1))
-                  for y, x, way in places]
+        shifts = [
+            np.ptp(crop * 127.5 + source.mean[y : y + 7, x : x + 7][:, ::way], axis=(0, 1))
+            for y, x, way in places
+        ]
         fits = [place for place, shift in zip(places, shifts, strict=True) if shift.max() < 1e-3]
         assert len(fits) == 1
         found.add(fits[0])

@@ -18,8 +18,10 @@ def test_resized_crops_have_areas_aspects_and_places_of_all_kinds():
     for _ in range(600):
         part = augment.resized_crop(image, rng, 32, 0.25).astype(float)
         assert part.shape == (32, 32, 3)
-        width, height = ((part[16, -1, 0] - part[16, 0, 0]) / 255 * 32 / 31,
-                         (part[-1, 16, 1] - part[0, 16, 1]) / 255 * 32 / 31)
+        width, height = (
+            (part[16, -1, 0] - part[16, 0, 0]) / 255 * 32 / 31,
+            (part[-1, 16, 1] - part[0, 16, 1]) / 255 * 32 / 31,
+        )
         areas.append(width * height)
         aspects.append(width / height)
         places.append(part[16, 0, 0] / 255)

@@ -40,18 +40,28 @@ def test_light_by_hand():
     eye = np.array([0.0, -1.0, 1.0])
     place = np.array([0.5, 0.0, 1.0])
     lights = Lights(
-        jnp.array([place, -place]), jnp.array([-place / np.linalg.norm(place), place]),
-        jnp.array([0.8, 0.0]), jnp.array([0.4, 0.4]), jnp.array([8.0, 8.0]), jnp.float32(0.1),
+        jnp.array([place, -place]),
+        jnp.array([-place / np.linalg.norm(place), place]),
+        jnp.array([0.8, 0.0]),
+        jnp.array([0.4, 0.4]),
+        jnp.array([8.0, 8.0]),
+        jnp.float32(0.1),
     )
-    view = View(jnp.array([BOARD, SKY]), jnp.array([[0.0, 0, 1], [0, 0, 1]]), jnp.zeros((2, 3)),
-                jnp.zeros((2, 3)), jnp.zeros((2, 3)))
+    view = View(
+        jnp.array([BOARD, SKY]),
+        jnp.array([[0.0, 0, 1], [0, 0, 1]]),
+        jnp.zeros((2, 3)),
+        jnp.zeros((2, 3)),
+        jnp.zeros((2, 3)),
+    )
     colour = np.array([0.2, 0.4, 0.6])
     got = looks.shade(jnp.tile(colour, (2, 1)), view, lights, jnp.array(eye))
     way = place / np.linalg.norm(place)
     mirrored = np.array([-way[0], -way[1], way[2]])
     glance = (mirrored @ eye / np.linalg.norm(eye)) ** 8
-    np.testing.assert_allclose(got[0], colour * (0.1 + 0.8 * way[2]) + 0.8 * 0.4 * glance,
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        got[0], colour * (0.1 + 0.8 * way[2]) + 0.8 * 0.4 * glance, rtol=1e-5
+    )
     np.testing.assert_allclose(got[1], colour, rtol=1e-6)
 
 
@@ -59,8 +69,10 @@ def test_noise_has_three_kinds_and_at_most_its_amount():
     image, key = jnp.full((64, 64, 3), 0.5), jax.random.key(0)
     assert DomainRandomization(1, 0.0).noisy(key, jnp.ones(2), image) is image
     noise = DomainRandomization(1, 0.1)
-    each, grey, lost = (np.asarray(noise.noisy(key, jnp.array([kind / 3 + 0.1, 0.5]), image)) - 0.5
-                        for kind in range(3))
+    each, grey, lost = (
+        np.asarray(noise.noisy(key, jnp.array([kind / 3 + 0.1, 0.5]), image)) - 0.5
+        for kind in range(3)
+    )
     np.testing.assert_allclose([each.std(), grey.std()], 0.05, rtol=0.05)
     assert np.ptp(grey, axis=-1).max() < 1e-6 < np.ptp(each, axis=-1).min()
     np.testing.assert_allclose((np.abs(lost) > 0).any(axis=-1).mean(), 0.05, atol=0.015)
@@ -75,8 +87,12 @@ def drawn():
     def draw(keys):
         def one(key):
             scene = TABLETOP.sample(key)
-            return (look(scene, SIZE).surface, unseen_look.render(key, scene, SIZE),
-                    randomized.render(jax.random.key(9), key, scene, SIZE))
+            return (
+                look(scene, SIZE).surface,
+                unseen_look.render(key, scene, SIZE),
+                randomized.render(jax.random.key(9), key, scene, SIZE),
+            )
+
         return jax.vmap(one)(keys)
 
     return jax.tree.map(np.asarray, draw(jax.random.split(jax.random.key(3), 24)))
@@ -100,7 +116,8 @@ def test_the_sun_throws_shadows():
     def lit(scene):
         view = look(bare, SIZE)  # the same places, in the light of either scene
         return view.surface, unseen_look._daylight(
-            jax.random.key(1), jnp.full((SIZE * SIZE, 3), 0.5), view, scene)
+            jax.random.key(1), jnp.full((SIZE * SIZE, 3), 0.5), view, scene
+        )
 
     (surface, shaded), (_, free) = lit(scene), lit(bare)
     darker = np.asarray(shaded < free - 1e-3).all(axis=-1)

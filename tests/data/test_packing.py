@@ -33,9 +33,11 @@ def test_rows_of_an_epoch_are_the_text():
         assert row[-1] == after[0], "a row ends with what the next begins with"
     text = np.concatenate([rows[0], *(row[1:] for row in rows[1:])])
     expected = np.concatenate(
-        [documents().tokens[documents().ends[i - 1] if i else 0 : documents().ends[i]]
-         for i in packed._order]
-    )  # fmt: skip
+        [
+            documents().tokens[documents().ends[i - 1] if i else 0 : documents().ends[i]]
+            for i in packed._order
+        ]
+    )
     start = packed._offset
     assert np.array_equal(text, expected[start : start + len(text)])
     assert len(expected) - len(text) < 2 * 6

@@ -196,7 +196,11 @@ def test_streams_beside_each_other_are_those_alone_and_resume_together():
     source, alone, held_out = both(), take(make(), 3), take(make(seed=5, batch_size=4), 3)
     source.open()
     assert {name: s.shape[0] for name, s in source.spec.items()} == {
-        "x": 8, "noise": 8, "held_out_x": 4, "held_out_noise": 4}
+        "x": 8,
+        "noise": 8,
+        "held_out_x": 4,
+        "held_out_noise": 4,
+    }
     first = take(source, 2)
     for batch, left, right in zip(first, alone, held_out, strict=False):
         assert_equal(batch, {**left, **{f"held_out_{k}": v for k, v in right.items()}})

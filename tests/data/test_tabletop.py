@@ -31,8 +31,11 @@ def test_rays_meet_what_a_search_along_them_finds():
     planes = np.stack([planes for planes, _ in SHAPES.values()])
     count = len(planes)
     bodies = Bodies(
-        planes, rng.uniform(-3, 3, (count, 3)), rng.uniform(0, 6, count),
-        rng.uniform(0.5, 1.5, count), np.arange(count) != 2,
+        planes,
+        rng.uniform(-3, 3, (count, 3)),
+        rng.uniform(0, 6, count),
+        rng.uniform(0.5, 1.5, count),
+        np.arange(count) != 2,
     )
     origins = rng.uniform(-6, 6, (300, 3))
     ways = rng.normal(size=(300, 3))
@@ -83,8 +86,11 @@ def test_the_object_is_seen_where_its_position_is_projected(scenes):
     def seen(keys):
         def one(key):
             scene = bare.sample(key)
-            return (tabletop.look(scene, SIZE).surface.reshape(SIZE, SIZE),
-                    tabletop.project(scene.camera, scene.position, SIZE))
+            return (
+                tabletop.look(scene, SIZE).surface.reshape(SIZE, SIZE),
+                tabletop.project(scene.camera, scene.position, SIZE),
+            )
+
         return jax.vmap(one)(keys)
 
     surface, place = seen(jax.random.split(jax.random.key(1), 100))

@@ -137,9 +137,17 @@ def test_a_sentence_with_a_limit_is_searched_as_if_all_had_it(end_logit):
 
     def search(max_length, limits=None):
         return beam_search(
-            rarely_ending, params, start(context), jnp.ones(B, int), beam=3, eos_id=EOS,
-            max_length=max_length, n_best=3, pad_id=7, limits=limits,
-        )  # fmt: skip
+            rarely_ending,
+            params,
+            start(context),
+            jnp.ones(B, int),
+            beam=3,
+            eos_id=EOS,
+            max_length=max_length,
+            n_best=3,
+            pad_id=7,
+            limits=limits,
+        )
 
     limits = jnp.array([1, 4, 2, 3, 4])
     found, alone = search(T, limits), {n: search(n) for n in range(1, T + 1)}

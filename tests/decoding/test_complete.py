@@ -15,8 +15,9 @@ PROMPTS = [np.array(p, np.int32) for p in ([3], [1, 2, 3, 4, 5], [7, 2])]
 
 @pytest.fixture(scope="module")
 def model():
-    model = GPT(vocab_size=11, layers=2, dim=16, num_heads=2, head_dim=8, hidden=32, max_length=16,
-                window=3)  # fmt: skip
+    model = GPT(
+        vocab_size=11, layers=2, dim=16, num_heads=2, head_dim=8, hidden=32, max_length=16, window=3
+    )
     params = model.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32), train=False)["params"]
     return model, jax.tree.map(lambda p: 8 * p, params)
 
@@ -70,6 +71,9 @@ def test_cache_error_is_small_and_sees_a_row_out_of_place(model):
     model, params = model
     tokens = np.random.default_rng(0).integers(0, 11, (3, 16)).astype(np.int32)
     assert cache_error(model, params, tokens, (5, 2, 1)) < 1e-4
-    fields = {name: getattr(model, name) for name in GPT.__dataclass_fields__
-              if name not in ("parent", "name")}  # fmt: skip
+    fields = {
+        name: getattr(model, name)
+        for name in GPT.__dataclass_fields__
+        if name not in ("parent", "name")
+    }
     assert cache_error(Misplaced(**fields), params, tokens, (5, 2, 1)) > 1e-2

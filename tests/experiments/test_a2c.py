@@ -26,8 +26,11 @@ def configured(variant="smoke", **overrides):
 
 def test_solves_every_probe_and_bootstrapping_bugs_show():
     config = configured(
-        env__normalize_observations=False, agent__gamma=GAMMA, agent__anneal=False,
-        optimizer__learning_rate=5e-3, total_frames=8 * 5 * 800,
+        env__normalize_observations=False,
+        agent__gamma=GAMMA,
+        agent__anneal=False,
+        optimizer__learning_rate=5e-3,
+        total_frames=8 * 5 * 800,
     )
 
     def policy_and_value(state, observation):
@@ -64,15 +67,19 @@ def test_a_step_follows_the_gradient_of_its_own_rollout():
 
     def weighted(params):
         new, value = policy(params, batch.observation)
-        terms = (-new.log_prob(batch.action) * (batch.returns - batch.value)
-                 - config.agent.entropy_weight * new.entropy()
-                 - 2 * config.agent.value_weight * (batch.returns - batch.value) * value)
+        terms = (
+            -new.log_prob(batch.action) * (batch.returns - batch.value)
+            - config.agent.entropy_weight * new.entropy()
+            - 2 * config.agent.value_weight * (batch.returns - batch.value) * value
+        )
         return terms.mean()
 
     rate = config.optimizer.learning_rate
     for before, gradient, now in zip(
-        jax.tree.leaves(params), jax.tree.leaves(jax.grad(weighted)(params)),
-        jax.tree.leaves(after.learner.params), strict=True,
+        jax.tree.leaves(params),
+        jax.tree.leaves(jax.grad(weighted)(params)),
+        jax.tree.leaves(after.learner.params),
+        strict=True,
     ):
         square = (1 - config.optimizer.rmsprop_decay) * gradient**2
         expected = before - rate * gradient / jnp.sqrt(square + config.optimizer.rmsprop_epsilon)

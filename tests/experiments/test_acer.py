@@ -89,18 +89,24 @@ def test_the_bounded_gradient_is_the_closest_within_the_trust_region():
 @pytest.mark.slow
 def test_solves_every_probe_on_replayed_experience():
     config = configured(
-        agent__gamma=GAMMA, agent__segment_steps=5, optimizer__learning_rate=5e-3,
-        env__num_envs=4, replay__learning_starts_frames=100, replay__capacity_frames=2_000,
+        agent__gamma=GAMMA,
+        agent__segment_steps=5,
+        optimizer__learning_rate=5e-3,
+        env__num_envs=4,
+        replay__learning_starts_frames=100,
+        replay__capacity_frames=2_000,
         total_frames=4 * 5 * 400,
     )
+
     def policy_and_value(state, observation):
         model = ActorQ(probes.PROBES["probe_both"].num_actions, "mlp", False)
         output, q = model.apply({"params": state.learner.params}, observation)[0]
         policy = distribution(output)
         return policy, (jax.nn.softmax(policy.logits) * q).sum(axis=-1)
 
-    errors = probe_runs.check(probe_runs.train(acer, config, probe_runs.SEEN), policy_and_value,
-                              GAMMA)
+    errors = probe_runs.check(
+        probe_runs.train(acer, config, probe_runs.SEEN), policy_and_value, GAMMA
+    )
     for name in probe_runs.SEEN:
         assert errors[name, "none"] < (0.4 if probes.PROBES[name].noisy else 0.2), name
 
@@ -108,8 +114,11 @@ def test_solves_every_probe_on_replayed_experience():
 @pytest.mark.slow
 def test_after_learning_has_started_there_are_five_updates_a_step_in_the_mean():
     """And the average policy follows the learned one."""
-    experiment = acer.build(configured(agent__segment_steps=4, replay__learning_starts_frames=320,
-                                       total_frames=8 * 4 * 110))
+    experiment = acer.build(
+        configured(
+            agent__segment_steps=4, replay__learning_starts_frames=320, total_frames=8 * 4 * 110
+        )
+    )
     state = experiment.init(jax.random.key(0))
     step = jax.jit(experiment.step)
     for t in range(110):
@@ -148,8 +157,11 @@ def test_the_trust_region_is_about_the_average_policy(monkeypatch):
     experiment = acer.build(configured(agent__segment_steps=4, agent__replay_ratio=0.0))
     state = experiment.init(jax.random.key(0))
     keys = iter(jax.random.split(jax.random.key(1), 100))
-    state = state.replace(average=jax.tree.map(
-        lambda x: x + 0.3 * jax.random.normal(next(keys), x.shape), state.learner.params))
+    state = state.replace(
+        average=jax.tree.map(
+            lambda x: x + 0.3 * jax.random.normal(next(keys), x.shape), state.learner.params
+        )
+    )
     jax.block_until_ready(jax.jit(experiment.step)(state, None, jax.random.key(2)))
     jax.effects_barrier()
 
@@ -171,9 +183,15 @@ def test_parameters_at_paper_size():
     assert count == 1_684_128 + 2 * 513 * 6
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"env.name": "Pendulum-v1"}, {"model.variant": "2015"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"env.name": "Pendulum-v1"},
+        {"model.variant": "2015"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

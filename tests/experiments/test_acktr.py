@@ -24,20 +24,30 @@ def configured(variant="smoke", **overrides):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("names", "kind"), [
-    (probe_runs.SEEN, probes.PROBES), (probe_runs.CONTINUOUS, probes.CONTINUOUS_PROBES),
-], ids=["discrete", "continuous"])
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (probe_runs.SEEN, probes.PROBES),
+        (probe_runs.CONTINUOUS, probes.CONTINUOUS_PROBES),
+    ],
+    ids=["discrete", "continuous"],
+)
 def test_solves_every_probe(names, kind):
     config = configured(
-        env__normalize_observations=False, env__normalize_rewards=False, agent__gamma=GAMMA,
+        env__normalize_observations=False,
+        env__normalize_rewards=False,
+        agent__gamma=GAMMA,
         # Longer steps, and momentum, carry means to where clipped actions have no gradient.
-        optimizer__momentum=0.0, optimizer__trust_region=0.001, total_frames=8 * 8 * 400,
+        optimizer__momentum=0.0,
+        optimizer__trust_region=0.001,
+        total_frames=8 * 8 * 400,
     )
     probe = kind[names[0]]
 
     def policy_and_value(state, observation):
         output, value = acktr.network(config, probe).apply(
-            {"params": state.learner.params}, observation)[0]
+            {"params": state.learner.params}, observation
+        )[0]
         return distribution(output), value
 
     errors = probe_runs.check(probe_runs.train(acktr, config, names), policy_and_value, GAMMA)
@@ -50,14 +60,21 @@ def test_factors_are_those_of_the_model_and_steps_keep_near_the_trust_region():
     that of p - one_hot, so its rows sum to 0."""
     delta, count = 1e-3, 40
     config = configured(
-        env__name="CartPole-v1", env__normalize_observations=False, env__normalize_rewards=False,
-        agent__rollout_steps=20, total_frames=8 * 20 * count * 10, optimizer__momentum=0.0,
-        optimizer__kfac_learning_rate=100.0, optimizer__trust_region=delta,
+        env__name="CartPole-v1",
+        env__normalize_observations=False,
+        env__normalize_rewards=False,
+        agent__rollout_steps=20,
+        total_frames=8 * 20 * count * 10,
+        optimizer__momentum=0.0,
+        optimizer__kfac_learning_rate=100.0,
+        optimizer__trust_region=delta,
     )
     experiment = acktr.build(config)
-    state, metrics = jax.jit(lambda s: jax.lax.scan(
-        lambda s, k: experiment.step(s, None, k), s, jax.random.split(jax.random.key(1), count)
-    ))(experiment.init(jax.random.key(0)))
+    state, metrics = jax.jit(
+        lambda s: jax.lax.scan(
+            lambda s, k: experiment.step(s, None, k), s, jax.random.split(jax.random.key(1), count)
+        )
+    )(experiment.init(jax.random.key(0)))
     factors = state.learner.opt_state.factors
     assert float(metrics["value_loss"][0]) > 10
     np.testing.assert_allclose(factors["value/Dense_0"].outputs, 1.0, rtol=0.1)
@@ -72,9 +89,15 @@ def test_factors_are_those_of_the_model_and_steps_keep_near_the_trust_region():
     assert (jnp.stack(list(state.learner.opt_state.step_size.values())) < 100).all()
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"model.variant": "2015"}, {"optimizer.name": "adam"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"model.variant": "2015"},
+        {"optimizer.name": "adam"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

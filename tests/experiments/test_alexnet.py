@@ -16,18 +16,25 @@ MEASURED = {
     "relu_30": {"epochs_to_target": [20.0] * 3},
     "tanh_10": {"epochs_to_target": [16.0, 17.0, 15.0]},
     "tanh_30": {"epochs_to_target": [40.0] * 3},
-    "dropout": {"test/error": [3.9, 4.1, 3.7], "test/cross_entropy": [0.16] * 3,
-                "test/images": [10_000]},
+    "dropout": {
+        "test/error": [3.9, 4.1, 3.7],
+        "test/cross_entropy": [0.16] * 3,
+        "test/images": [10_000],
+    },
     "no_dropout": {"test/error": [5.3, 5.0, 5.1], "test/cross_entropy": [0.32] * 3},
 }
 
 
 def holds(**changed):
-    results = {arm: {k: np.array(v) for k, v in numbers.items()}
-               for arm, numbers in {**MEASURED, **changed}.items()}
+    results = {
+        arm: {k: np.array(v) for k, v in numbers.items()}
+        for arm, numbers in {**MEASURED, **changed}.items()
+    }
     results["relu_10"]["towers_difference"] = np.array([changed.pop("towers", 5e-7)])
-    return [claim.holds if claim.holds is None else bool(claim.holds)
-            for claim in script.claims(results)]
+    return [
+        claim.holds if claim.holds is None else bool(claim.holds)
+        for claim in script.claims(results)
+    ]
 
 
 def test_claims_hold_for_what_they_say():
@@ -76,9 +83,10 @@ def step_of(at_step=0, **overrides):
     state = jax.jit(experiment.init)(jax.random.key(0))
     state["schedule"]["step"] += at_step
     rng = np.random.default_rng(0)
-    batch = {k: np.zeros(s.shape, s.dtype) if "label" in k
-             else rng.normal(size=s.shape).astype(s.dtype)
-             for k, s in experiment.source.spec.items()}
+    batch = {
+        k: np.zeros(s.shape, s.dtype) if "label" in k else rng.normal(size=s.shape).astype(s.dtype)
+        for k, s in experiment.source.spec.items()
+    }
     new, metrics = jax.jit(experiment.step)(state, batch, jax.random.key(1))
     change = jax.tree.map(lambda a, b: a - b, new["learner"].params, state["learner"].params)
     return jax.device_get((metrics, change, new))
@@ -89,14 +97,20 @@ def test_biases_learn_at_twice_the_rate_and_held_out_images_drive_the_schedule()
     _, two, _ = step_of()
     biases, kernels = (
         [np.abs(tree["head"]["output"][name]).sum() for tree in (one, two)]
-        for name in ("bias", "kernel"))
+        for name in ("bias", "kernel")
+    )
     np.testing.assert_allclose(biases[1], 2 * biases[0], rtol=1e-4)
     np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-4)
     assert state["schedule"]["best"] == metrics["held_out_error"]
 
 
 def test_the_other_papers_momentum_and_rate_follow_the_epoch():
-    metrics, _, _ = step_of(at_step=41, **{  # of epoch 10
-        "optimizer.rule": "dropout", "optimizer.rising.epochs": 500})
+    metrics, _, _ = step_of(
+        at_step=41,
+        **{  # of epoch 10
+            "optimizer.rule": "dropout",
+            "optimizer.rising.epochs": 500,
+        },
+    )
     np.testing.assert_allclose(metrics["momentum"], 0.5 + 0.49 * 10 / 500, rtol=1e-5)
     np.testing.assert_allclose(metrics["learning_rate"], 0.01 * 0.998**10, rtol=1e-5)

@@ -107,9 +107,14 @@ def test_large_variants_are_not_judged_by_what_they_train_on(variant):
 
 def test_the_claim_of_100_labels_is_of_no_other_number(script):
     numbers = {
-        "samples/std_ratio": 0.9, "samples/coverage[project_cnn:mnist]": 1.0,
-        "probe/trained_100": 0.79, "probe/untrained_100": 0.73, "probe/pixels_100": 0.70,
-        "probe/trained_1000": 0.92, "probe/untrained_1000": 0.91, "probe/pixels_1000": 0.83,
+        "samples/std_ratio": 0.9,
+        "samples/coverage[project_cnn:mnist]": 1.0,
+        "probe/trained_100": 0.79,
+        "probe/untrained_100": 0.73,
+        "probe/pixels_100": 0.70,
+        "probe/trained_1000": 0.92,
+        "probe/untrained_1000": 0.91,
+        "probe/pixels_1000": 0.83,
     }
     results = {"main": {name: np.array([value]) for name, value in numbers.items()}}
     assert [claim.holds for claim in script.claims(results)] == [True, True, True]

@@ -16,12 +16,21 @@ GAMMA = 0.5
 
 def on_probe(name, **overrides):
     config = get_config("smoke")
-    config.update_from_flattened_dict({
-        "env.name": name, "env.num_envs": 8, "model.hidden": (32, 32), "agent.gamma": GAMMA,
-        "agent.tau": 0.05, "replay.learning_starts_frames": 200, "replay.capacity_frames": 4000,
-        "optimizer.actor_learning_rate": 3e-4, "optimizer.critic_learning_rate": 5e-3,
-        "total_frames": 8 * 1500, **overrides,
-    })
+    config.update_from_flattened_dict(
+        {
+            "env.name": name,
+            "env.num_envs": 8,
+            "model.hidden": (32, 32),
+            "agent.gamma": GAMMA,
+            "agent.tau": 0.05,
+            "replay.learning_starts_frames": 200,
+            "replay.capacity_frames": 4000,
+            "optimizer.actor_learning_rate": 3e-4,
+            "optimizer.critic_learning_rate": 5e-3,
+            "total_frames": 8 * 1500,
+            **overrides,
+        }
+    )
     return config
 
 
@@ -56,10 +65,14 @@ def test_learns_actions_and_values_of_the_probes(name):
     assert of_action < 0.25 and of_value < 0.15
 
 
-@pytest.mark.parametrize("overrides", [
-    {"model.normalization": "batch", "exploration.name": "gaussian"},
-    {"model.normalization": "layer", "exploration.name": "parameters"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"model.normalization": "batch", "exploration.name": "gaussian"},
+        {"model.normalization": "layer", "exploration.name": "parameters"},
+    ],
+    ids=str,
+)
 def test_values_of_the_config_learn_too(overrides):
     of_action, of_value = errors(on_probe("probe_continuous_both", **overrides))
     assert of_action < 0.2 and of_value < 0.2
@@ -85,7 +98,8 @@ def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
 def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
     x = jnp.linspace(-1, 1, 4)[:, None]
     monkeypatch.setattr(  # the actions in place of the episodes
-        ddpg, "Evaluation", lambda env, policy: lambda actor, key: policy(actor, x, key))
+        ddpg, "Evaluation", lambda env, policy: lambda actor, key: policy(actor, x, key)
+    )
     experiment = ddpg.build(on_probe("probe_continuous_action"))
     state = experiment.init(jax.random.key(0))
     other = experiment.init(jax.random.key(1)).agent.actor.params
@@ -99,25 +113,35 @@ def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
 
 
 def test_parameter_noise_is_renewed_when_due():
-    config = on_probe("probe_continuous_both", **{
-        "exploration.name": "parameters", "exploration.parameters_kept_steps": 3,
-    })
+    config = on_probe(
+        "probe_continuous_both",
+        **{
+            "exploration.name": "parameters",
+            "exploration.parameters_kept_steps": 3,
+        },
+    )
     experiment = ddpg.build(config)
     state, step = jax.jit(experiment.init)(jax.random.key(0)), jax.jit(experiment.step)
     for t in range(1, 8):
         before = state.parameter_noise
         state, _ = step(state, None, jax.random.key(t))
         changed = [
-            bool((a != b).any()) for a, b in
-            zip(*map(jax.tree.leaves, (before, state.parameter_noise)), strict=True)
+            bool((a != b).any())
+            for a, b in zip(*map(jax.tree.leaves, (before, state.parameter_noise)), strict=True)
         ]
         assert all(changed) if t % 3 == 0 else not any(changed)
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "CartPole-v1"}, {"env.name": "bogus"}, {"exploration.name": "bogus"},
-    {"model.normalization": "bogus"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "CartPole-v1"},
+        {"env.name": "bogus"},
+        {"exploration.name": "bogus"},
+        {"model.normalization": "bogus"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(training.UserError):
         ddpg.build(on_probe("Pendulum-v1", **overrides))

@@ -11,8 +11,11 @@ from research.config import with_overrides
 
 
 def numbers(unseen, trained, guess=20.0):
-    return {"unseen/error_cm": np.array(unseen), "unseen/guess_cm": np.full(len(unseen), guess),
-            "trained/error_cm": np.array(trained)}
+    return {
+        "unseen/error_cm": np.array(unseen),
+        "unseen/guess_cm": np.full(len(unseen), guess),
+        "trained/error_cm": np.array(trained),
+    }
 
 
 def holds(**results):
@@ -27,14 +30,18 @@ def test_claims_are_missed_by_what_is_broken():
     # A detector of random looks that says about the same everywhere, against one far off.
     far = numbers([50.0, 50.0], [2.0, 2.0])
     assert holds(randomized=numbers([17.0, 17.0], [17.0, 17.0]), one_texture=far) == [
-        True, True, False]
+        True,
+        True,
+        False,
+    ]
     # One texture that was not learned itself is no rival.
     assert holds(randomized=good, one_texture=numbers([14.0, 15.0], [15.0, 15.0]))[1] is False
 
 
 def test_as_many_training_samples_as_there_are():
-    config = with_overrides(get_config("smoke"), {"data.training_samples": 1,
-                                                  "randomization.noise": 0.0})
+    config = with_overrides(
+        get_config("smoke"), {"data.training_samples": 1, "randomization.noise": 0.0}
+    )
     draw = domain_randomization.training_look(config, np.uint32(7))
     images, _ = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), 3))
     assert np.abs(images[0] - images[1]).max() > 0.1
@@ -45,9 +52,7 @@ def test_as_many_training_samples_as_there_are():
     np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-6)  # the one image there is
 
 
-@pytest.mark.parametrize(
-    "overrides", [{"scene.shape": "bogus"}, {"data.image_size": 10}], ids=str
-)
+@pytest.mark.parametrize("overrides", [{"scene.shape": "bogus"}, {"data.image_size": 10}], ids=str)
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(training.UserError):
         domain_randomization.build(with_overrides(get_config("smoke"), overrides))

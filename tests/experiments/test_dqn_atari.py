@@ -44,11 +44,19 @@ def trained(config, steps=None):
 
 def on_probe(name, **overrides):
     settings = {
-        "env.name": name, "env.num_envs": 8, "replay.capacity": 800,
-        "replay.learning_starts_frames": 200, "agent.gamma": GAMMA, "agent.batch_size": 32,
-        "agent.agent_steps_per_update": 8, "agent.target_period_updates": 10,
-        "agent.epsilon_end": 0.3, "agent.epsilon_decay_frames": 1, "total_frames": 8 * 800,
-        "optimizer.learning_rate": 3e-3, **overrides,
+        "env.name": name,
+        "env.num_envs": 8,
+        "replay.capacity": 800,
+        "replay.learning_starts_frames": 200,
+        "agent.gamma": GAMMA,
+        "agent.batch_size": 32,
+        "agent.agent_steps_per_update": 8,
+        "agent.target_period_updates": 10,
+        "agent.epsilon_end": 0.3,
+        "agent.epsilon_decay_frames": 1,
+        "total_frames": 8 * 800,
+        "optimizer.learning_rate": 3e-3,
+        **overrides,
     }
     return configured(**{k.replace(".", "__"): v for k, v in settings.items()})
 
@@ -77,11 +85,16 @@ def test_learns_the_values_of_every_probe(name):
     assert value_error(on_probe(name)) < (0.3 if probes.PROBES[name].noisy else LARGEST_ERROR)
 
 
-@pytest.mark.parametrize("overrides", [
-    {"agent.double": True, "optimizer.name": "adam"},
-    {"model.dueling": True, "replay.sampling": "prioritized"},
-    {"agent.n_steps": 3}, {"replay.sampling": "newest"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"agent.double": True, "optimizer.name": "adam"},
+        {"model.dueling": True, "replay.sampling": "prioritized"},
+        {"agent.n_steps": 3},
+        {"replay.sampling": "newest"},
+    ],
+    ids=str,
+)
 def test_extensions_learn_values_too(overrides):
     # Three steps' returns are those of the actions taken; in this probe all are equally good.
     assert value_error(on_probe("probe_truncation", **overrides)) < 0.2
@@ -114,7 +127,8 @@ def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
         return add(self, state, frame, action, reward, no, ended, following)
 
     for bug, probe in (
-        (as_termination, "probe_truncation"), (from_the_next_episode, "probe_truncation"),
+        (as_termination, "probe_truncation"),
+        (from_the_next_episode, "probe_truncation"),
         (never_ends, "probe_constant"),
     ):
         monkeypatch.setattr(Replay, "add", bug)
@@ -123,10 +137,15 @@ def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
 
 @pytest.mark.parametrize(("num_envs", "per_update"), [(8, 2), (8, 8), (2, 8)])
 def test_updates_and_copies_of_the_target(num_envs, per_update):
-    config = on_probe("probe_both", **{
-        "env.num_envs": num_envs, "agent.agent_steps_per_update": per_update,
-        "replay.learning_starts_frames": 40, "agent.target_period_updates": 3,
-    })
+    config = on_probe(
+        "probe_both",
+        **{
+            "env.num_envs": num_envs,
+            "agent.agent_steps_per_update": per_update,
+            "replay.learning_starts_frames": 40,
+            "agent.target_period_updates": 3,
+        },
+    )
     experiment = dqn_atari.build(config)
     step = jax.jit(experiment.step)
     state = experiment.init(jax.random.key(0))
@@ -155,12 +174,23 @@ def test_no_target_network_is_a_copy_after_every_update():
 
 
 def atari(actor="step", **overrides):
-    return configured("breakout", **{
-        "env__num_envs": 2, "env__actor": actor, "replay__capacity": 400,
-        "replay__learning_starts_frames": 80, "agent__agent_steps_per_update": 4,
-        "agent__batch_size": 4, "eval__episodes": 1, "eval__max_episode_frames": 120,
-        "log_every_steps": 10, "checkpoint_every_steps": 0, "total_frames": 8 * 40, **overrides,
-    })
+    return configured(
+        "breakout",
+        **{
+            "env__num_envs": 2,
+            "env__actor": actor,
+            "replay__capacity": 400,
+            "replay__learning_starts_frames": 80,
+            "agent__agent_steps_per_update": 4,
+            "agent__batch_size": 4,
+            "eval__episodes": 1,
+            "eval__max_episode_frames": 120,
+            "log_every_steps": 10,
+            "checkpoint_every_steps": 0,
+            "total_frames": 8 * 40,
+            **overrides,
+        },
+    )
 
 
 def run(config, workdir, steps=None):
@@ -187,8 +217,11 @@ def test_atari_resumes_bit_identically_with_fresh_emulators(actor, tmp_path):
 
 @functools.cache
 def breakout_at_random(life_loss_ends, steps=360):
-    config = atari(env__life_loss_ends=life_loss_ends, replay__learning_starts_frames=10**9,
-                   replay__capacity=2 * steps + 10)
+    config = atari(
+        env__life_loss_ends=life_loss_ends,
+        replay__learning_starts_frames=10**9,
+        replay__capacity=2 * steps + 10,
+    )
     experiment = dqn_atari.build(config)
     state = experiment.init(jax.random.key(0))
     step, ends = jax.jit(experiment.step), 0
@@ -209,8 +242,9 @@ def test_a_lost_life_ends_the_value_and_not_the_episode():
 
 def test_training_rewards_are_clipped_and_returns_are_not():
     """Space Invaders pays 5 to 30 for a hit."""
-    config = atari(env__name="space_invaders", replay__learning_starts_frames=10**9,
-                   replay__capacity=1000)
+    config = atari(
+        env__name="space_invaders", replay__learning_starts_frames=10**9, replay__capacity=1000
+    )
     experiment = dqn_atari.build(config)
     state = experiment.init(jax.random.key(0))
     step = jax.jit(experiment.step)
@@ -231,8 +265,9 @@ def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
 
 
 def test_epsilon_is_counted_in_frames():
-    config = atari(replay__learning_starts_frames=40, agent__epsilon_decay_frames=80,
-                   agent__epsilon_end=0.1)
+    config = atari(
+        replay__learning_starts_frames=40, agent__epsilon_decay_frames=80, agent__epsilon_end=0.1
+    )
     experiment = dqn_atari.build(config)
     state, step = experiment.init(jax.random.key(0)), jax.jit(experiment.step)
     for t in range(1, 20):  # 2 emulators, 4 frames a step: 8 frames
@@ -241,9 +276,13 @@ def test_epsilon_is_counted_in_frames():
         assert float(metrics["epsilon"]) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(("variant", "game", "parameters"), [
-    ("paper", "pong", 1_687_206), ("paper_2013", "pong", 677_686),
-])
+@pytest.mark.parametrize(
+    ("variant", "game", "parameters"),
+    [
+        ("paper", "pong", 1_687_206),
+        ("paper_2013", "pong", 677_686),
+    ],
+)
 def test_parameters_at_paper_size(variant, game, parameters):
     config = configured(variant, env__name=game)
     shapes = jax.eval_shape(dqn_atari.build(config).init, jax.random.key(0))
@@ -252,10 +291,17 @@ def test_parameters_at_paper_size(variant, game, parameters):
     assert frames.dtype == jnp.uint8 and frames.shape == (1, 1_000_001, 84 * 84)  # once each
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"env.actor": "bogus"}, {"env.sticky_actions": 0.25},
-    {"replay.sampling": "bogus"}, {"optimizer.name": "sgd"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"env.actor": "bogus"},
+        {"env.sticky_actions": 0.25},
+        {"replay.sampling": "bogus"},
+        {"optimizer.name": "sgd"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

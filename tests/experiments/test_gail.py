@@ -76,9 +76,11 @@ def test_the_adversary_learns_and_the_policys_entropy_goes_where_lambda_has_it()
     for weight in (-1.0, 1.0):
         config = configured(gail__entropy_weight=weight, agent__kl_limit=0.03)
         experiment = gail.build(config, pairs())
-        _, metrics = jax.lax.scan(lambda s, k, step=experiment.step: step(s, None, k),
-                                  experiment.init(jax.random.key(0)),
-                                  jax.random.split(jax.random.key(1), 25))
+        _, metrics = jax.lax.scan(
+            lambda s, k, step=experiment.step: step(s, None, k),
+            experiment.init(jax.random.key(0)),
+            jax.random.split(jax.random.key(1), 25),
+        )
         entropy[weight] = metrics["entropy"]
     assert entropy[1.0][-1] > entropy[1.0][0] + 0.1 and entropy[-1.0][-1] < entropy[-1.0][0] - 0.1
     assert metrics["discriminator/loss"][-1] < metrics["discriminator/loss"][0]
@@ -93,10 +95,18 @@ def test_every_arm_of_a_seed_sees_the_same_expert():
     assert first.present.sum() == 5 and first.observation.shape == (1, 5, 3)
 
 
-@pytest.mark.parametrize("overrides", [
-    {"method": "gan"}, {"gail.reward": "log D"}, {"env.name": "Breakout-MinAtar"},
-    {"env.normalize_observations": True}, {"vmap_seeds": True}, {"agent.fisher_every": 0},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"method": "gan"},
+        {"gail.reward": "log D"},
+        {"env.name": "Breakout-MinAtar"},
+        {"env.normalize_observations": True},
+        {"vmap_seeds": True},
+        {"agent.fisher_every": 0},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

@@ -60,8 +60,10 @@ def test_weight_decay_spares_biases_and_gains():
     kept = {name.split("/")[-1] for name, on in mask.items() if not on}
     assert kept == {"bias", "scale"}
     assert {name.split("/")[-1] for name, on in mask.items() if on} == {
-        "kernel", "embedding", "position_embedding"
-    }  # fmt: skip
+        "kernel",
+        "embedding",
+        "position_embedding",
+    }
 
 
 def test_learning_rate_follows_tokens_not_steps():
@@ -78,8 +80,13 @@ def test_samples_and_exact_numbers_are_of_the_moving_average(monkeypatch, tmp_pa
     monkeypatch.setattr(SCRIPT.training, "run", lambda *_: state)
     monkeypatch.setattr(SCRIPT.training, "evaluate", lambda *_: {})
     monkeypatch.setattr(SCRIPT, "exact_numbers", lambda _, params, seed: used.append(params) or {})
-    monkeypatch.setattr(SCRIPT, "complete", lambda _, params, prompts, *__, **___: (
-        used.append(params) or [np.zeros(0, np.int32) for _ in prompts]))
+    monkeypatch.setattr(
+        SCRIPT,
+        "complete",
+        lambda _, params, prompts, *__, **___: (
+            used.append(params) or [np.zeros(0, np.int32) for _ in prompts]
+        ),
+    )
     SCRIPT.main(configure(""), tmp_path)
     smoke = configure("smoke")
     SCRIPT.main(with_overrides(smoke, {**smoke.arms.text, "eval.ngram_order": 0}), tmp_path)

@@ -34,8 +34,11 @@ def trained(config, cycles):
 
 def bits(**overrides):
     return configured(
-        env__num_bits=10, replay__capacity_frames=20_000, agent__updates_per_cycle=40,
-        eval__episodes=128, **overrides,
+        env__num_bits=10,
+        replay__capacity_frames=20_000,
+        agent__updates_per_cycle=40,
+        eval__episodes=128,
+        **overrides,
     )
 
 
@@ -64,14 +67,17 @@ def test_a_cycle():
         lambda target, old, new: np.testing.assert_allclose(
             target, 0.75 * old + 0.25 * new, atol=1e-6
         ),
-        after.agent.target["params"], before.agent.target["params"], after.agent.learner.params,
+        after.agent.target["params"],
+        before.agent.target["params"],
+        after.agent.learner.params,
     )
     assert {"loss", "train/success", "train/success_at_end"} <= set(metrics)
 
 
 def test_in_the_plane_every_parameter_learns():
     config = configured(
-        env__name="push", replay__capacity_frames=4000,
+        env__name="push",
+        replay__capacity_frames=4000,
         agent__batch_size=64,
     )
     config.model.hidden = (16, 16)
@@ -90,8 +96,7 @@ def test_what_plays_in_evaluation_is_the_target_network(name):
     agent, policy = her.make_agent(config, task)
     x = jax.random.normal(jax.random.key(2), (64, *task.observation_space.shape))
     state, other = (agent.init(jax.random.key(seed), x) for seed in (0, 1))
-    learned, target = (("learner", "target") if name == "bit_flipping" else
-                       ("actor", "target_actor"))
+    learned, target = ("learner", "target") if name == "bit_flipping" else ("actor", "target_actor")
 
     def played(**changed):
         act = policy(state.replace(**changed), explore=False)

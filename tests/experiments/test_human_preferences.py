@@ -29,8 +29,9 @@ def configured(variant="smoke", **overrides):
 
 
 def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b),
-                                                    strict=True))
+    return all(
+        np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def trained(steps, **overrides):
@@ -97,11 +98,19 @@ def test_with_the_true_reward_nobody_is_asked():
 
 @pytest.mark.slow
 def test_a2c_on_images_with_hidden_ends():
-    _, state, (metrics, _) = jax.jit(lambda: trained(
-        8, env__name="Breakout-MinAtar", model__variant="minatar", model__shared=True,
-        agent__algorithm="a2c", agent__rollout_steps=3, agent__hide_ends=True,
-        env__normalize_rewards=False, queries__initial_steps=4,
-    ))()
+    _, state, (metrics, _) = jax.jit(
+        lambda: trained(
+            8,
+            env__name="Breakout-MinAtar",
+            model__variant="minatar",
+            model__shared=True,
+            agent__algorithm="a2c",
+            agent__rollout_steps=3,
+            agent__hide_ends=True,
+            env__normalize_rewards=False,
+            queries__initial_steps=4,
+        )
+    )()
     assert state.comparisons.total > 0 and np.isfinite(metrics["loss"]).all()
 
 
@@ -143,7 +152,8 @@ class Person(threading.Thread):
                 word = self.taste(query["query"])
                 body = json.dumps({"query": query["query"], "answer": word}).encode()
                 request = urllib.request.Request(
-                    self.url + "answer", body, {"Content-Type": "application/json"})
+                    self.url + "answer", body, {"Content-Type": "application/json"}
+                )
                 urllib.request.urlopen(request).close()
                 self.answered.append((query["query"], word))
             except (urllib.error.URLError, ConnectionError):
@@ -152,8 +162,11 @@ class Person(threading.Thread):
 
 def by_hand(**overrides):
     return configured(
-        queries__labeller="person", queries__port=0, queries__waiting=8,
-        log_every_steps=5, **overrides,
+        queries__labeller="person",
+        queries__port=0,
+        queries__waiting=8,
+        log_every_steps=5,
+        **overrides,
     )
 
 
@@ -175,12 +188,18 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     experiment = human_preferences.build(config)
     experiment.source.desk = None  # finished: nothing is asked
     state = training.run(experiment, config, tmp_path / "run")
-    taken = [json.loads(line) for line in
-             (tmp_path / "run" / "answers.jsonl").read_text().splitlines()]
+    taken = [
+        json.loads(line) for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines()
+    ]
     counted = {t["query"] for t in taken if "step" in t}
     assert int(state.comparisons.total) == sum(words(n) != "skip" for n in counted)
-    expected = np.array([{"left": 1, "right": 0, "same": 0.5}[words(n)]
-                         for n in sorted(counted) if words(n) != "skip"])
+    expected = np.array(
+        [
+            {"left": 1, "right": 0, "same": 0.5}[words(n)]
+            for n in sorted(counted)
+            if words(n) != "skip"
+        ]
+    )
     got = np.asarray(state.comparisons.preference[: len(expected)])
     np.testing.assert_array_equal(np.sort(got), np.sort(expected))
 
@@ -195,12 +214,21 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     assert human_preferences.main(config, tmp_path / "run") == numbers
 
 
-@pytest.mark.parametrize("overrides", [
-    {"queries.labeller": "crowd"}, {"queries.selection": "best"}, {"agent.reward": "none"},
-    {"agent.algorithm": "ppo"}, {"queries.initial_steps": 0}, {"reward.variant": "cnn"},
-    {"queries.labeller": "person", "env.name": "probe_continuous_both"},
-    {"queries.labeller": "person", "queries.waiting": 1}, {"env.normalize_observations": True},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"queries.labeller": "crowd"},
+        {"queries.selection": "best"},
+        {"agent.reward": "none"},
+        {"agent.algorithm": "ppo"},
+        {"queries.initial_steps": 0},
+        {"reward.variant": "cnn"},
+        {"queries.labeller": "person", "env.name": "probe_continuous_both"},
+        {"queries.labeller": "person", "queries.waiting": 1},
+        {"env.normalize_observations": True},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):
@@ -212,6 +240,5 @@ def test_paper_settings_trace():
     config = configured("paper", env__num_envs=2, queries__memory=20, queries__history_steps=30)
     experiment = human_preferences.build(config)
     shapes = jax.eval_shape(experiment.init, jax.random.key(0))
-    after = jax.eval_shape(experiment.step, shapes, experiment.source.spec,
-                           jax.random.key(0))[0]
+    after = jax.eval_shape(experiment.step, shapes, experiment.source.spec, jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, shapes)

@@ -18,12 +18,21 @@ FILE = ROOT / "configs" / "imagenet_18min.py"
 smoke = configs.load_config(FILE, "smoke")
 
 
-@pytest.mark.parametrize(("variant", "batches", "rates"), [
-    ("paper_16", (8192, 16_384, 8192, 24_576, 16_384),
-     {0: 1.88, 3: 2.82, 6: 3.76, 16: 1.88, 19: 0.564, 31: 0.0564, 37: 0.0376, 38: 0.00376}),
-    ("paper_4", (8192, 16_384, 7168, 4096),
-     {0: 2, 6: 4, 12: 3, 13: 1.75, 19.5: 0.9625, 23: 0.175, 28: 0.01, 30: 0.001}),
-])
+@pytest.mark.parametrize(
+    ("variant", "batches", "rates"),
+    [
+        (
+            "paper_16",
+            (8192, 16_384, 8192, 24_576, 16_384),
+            {0: 1.88, 3: 2.82, 6: 3.76, 16: 1.88, 19: 0.564, 31: 0.0564, 37: 0.0376, 38: 0.00376},
+        ),
+        (
+            "paper_4",
+            (8192, 16_384, 7168, 4096),
+            {0: 2, 6: 4, 12: 3, 13: 1.75, 19.5: 0.9625, 23: 0.175, 28: 0.01, 30: 0.001},
+        ),
+    ],
+)
 def test_released_schedules(variant, batches, rates):
     config = configs.load_config(FILE, variant)
     experiments = [script.build(config, i) for i in range(len(config.phases))]
@@ -35,8 +44,9 @@ def test_released_schedules(variant, batches, rates):
         batch = experiment.per_step["images"]
         assert experiment.num_steps == (end - phase[0]) * (1_281_167 // batch)
     phases = [RatePhase(*p) for p in config.rate_phases]
-    np.testing.assert_allclose([phase_rate(phases, e) for e in rates], list(rates.values()),
-                               rtol=1e-3)
+    np.testing.assert_allclose(
+        [phase_rate(phases, e) for e in rates], list(rates.values()), rtol=1e-3
+    )
     assert config.compute_dtype == "float16" and config.loss_scale == 1024
 
 
@@ -46,8 +56,10 @@ def test_the_schedule_goes_on_from_phase_to_phase():
         experiment = script.build(smoke, index, state)
         state = jax.jit(experiment.init)(jax.random.key(0))
         spec = experiment.source.spec
-        batch = {"image": jnp.zeros(spec["image"].shape, jnp.uint8),
-                 "label": jnp.zeros(spec["label"].shape, jnp.int32)}
+        batch = {
+            "image": jnp.zeros(spec["image"].shape, jnp.uint8),
+            "label": jnp.zeros(spec["label"].shape, jnp.int32),
+        }
         step = jax.jit(experiment.step)
         for _ in range(2):
             state, metrics = step(state, batch, jax.random.key(0))
@@ -70,12 +82,15 @@ def test_the_penalty_leaves_norms_alone():
 
 def test_scaled_float16_gradients_are_those_of_float32():
     """From master weights in float32, to 1 % of the whole gradient, after a step from rest."""
+
     def velocity(**overrides):
         config = configs.with_overrides(smoke, {"model.last_scale": 1.0, **overrides})
         experiment = script.build(config)
         state = jax.jit(experiment.init)(jax.random.key(0))
-        batch = {"image": jax.random.randint(jax.random.key(1), (32, 8, 8, 3), 0, 256, jnp.uint8),
-                 "label": jnp.arange(32) % 10}
+        batch = {
+            "image": jax.random.randint(jax.random.key(1), (32, 8, 8, 3), 0, 256, jnp.uint8),
+            "label": jnp.arange(32) % 10,
+        }
         state, metrics = jax.jit(experiment.step)(state, batch, jax.random.key(2))
         assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state["learner"].params))
         return optax.tree.get(state["learner"].opt_state, "trace"), metrics
@@ -91,9 +106,17 @@ def test_scaled_float16_gradients_are_those_of_float32():
 @pytest.fixture
 def canvases():
     """Digits on canvases, and a state that no evaluation below looks at."""
-    config = configs.with_overrides(smoke, {
-        "data.name": "digits", "data.canvas_longs": (24, 32), "data.num_test": 70,
-        "data.test_split": "test", "test.size": 16, "test.batch_size": 16})
+    config = configs.with_overrides(
+        smoke,
+        {
+            "data.name": "digits",
+            "data.canvas_longs": (24, 32),
+            "data.num_test": 70,
+            "data.test_split": "test",
+            "test.size": 16,
+            "test.batch_size": 16,
+        },
+    )
     learner = script.make_learner(config, optax.constant_schedule(0.0), 0)
     state = {"learner": learner.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)}
     return config, state
@@ -105,8 +128,11 @@ def test_every_image_is_counted_once_and_for_itself(canvases, monkeypatch, whole
     config, state = canvases
     records = script.open_data(config, "test")
     crops, shapes = script.Crops(16), set()
-    batches = (rectangular.rectangular_batches([r["image"].shape for r in records], 16, 16)
-               if whole else rectangular.square_batches(70, 16, 16))
+    batches = (
+        rectangular.rectangular_batches([r["image"].shape for r in records], 16, 16)
+        if whole
+        else rectangular.square_batches(70, 16, 16)
+    )
     known = {}
     for batch in batches:
         for i in batch.indices:
@@ -136,18 +162,23 @@ ERRORS = {"fixed": 44.1, "progressive": 40.8, "no_last": 52.0, "small": 55.1}
 
 def verdicts(rectangle=13.3, **errors):
     results = {arm: {"square/error": np.zeros(2) + e} for arm, e in {**ERRORS, **errors}.items()}
-    results["canvases"] = {"square/error": np.zeros(2) + 17.1,
-                           "rectangular/error": np.zeros(2) + rectangle}
+    results["canvases"] = {
+        "square/error": np.zeros(2) + 17.1,
+        "rectangular/error": np.zeros(2) + rectangle,
+    }
     return [bool(claim.holds) for claim in script.claims(results)]
 
 
-@pytest.mark.parametrize(("broken", "rows"), [
-    ({}, set()),
-    ({"progressive": 43.9}, {0}),
-    ({"no_last": 41.0}, {1}),
-    ({"small": 41.0}, {2}),
-    ({"rectangle": 17.0}, {3}),  # squares after all
-])
+@pytest.mark.parametrize(
+    ("broken", "rows"),
+    [
+        ({}, set()),
+        ({"progressive": 43.9}, {0}),
+        ({"no_last": 41.0}, {1}),
+        ({"small": 41.0}, {2}),
+        ({"rectangle": 17.0}, {3}),  # squares after all
+    ],
+)
 def test_what_is_broken_breaks_a_claim(broken, rows):
     found = verdicts(**broken)
     assert len(found) == 4 and {i for i, holds in enumerate(found) if not holds} == rows

@@ -20,25 +20,40 @@ def test_rates_of_the_paper(variant, ratio):
     config = configs.load_config(FILE, variant)
     schedule, peak = script.make_schedule(config), 0.1 * ratio
     warm, *drops = (math.ceil(e * 1_281_167 / config.batch_size) for e in (5, 30, 60, 80))
-    at = {0: 0.1, 1: 0.1 + (peak - 0.1) / warm, warm: peak, drops[0] - 1: peak,
-          drops[0]: peak / 10, drops[1]: peak / 100, drops[2]: peak / 1000}
+    at = {
+        0: 0.1,
+        1: 0.1 + (peak - 0.1) / warm,
+        warm: peak,
+        drops[0] - 1: peak,
+        drops[0]: peak / 10,
+        drops[1]: peak / 100,
+        drops[2]: peak / 1000,
+    }
     np.testing.assert_allclose([schedule(t) for t in at], list(at.values()), rtol=1e-4)
     assert script.build(config).num_steps == {32: 14_076, 1: 450_411}[ratio]
 
 
 @pytest.mark.parametrize(("scaling", "rate"), [("linear", 0.8), ("sqrt", 0.2), ("none", 0.05)])
 def test_rates_follow_the_batch(scaling, rate):
-    config = configs.with_overrides(configs.load_config(FILE), {
-        "schedule.learning_rate": 0.05, "schedule.reference_batch_size": 32, "batch_size": 512,
-        "schedule.scaling": scaling, "schedule.warmup": "none"})
+    config = configs.with_overrides(
+        configs.load_config(FILE),
+        {
+            "schedule.learning_rate": 0.05,
+            "schedule.reference_batch_size": 32,
+            "batch_size": 512,
+            "schedule.scaling": scaling,
+            "schedule.warmup": "none",
+        },
+    )
     np.testing.assert_allclose(script.make_schedule(config)(0), rate, rtol=1e-6)
 
 
 def test_blocks_start_as_their_shortcuts_and_statistics_are_the_first_groups():
     learner = script.make_learner(configs.with_overrides(smoke, {"model.variant": "flat2"}))
     state = learner.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False)
-    scales = {name: float(layer["scale"][0]) for name, layer in state.params.items()
-              if "norm" in name}
+    scales = {
+        name: float(layer["scale"][0]) for name, layer in state.params.items() if "norm" in name
+    }
     last = {"stage1_block1_2_norm", "stage1_block2_2_norm"}
     assert {name for name, scale in scales.items() if scale == 0} == last
     assert set(scales.values()) == {0.0, 1.0}
@@ -63,6 +78,7 @@ def test_the_penalty_is_in_the_gradient_and_not_on_norms():
 
 def test_an_epoch_of_micro_batches_is_the_same_gradient():
     """Batches too large for the machine are accumulated (section 4); groups keep their size."""
+
     def gradient(steps):
         experiment = script.build(configs.with_overrides(smoke, {"accumulate_steps": steps}))
         state = jax.jit(experiment.init)(jax.random.key(0))
@@ -82,21 +98,25 @@ EXACT = {"workers": 1e-6, "momentum": 1e-6, "uncorrected": 0.3}
 
 
 def verdicts(exact=EXACT, **errors):
-    results = {arm: {"train/error": np.zeros(2) + error}
-               for arm, error in {**MEASURED, **errors}.items()}
+    results = {
+        arm: {"train/error": np.zeros(2) + error} for arm, error in {**MEASURED, **errors}.items()
+    }
     results["warmup"] |= {f"exact/{name}": np.zeros(2) + value for name, value in exact.items()}
     return [bool(claim.holds) for claim in script.claims(results)]
 
 
-@pytest.mark.parametrize(("broken", "rows"), [
-    ({}, set()),
-    ({"warmup": 60.0}, {0, 2}),  # no linear scaling after all
-    ({"no_warmup": 48.0}, {1}),
-    ({"gamma_one": 48.0}, {3}),
-    ({"exact": {**EXACT, "workers": 0.9}}, {4}),  # a mean over workers in place of a sum
-    ({"exact": {**EXACT, "momentum": 0.2}}, {5}),  # no correction
-    ({"exact": {**EXACT, "uncorrected": 1e-6}}, {5}),
-])
+@pytest.mark.parametrize(
+    ("broken", "rows"),
+    [
+        ({}, set()),
+        ({"warmup": 60.0}, {0, 2}),  # no linear scaling after all
+        ({"no_warmup": 48.0}, {1}),
+        ({"gamma_one": 48.0}, {3}),
+        ({"exact": {**EXACT, "workers": 0.9}}, {4}),  # a mean over workers in place of a sum
+        ({"exact": {**EXACT, "momentum": 0.2}}, {5}),  # no correction
+        ({"exact": {**EXACT, "uncorrected": 1e-6}}, {5}),
+    ],
+)
 def test_what_is_broken_breaks_a_claim(broken, rows):
     found = verdicts(**broken)
     assert len(found) == 6 and {i for i, holds in enumerate(found) if not holds} == rows

@@ -32,9 +32,16 @@ def configured(variant="smoke", **overrides):
 
 def test_solves_every_continuous_probe():
     config = configured(
-        env__num_envs=8, env__normalize_observations=False, env__normalize_rewards=False,
-        agent__gamma=GAMMA, agent__rollout_steps=16, agent__return_steps=8, agent__epochs=4,
-        agent__minibatches=2, optimizer__anneal=False, optimizer__learning_rate=3e-3,
+        env__num_envs=8,
+        env__normalize_observations=False,
+        env__normalize_rewards=False,
+        agent__gamma=GAMMA,
+        agent__rollout_steps=16,
+        agent__return_steps=8,
+        agent__epochs=4,
+        agent__minibatches=2,
+        optimizer__anneal=False,
+        optimizer__learning_rate=3e-3,
         total_frames=8 * 16 * 150,
     )
 
@@ -61,11 +68,16 @@ def test_the_coefficient_follows_the_divergence_by_factors_of_one_and_a_half():
 def test_the_penalty_holds_the_policy_back():
     moved = {}
     for name, agent in {
-        "bound": {}, "unbound": {"kl_penalty": 1e-9, "limit_weight": 0.0},
+        "bound": {},
+        "unbound": {"kl_penalty": 1e-9, "limit_weight": 0.0},
         "limit_alone": {"kl_penalty": 1e-9, "limit_weight": 1000.0},
     }.items():
-        config = configured(env__name="probe_continuous_both", env__normalize_observations=False,
-                            optimizer__learning_rate=3e-3, agent__epochs=8)
+        config = configured(
+            env__name="probe_continuous_both",
+            env__normalize_observations=False,
+            optimizer__learning_rate=3e-3,
+            agent__epochs=8,
+        )
         config.agent.update(kl_target=0.002, **agent)
         experiment = locomotion_ppo.build(config)
         step = jax.jit(experiment.step)
@@ -89,8 +101,17 @@ def test_returns_count_rewards_within_windows_of_k_steps():
     collector = Collector(None, steps, gamma, 1.0, window=window)
     policy = DiagonalNormal(jnp.zeros((steps, envs, 1)), jnp.zeros((steps, envs, 1)))
     zeros = jnp.zeros((steps, envs, 1))
-    played = Played(zeros, zeros, policy, value, reward, terminated, ended, after,
-                    jnp.full((steps, envs), jnp.nan))
+    played = Played(
+        zeros,
+        zeros,
+        policy,
+        value,
+        reward,
+        terminated,
+        ended,
+        after,
+        jnp.full((steps, envs), jnp.nan),
+    )
     actors = Actors(None, None, None, None, None)
     rollout = collector.estimate(actors, played)[1]
     for t in range(steps):
@@ -145,10 +166,17 @@ def test_arms_have_equal_frames_and_are_tested_on_the_same_unseen_tracks():
         assert not rows & {row.tobytes() for row in tests.tracks.heights if row.any()}
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "snake"}, {"terrain.kinds": ("bumps",)}, {"terrain.kinds": ("walls",)},
-    {"agent.minibatches": 7}, {"agent.return_steps": 5},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "snake"},
+        {"terrain.kinds": ("bumps",)},
+        {"terrain.kinds": ("walls",)},
+        {"agent.minibatches": 7},
+        {"agent.return_steps": 5},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

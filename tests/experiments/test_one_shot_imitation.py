@@ -58,8 +58,11 @@ def test_wrong_values_are_one_clear_line(arm, overrides):
 
 def rates(trained, *unseen):
     names = ("unseen", "more") if len(unseen) == 2 else ("unseen",)
-    return {"trained/success": np.array(trained), "trained/expert": np.ones(len(trained)),
-            **{f"{n}/success": np.array(x) for n, x in zip(names, unseen, strict=True)}}
+    return {
+        "trained/success": np.array(trained),
+        "trained/expert": np.ones(len(trained)),
+        **{f"{n}/success": np.array(x) for n, x in zip(names, unseen, strict=True)},
+    }
 
 
 def holds(**results):
@@ -75,5 +78,7 @@ def test_claims_are_missed_by_what_is_broken():
     assert holds(attention=good, lstm_attention=good) == [True, False, True]
     assert holds(attention=good, lstm_attention=rates([0.2], [0.2], [0.1]))[-1] is False
     assert holds(stacking=rates([0.95], [0.8]), stacking_no_demonstration=rates([0.9], [0.7])) == [
-        True, False]
+        True,
+        False,
+    ]
     assert holds(stacking=rates([0.95], [0.6])) == [False]

@@ -28,9 +28,14 @@ def configured(variant="smoke", **overrides):
 
 def on_probes(names, bugs=("none",)):
     config = configured(
-        env__normalize_observations=False, env__normalize_rewards=False, agent__gamma=GAMMA,
-        agent__rollout_steps=16, agent__epochs=4, agent__anneal=False,
-        optimizer__learning_rate=3e-3, total_frames=8 * 16 * 150,
+        env__normalize_observations=False,
+        env__normalize_rewards=False,
+        agent__gamma=GAMMA,
+        agent__rollout_steps=16,
+        agent__epochs=4,
+        agent__anneal=False,
+        optimizer__learning_rate=3e-3,
+        total_frames=8 * 16 * 150,
     )
 
     def policy_and_value(state, observation):
@@ -63,15 +68,20 @@ def steps(config, count):
     for t in range(count):
         before = state
         state, metrics = step(state, None, jax.random.key(t))
-        moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), before.learner.params,
-                             state.learner.params)
+        moved = jax.tree.map(
+            lambda a, b: float(jnp.abs(a - b).max()), before.learner.params, state.learner.params
+        )
         out.append((metrics, max(jax.tree.leaves(moved))))
     return experiment, out
 
 
 def test_the_penalty_follows_the_divergence_and_the_rate_falls_to_zero():
-    config = configured(agent__objective="kl_penalty", agent__kl_target=1e-9,
-                        env__normalize_observations=False, total_frames=8 * 8 * 5)
+    config = configured(
+        agent__objective="kl_penalty",
+        agent__kl_target=1e-9,
+        env__normalize_observations=False,
+        total_frames=8 * 8 * 5,
+    )
     experiment, out = steps(config, 6)
     assert experiment.num_steps == 5
     assert [float(metrics["penalty"]) for metrics, _ in out[:5]] == [2, 4, 8, 16, 32]
@@ -81,18 +91,25 @@ def test_the_penalty_follows_the_divergence_and_the_rate_falls_to_zero():
 
 def test_both_clips_are_annealed():
     """Halfway through the run a step is one of half the clips that are not annealed."""
+
     def after(**overrides):
         config = configured(
-            env__normalize_observations=False, agent__anneal=False, agent__epochs=4,
-            optimizer__learning_rate=0.05, total_frames=8 * 8 * 4, **overrides,
+            env__normalize_observations=False,
+            agent__anneal=False,
+            agent__epochs=4,
+            optimizer__learning_rate=0.05,
+            total_frames=8 * 8 * 4,
+            **overrides,
         )
         experiment = ppo.build(config)
         state = experiment.init(jax.random.key(0)).replace(rollouts=jnp.int32(2))
         return jax.jit(experiment.step)(state, None, jax.random.key(1))[0].learner.params
 
     def same(a, b):
-        return all(np.allclose(*pair, atol=1e-6) for pair in zip(
-            *map(jax.tree.leaves, (a, b)), strict=True))
+        return all(
+            np.allclose(*pair, atol=1e-6)
+            for pair in zip(*map(jax.tree.leaves, (a, b)), strict=True)
+        )
 
     half = after(agent__clip=0.1, agent__value_clip=0.1)
     assert same(half, after(agent__clip=0.2, agent__value_clip=0.2, agent__anneal_clip=True))
@@ -108,9 +125,17 @@ def test_parameters_at_paper_size():
 
 def test_atari_resumes_bit_identically_with_fresh_emulators(tmp_path):
     config = configured(
-        "breakout", model__variant="2016", env__num_envs=2, agent__rollout_steps=8,
-        agent__epochs=1, agent__minibatches=2, eval__episodes=1, eval__max_episode_frames=120,
-        log_every_steps=2, total_frames=8 * 2 * 4 * 6, env__max_episode_frames=200,
+        "breakout",
+        model__variant="2016",
+        env__num_envs=2,
+        agent__rollout_steps=8,
+        agent__epochs=1,
+        agent__minibatches=2,
+        eval__episodes=1,
+        eval__max_episode_frames=120,
+        log_every_steps=2,
+        total_frames=8 * 2 * 4 * 6,
+        env__max_episode_frames=200,
     )
 
     def run(workdir, num_steps):
@@ -127,10 +152,16 @@ def test_atari_resumes_bit_identically_with_fresh_emulators(tmp_path):
     assert unbroken["actors/env/env/log/length"].min() > 0
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"agent.objective": "bogus"}, {"agent.minibatches": 7},
-    {"model.variant": "2015"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"agent.objective": "bogus"},
+        {"agent.minibatches": 7},
+        {"model.variant": "2015"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

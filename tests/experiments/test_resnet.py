@@ -21,8 +21,12 @@ def load(path):
 script = load(ROOT / "experiments" / "resnet.py")
 configs = load(ROOT / "configs" / "resnet.py")
 # Seeds 0, 1, 2 of the default.
-MEASURED = {"plain_20": (0.10, 0.44, 0.30), "plain_56": (2.26, 2.11, 2.25),
-            "residual_20": (0.07, 0.11, 0.10), "residual_56": (0.10, 0.18, 0.09)}
+MEASURED = {
+    "plain_20": (0.10, 0.44, 0.30),
+    "plain_56": (2.26, 2.11, 2.25),
+    "residual_20": (0.07, 0.11, 0.10),
+    "residual_56": (0.10, 0.18, 0.09),
+}
 
 
 def test_the_optimizer_is_momentum_with_a_coupled_penalty_on_everything():
@@ -32,8 +36,9 @@ def test_the_optimizer_is_momentum_with_a_coupled_penalty_on_everything():
     params = {"kernel": jnp.array([2.0]), "scale": jnp.array([1.0])}
     state, velocity, weights = tx.init(params), np.zeros(2), np.array([2.0, 1.0])
     for gradient in (0.3, -0.2, 0.1):
-        updates, state = tx.update(jax.tree.map(lambda p, g=gradient: g + 0 * p, params), state,
-                                   params)
+        updates, state = tx.update(
+            jax.tree.map(lambda p, g=gradient: g + 0 * p, params), state, params
+        )
         params = jax.tree.map(jnp.add, params, updates)
         velocity = 0.9 * velocity + gradient + 0.5 * weights
         weights = weights - 0.1 * velocity
@@ -45,8 +50,10 @@ def test_epoch_means_start_anew_with_every_epoch():
     experiment = script.build(config)
     state = jax.jit(experiment.init)(jax.random.key(0))
     step, losses = jax.jit(experiment.step), []
-    batch = {"image": jax.random.normal(jax.random.key(1), (16, 8, 8, 3)),
-             "label": jnp.arange(16) % 10}
+    batch = {
+        "image": jax.random.normal(jax.random.key(1), (16, 8, 8, 3)),
+        "label": jnp.arange(16) % 10,
+    }
     for t in range(11):  # an epoch has 8 steps
         state, metrics = step(state, batch, jax.random.key(t))
         losses.append(float(metrics["loss"]))

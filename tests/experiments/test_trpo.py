@@ -25,14 +25,25 @@ def configured(variant="smoke", **overrides):
     return config
 
 
-@pytest.mark.parametrize(("names", "kind"), [
-    (probe_runs.SEEN, probes.PROBES), (probe_runs.CONTINUOUS, probes.CONTINUOUS_PROBES),
-], ids=["discrete", "continuous"])
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (probe_runs.SEEN, probes.PROBES),
+        (probe_runs.CONTINUOUS, probes.CONTINUOUS_PROBES),
+    ],
+    ids=["discrete", "continuous"],
+)
 def test_solves_every_probe(names, kind):
     config = configured(
-        env__normalize_observations=False, env__normalize_rewards=False, agent__gamma=GAMMA,
-        agent__rollout_steps=16, agent__fisher_every=1, agent__value_minibatches=4,
-        agent__kl_limit=0.03, optimizer__learning_rate=5e-3, total_frames=8 * 16 * 120,
+        env__normalize_observations=False,
+        env__normalize_rewards=False,
+        agent__gamma=GAMMA,
+        agent__rollout_steps=16,
+        agent__fisher_every=1,
+        agent__value_minibatches=4,
+        agent__kl_limit=0.03,
+        optimizer__learning_rate=5e-3,
+        total_frames=8 * 16 * 120,
     )
     probe = kind[names[0]]
 
@@ -74,6 +85,7 @@ def test_every_step_keeps_its_bound_and_moves_every_parameter():
 
 def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
     """Whatever it says of itself."""
+
     def lax(*args, kl_limit, **kwargs):
         return trust_region_step(*args, kl_limit=9 * kl_limit, **kwargs)._replace(kl=0.0)
 
@@ -84,10 +96,16 @@ def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
     assert state.record.kl > 2 * config.agent.kl_limit
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"agent.fisher_every": 0}, {"agent.value_minibatches": 7},
-    {"model.variant": "2015"},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"agent.fisher_every": 0},
+        {"agent.value_minibatches": 7},
+        {"model.variant": "2015"},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):
@@ -96,14 +114,28 @@ def test_wrong_values_are_one_clear_line(overrides):
 
 def test_a_policy_that_stays_where_it_is_passes_nothing():
     def run(**changed):
-        numbers = {"eval/return": -155.0, "run/drop": 140.0, "run/kl": 0.0099,
-                   "run/improvement": 0.003, "run/taken": 1.0, "run/kl_limit": 0.01, **changed}
+        numbers = {
+            "eval/return": -155.0,
+            "run/drop": 140.0,
+            "run/kl": 0.0099,
+            "run/improvement": 0.003,
+            "run/taken": 1.0,
+            "run/kl_limit": 0.01,
+            **changed,
+        }
         return {name: np.full(3, x) for name, x in numbers.items()}
 
     wide = run(**{"eval/return": -800.0, "run/drop": 900.0})
     assert all(c.holds for c in trpo.claims({"trust_region": run(), "wide": wide}))
-    still = run(**{"run/kl": 0.0, "run/improvement": 0.0, "run/taken": 0.0, "eval/return": -1200.0,
-                   "run/drop": 500.0})
+    still = run(
+        **{
+            "run/kl": 0.0,
+            "run/improvement": 0.0,
+            "run/taken": 0.0,
+            "eval/return": -1200.0,
+            "run/drop": 500.0,
+        }
+    )
     assert not any(c.holds for c in trpo.claims({"trust_region": still, "wide": wide}))
     far = run(**{"run/kl": 0.02})
     assert not trpo.claims({"trust_region": far, "wide": wide})[0].holds

@@ -20,8 +20,11 @@ from research.training import sharding
 from tests.rl import probe_runs
 
 GAMMA = 0.5
-OFF = {"auxiliary__control_weight": 0.0, "auxiliary__reward_weight": 0.0,
-       "auxiliary__value_weight": 0.0}
+OFF = {
+    "auxiliary__control_weight": 0.0,
+    "auxiliary__reward_weight": 0.0,
+    "auxiliary__value_weight": 0.0,
+}
 
 
 def configured(variant="smoke", **overrides):
@@ -46,13 +49,18 @@ def made(control="pixels", ready=True):
         terminated, truncated = jax.random.bernoulli(next(keys), 0.15, (2, *shape))
         seen = Seen(
             jax.random.randint(next(keys), (*shape, 3, 3, 1), 0, 256).astype(jnp.uint8),
-            jax.random.randint(next(keys), shape, -1, 3), jax.random.normal(next(keys), shape),
+            jax.random.randint(next(keys), shape, -1, 3),
+            jax.random.normal(next(keys), shape),
             jax.random.bernoulli(next(keys), 0.15, shape),
             tuple(jax.random.normal(next(keys), (2, *shape, 16))),
         )
         return Steps(
-            seen, jax.random.randint(next(keys), shape, 0, 3), jax.random.normal(next(keys), shape),
-            terminated, truncated & ~terminated, jax.random.uniform(next(keys), (*shape, 2, 2, 1)),
+            seen,
+            jax.random.randint(next(keys), shape, 0, 3),
+            jax.random.normal(next(keys), shape),
+            terminated,
+            truncated & ~terminated,
+            jax.random.uniform(next(keys), (*shape, 2, 2, 1)),
         )
 
     now = steps(T + 1)
@@ -84,8 +92,11 @@ def test_each_loss_reaches_what_it_is_to_shape_and_nothing_else(control):
         return {name: losses[name] for name in names}
 
     for name, gradient in jax.jit(jax.jacrev(found))(variables).items():
-        touched = {part for part, leaves in gradient["params"].items()
-                   if any((leaf != 0).any() for leaf in jax.tree.leaves(leaves))}
+        touched = {
+            part
+            for part, leaves in gradient["params"].items()
+            if any((leaf != 0).any() for leaf in jax.tree.leaves(leaves))
+        }
         assert touched == REACHES[name], name
 
 
@@ -94,10 +105,15 @@ def test_each_task_has_its_weight_and_none_without_enough_to_replay():
     loss, aux = unreal.loss_of(learner, config, variables, batch)
     found, weights = aux.metrics, config.auxiliary
     assert found["control_loss"] == found["value_replay_loss"] == 0
-    assert float(loss) == pytest.approx(float(
-        found["policy_loss"] + config.agent.value_weight * found["value_loss"]
-        - config.agent.entropy_weight * found["entropy"]
-        + weights.reward_weight * found["reward_loss"]), rel=1e-5)
+    assert float(loss) == pytest.approx(
+        float(
+            found["policy_loss"]
+            + config.agent.value_weight * found["value_loss"]
+            - config.agent.entropy_weight * found["entropy"]
+            + weights.reward_weight * found["reward_loss"]
+        ),
+        rel=1e-5,
+    )
     for key, name in (("control_weight", "control_loss"), ("value_weight", "value_replay_loss")):
         config.auxiliary[key] = 0.0
         assert name not in unreal.losses(learner, config, variables, batch)
@@ -108,8 +124,10 @@ def test_truncated_steps_are_left_out_of_policy_and_value():
     cut = jnp.zeros((T, N), bool).at[2].set(True)
     steps = batch.steps._replace(truncated=cut, terminated=jnp.zeros((T, N), bool))
     other = steps._replace(reward=steps.reward.at[2].add(9.0), action=steps.action.at[2].set(0))
-    one, two = (unreal.losses(learner, config, variables, batch._replace(steps=x, replayed=None))
-                for x in (steps, other))
+    one, two = (
+        unreal.losses(learner, config, variables, batch._replace(steps=x, replayed=None))
+        for x in (steps, other)
+    )
     for name in ("policy_loss", "value_loss"):
         assert float(one[name]) == float(two[name])
 
@@ -126,8 +144,9 @@ def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
         outputs, carry = model.apply(variables, seen.carry, *one, method="unroll")
         return Categorical(outputs.policy["logits"][0]).sample(key), carry
 
-    _, steps, _ = jax.jit(lambda a: recurrent.play(
-        env, a, act, lambda *_: None, jax.random.key(2), 9))(actors)
+    _, steps, _ = jax.jit(
+        lambda a: recurrent.play(env, a, act, lambda *_: None, jax.random.key(2), 9)
+    )(actors)
     seen = steps.seen
     start = jax.tree.map(lambda x: x[0], seen.carry)
     _, carry = model.apply(variables, start, *(x[:8] for x in seen[:4]), method="unroll")
@@ -149,12 +168,14 @@ def test_dueling_head():
     params = variables["params"]
 
     def with_advantage(**leaves):
-        return head.apply({"params": {**params, "advantage": {**params["advantage"], **leaves}}},
-                          hidden, 8, 1)
+        return head.apply(
+            {"params": {**params, "advantage": {**params["advantage"], **leaves}}}, hidden, 8, 1
+        )
 
     flat = with_advantage(kernel=jnp.zeros_like(params["advantage"]["kernel"]))
-    np.testing.assert_allclose(flat, jnp.broadcast_to(q.mean(-1, keepdims=True), q.shape),
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        flat, jnp.broadcast_to(q.mean(-1, keepdims=True), q.shape), atol=1e-5
+    )
     np.testing.assert_allclose(with_advantage(bias=jnp.full(5, 7.0)), q, atol=1e-5)
     moved = with_advantage(bias=jnp.arange(5.0))
     np.testing.assert_allclose(moved - q, jnp.broadcast_to(jnp.arange(5.0) - 2, q.shape), atol=1e-5)
@@ -168,9 +189,16 @@ NAMES = [*probe_runs.SEEN, "probe_recall"]
 @pytest.mark.parametrize("overrides", [OFF, {}], ids=["base", "full"])
 def test_solves_every_probe_one_of_them_by_its_memory(overrides):
     config = configured(
-        model__variant="probe", env__num_envs=8, agent__gamma=GAMMA, agent__anneal=False,
-        agent__rollout_steps=8, replay__steps_per_actor=32, optimizer__learning_rate=3e-3,
-        agent__entropy_weight=0.01, total_frames=8 * 8 * 700, **overrides,
+        model__variant="probe",
+        env__num_envs=8,
+        agent__gamma=GAMMA,
+        agent__anneal=False,
+        agent__rollout_steps=8,
+        replay__steps_per_actor=32,
+        optimizer__learning_rate=3e-3,
+        agent__entropy_weight=0.01,
+        total_frames=8 * 8 * 700,
+        **overrides,
     )
     for (name, _), (state, probe) in probe_runs.train(unreal, config, NAMES).items():
         steps, value, policy = rollout(config, state, probe)
@@ -201,8 +229,9 @@ def rollout(config, state, probe):
         return Categorical(outputs.policy["logits"][0]).sample(key), carry
 
     actors = recurrent.begin(env, jax.random.key(5))
-    _, steps, _ = jax.jit(lambda a: recurrent.play(
-        env, a, act, lambda *_: None, jax.random.key(6), 40))(actors)
+    _, steps, _ = jax.jit(
+        lambda a: recurrent.play(env, a, act, lambda *_: None, jax.random.key(6), 40)
+    )(actors)
     outputs, _ = network(jax.tree.map(lambda x: x[0], steps.seen.carry), *steps.seen[:4])
     return steps, np.asarray(outputs.value), Categorical(outputs.policy["logits"])
 
@@ -217,24 +246,35 @@ def test_parameters_at_paper_size():
     assert shapes.replay.items.change.shape[2:] == (20, 20, 1)
     assert shapes.replay.items.seen.observation.dtype == jnp.uint8
     base = configured("pong", **OFF)
-    assert unreal.build(base).init and jax.eval_shape(
-        unreal.build(base).init, jax.random.key(0)).replay is None
+    assert (
+        unreal.build(base).init
+        and jax.eval_shape(unreal.build(base).init, jax.random.key(0)).replay is None
+    )
 
 
 def test_claims_count_frames_to_the_score_of_the_base():
     rise = np.linspace(0, 1, unreal.BINS)
     curves = {"base": rise, "full": np.minimum(1, 3 * rise), "value_replay": 0 * rise}
-    results = {arm: {f"return/{i:02d}": np.full(5, curve[i]) for i in range(unreal.BINS)}
-               for arm, curve in curves.items()}
+    results = {
+        arm: {f"return/{i:02d}": np.full(5, curve[i]) for i in range(unreal.BINS)}
+        for arm, curve in curves.items()
+    }
     assert [claim.holds for claim in unreal.claims(results)][:2] == [True, True]
     results["full"] = results["base"]
     assert [claim.holds for claim in unreal.claims(results)][:2] == [False, False]
 
 
-@pytest.mark.parametrize("overrides", [
-    {"env.name": "pongg"}, {"env.name": "CartPole-v1"}, {"env.stack": 2},
-    {"auxiliary.control": "sound"}, {"replay.steps_per_actor": 7},
-], ids=str)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"env.name": "pongg"},
+        {"env.name": "CartPole-v1"},
+        {"env.stack": 2},
+        {"auxiliary.control": "sound"},
+        {"replay.steps_per_actor": 7},
+    ],
+    ids=str,
+)
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(training.UserError):

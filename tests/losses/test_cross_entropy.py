@@ -57,8 +57,12 @@ def test_no_weight_no_loss():
 
 
 def test_chunks_bound_the_memory():
-    shapes = [((2, 512, 8), jnp.float32), ((4096, 8), jnp.float32), ((2, 512), jnp.int32),
-              ((2, 512), jnp.float32)]  # fmt: skip
+    shapes = [
+        ((2, 512, 8), jnp.float32),
+        ((4096, 8), jnp.float32),
+        ((2, 512), jnp.int32),
+        ((2, 512), jnp.float32),
+    ]
     arguments = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
 
     def temporary(chunks):

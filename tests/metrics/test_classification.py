@@ -40,9 +40,7 @@ def test_probabilities_are_averaged_over_views_then_scales():
         calls.append(x.shape)
         return x.mean((1, 2)) @ weights
 
-    views = [
-        [rng.normal(size=(4, 6, 6, 3)), rng.normal(size=(2, 8, 8, 3))] for _ in range(7)
-    ]
+    views = [[rng.normal(size=(4, 6, 6, 3)), rng.normal(size=(2, 8, 8, 3))] for _ in range(7)]
     got = view_probabilities(predict, iter(views), batch_size=3)
     expected = [
         np.mean([jax.nn.softmax(predict(scale)).mean(0) for scale in image], axis=0)
@@ -57,8 +55,9 @@ def test_probabilities_are_averaged_over_views_then_scales():
 
 def test_response_deviations_are_over_everything():
     rng = np.random.default_rng(0)
-    batches = [{"a": rng.normal(5, 2, (4, 3, 3, 2)), "b": rng.normal(size=(4, 2, 2, 1))}
-               for _ in range(3)]
+    batches = [
+        {"a": rng.normal(5, 2, (4, 3, 3, 2)), "b": rng.normal(size=(4, 2, 2, 1))} for _ in range(3)
+    ]
     found = response_deviations(batches)
     for name in ("a", "b"):
         together = np.concatenate([batch[name].ravel() for batch in batches])

@@ -35,7 +35,8 @@ def test_continuous_policies_start_near_zero_with_deviation_one():
 def test_weights_are_orthogonal_with_the_gains_of_baselines():
     params = ActorCritic(6, 0, "mlp", shared=False).init(jax.random.key(0), VECTOR)["params"]
     for layer, gain in (
-        (params["trunk"]["Dense_1"], 2**0.5), (params["policy"]["Dense_0"], 0.01),
+        (params["trunk"]["Dense_1"], 2**0.5),
+        (params["policy"]["Dense_0"], 0.01),
         (params["value"]["Dense_0"], 1.0),
     ):
         singular = np.linalg.svd(layer["kernel"], compute_uv=False)

@@ -55,8 +55,12 @@ def numbers_of_two_devices():
     """Relative differences: logits, gradients, and logits where nothing is exchanged."""
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], cwd=root, capture_output=True, text=True,
-        env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(root)})
+        [sys.executable, "-c", TWO_DEVICES],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(root)},
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -91,7 +95,10 @@ def test_two_towers_are_a_convolution_in_two_groups():
     kernel = params["params"]["kernel"]
     halves = [
         jax.lax.conv_general_dilated(
-            x[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3], (1, 1), "SAME",
+            x[..., 2 * i : 2 * i + 2],
+            kernel[..., 3 * i : 3 * i + 3],
+            (1, 1),
+            "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         for i in range(2)
@@ -135,8 +142,7 @@ def test_inputs_are_dropped_too():
     assert kept.mean() == pytest.approx(0.8, abs=0.01)
     keys = jax.random.split(jax.random.key(3), 3)
     expected = Head("small", 10, dropout=0.0).apply(params, x * head._kept(keys, 1, 12, 0.2))
-    np.testing.assert_allclose(
-        head.apply(params, jnp.repeat(x, 3, 0), keys), expected, rtol=1e-5)
+    np.testing.assert_allclose(head.apply(params, jnp.repeat(x, 3, 0), keys), expected, rtol=1e-5)
 
 
 def test_towers_meet_before_the_third_layer_and_nowhere_else():
@@ -146,8 +152,12 @@ def test_towers_meet_before_the_third_layer_and_nowhere_else():
     params = jax.jit(net.init)(jax.random.key(1), x)
 
     def second_layer(bias):
-        changed = {"params": {**params["params"], "conv1": {
-            "kernel": params["params"]["conv1"]["kernel"], "bias": bias}}}
+        changed = {
+            "params": {
+                **params["params"],
+                "conv1": {"kernel": params["params"]["conv1"]["kernel"], "bias": bias},
+            }
+        }
         _, kept = net.apply(changed, x, capture_intermediates=True)
         layers = kept["intermediates"]
         return [layers[f"conv{i}"]["__call__"][0].sum((0, 1, 2)) for i in (2, 3)]

@@ -20,10 +20,17 @@ def count(tree):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-@pytest.mark.parametrize(("variant", "actions", "parameters"), [
-    ("2013", 4, 677_172), ("2013", 6, 677_686), ("2013", 18, 680_770),
-    ("2015", 4, 1_686_180), ("2015", 6, 1_687_206), ("2015", 18, 1_693_362),
-])
+@pytest.mark.parametrize(
+    ("variant", "actions", "parameters"),
+    [
+        ("2013", 4, 677_172),
+        ("2013", 6, 677_686),
+        ("2013", 18, 680_770),
+        ("2015", 4, 1_686_180),
+        ("2015", 6, 1_687_206),
+        ("2015", 18, 1_693_362),
+    ],
+)
 def test_parameters(variant, actions, parameters):
     assert count(shapes(DQN(actions, variant))) == parameters
 
@@ -112,7 +119,8 @@ def test_inputs_are_scaled_and_stored_small():
     model, variables, x = minatar(False)
     as_float = x.astype(jnp.float32)
     np.testing.assert_allclose(
-        model.apply(variables, x, train=False)[0], model.apply(variables, as_float, train=False)[0],
+        model.apply(variables, x, train=False)[0],
+        model.apply(variables, as_float, train=False)[0],
         rtol=1e-5,
     )
     assert float(model.apply(variables, x, train=False)[1]["features"].max()) < 10

@@ -98,9 +98,7 @@ def test_other_order_of_things_same_action():
     np.testing.assert_allclose(same, action, atol=1e-5)
     np.testing.assert_allclose(there["over_things"], found["over_things"][:, :, order], atol=1e-5)
     np.testing.assert_allclose(there["over_time"], found["over_time"], atol=1e-5)
-    embeddings = [
-        apply(ATTENTION, variables, d, scene, "embed")[0] for d in (demonstration, other)
-    ]
+    embeddings = [apply(ATTENTION, variables, d, scene, "embed")[0] for d in (demonstration, other)]
     np.testing.assert_allclose(embeddings[1], embeddings[0][:, :, order], atol=1e-5)
     # In the current scene alone it is another task.
     mixed, _ = apply(ATTENTION, variables, demonstration, moved(scene))
@@ -119,8 +117,10 @@ def test_an_lstm_reads_a_demonstration_step_by_step():
     for t in range(K - 2):
         x = np.concatenate([demonstration.scenes.robot[1, t], things[t].ravel()])[None]
         i, f, g, o = (
-            x @ cell["i" + gate]["kernel"] + h @ cell["h" + gate]["kernel"]
-            + cell["h" + gate]["bias"] for gate in "ifgo"
+            x @ cell["i" + gate]["kernel"]
+            + h @ cell["h" + gate]["kernel"]
+            + cell["h" + gate]["bias"]
+            for gate in "ifgo"
         )
         sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)

@@ -30,8 +30,14 @@ def test_imagenet_counts(depth, published):
 
 @pytest.mark.parametrize(
     "depth, published",
-    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962),
-     pytest.param(1202, 19_421_274, marks=pytest.mark.slow)],
+    [
+        (20, 269_722),
+        (32, 464_154),
+        (44, 658_586),
+        (56, 853_018),
+        (110, 1_727_962),
+        pytest.param(1202, 19_421_274, marks=pytest.mark.slow),
+    ],
 )
 def test_cifar_counts(depth, published):
     assert count(f"cifar{depth}", 10, shortcut="A") == published
@@ -97,12 +103,20 @@ def test_relu_comes_after_the_addition():
     np.testing.assert_array_equal(intermediates["features"], 0)
 
 
-@pytest.mark.parametrize("options", [
-    {"residual": False}, {"shortcut": "C"},
-    pytest.param({"variant": "imagenet18", "size": 32, "shortcut": "B"}, marks=pytest.mark.slow),
-    pytest.param({"variant": "imagenet50", "size": 32, "shortcut": "B", "stride_in": "3x3"},
-                 marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"residual": False},
+        {"shortcut": "C"},
+        pytest.param(
+            {"variant": "imagenet18", "size": 32, "shortcut": "B"}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"variant": "imagenet50", "size": 32, "shortcut": "B", "stride_in": "3x3"},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
 def test_every_parameter_gets_a_gradient(options):
     model, variables, x = initialized(**options)
 
@@ -116,8 +130,9 @@ def test_every_parameter_gets_a_gradient(options):
 
         return jax.grad(loss)(params)
 
-    still = [path for path, g in flatten_dict(gradient(variables["params"])).items()
-             if not np.any(g)]
+    still = [
+        path for path, g in flatten_dict(gradient(variables["params"])).items() if not np.any(g)
+    ]
     assert not still
 
 
@@ -159,10 +174,16 @@ def test_half_precision_keeps_parameters_and_logits_in_float32():
     assert intermediates["responses"]["0001_stem"].dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("options", [
-    {"variant": "cifar21"}, {"variant": "imagenet20"}, {"variant": "resnet50"},
-    {"shortcut": "D"}, {"stride_in": "7x7"},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"variant": "cifar21"},
+        {"variant": "imagenet20"},
+        {"variant": "resnet50"},
+        {"shortcut": "D"},
+        {"stride_in": "7x7"},
+    ],
+)
 def test_unknown_networks_are_errors(options):
     with pytest.raises(ValueError, match="not"):
         count(**{"variant": "cifar8", "num_classes": 10, **options})

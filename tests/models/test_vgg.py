@@ -17,7 +17,8 @@ def test_every_stage_halves_the_image():
     net = VGG(((4, 4), (6,)), (8, 5), 3)
     images = np.zeros((2, 12, 12, 3), np.float32)
     (found, more), variables = jax.eval_shape(
-        lambda key: net.init_with_output(key, images), jax.random.key(0))
+        lambda key: net.init_with_output(key, images), jax.random.key(0)
+    )
     assert found.shape == (2, 3) and more["features"].shape == (2, 3, 3, 6)
     shapes = {k: v["kernel"].shape for k, v in variables["params"].items()}
     assert shapes["Conv_2"] == (3, 3, 4, 6) and shapes["Dense_0"] == (3 * 3 * 6, 8)

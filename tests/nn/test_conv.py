@@ -71,8 +71,13 @@ def test_equals_the_definition_and_lax_with_gradients(case):
 
     def reference(x, kernel):
         return lax.conv_general_dilated(
-            x, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=groups, precision="highest",
+            x,
+            kernel,
+            strides,
+            pads,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+            precision="highest",
         )
 
     got = with_gradients(ours, x, kernel)
@@ -87,7 +92,11 @@ def test_equals_the_definition_and_lax_with_gradients(case):
 @pytest.mark.parametrize(
     "size, kernel, strides, padding",
     [
-        (4, 5, 2, "SAME"), (5, 5, 2, "VALID"), (4, 4, 2, 2), (5, 3, 1, "SAME"), (4, 2, 3, "SAME"),
+        (4, 5, 2, "SAME"),
+        (5, 5, 2, "VALID"),
+        (4, 4, 2, 2),
+        (5, 3, 1, "SAME"),
+        (4, 2, 3, "SAME"),
         (4, 5, 3, 2),
     ],
 )

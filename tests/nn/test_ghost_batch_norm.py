@@ -23,8 +23,9 @@ def test_each_group_is_what_batch_norm_makes_of_it_alone():
     _, variables, (y, updated) = run(4, X)
     for i in range(3):
         part = X[4 * i : 4 * i + 4]
-        expected, stats = plain.apply(plain.init(jax.random.key(1), part), part,
-                                      mutable=["batch_stats"])
+        expected, stats = plain.apply(
+            plain.init(jax.random.key(1), part), part, mutable=["batch_stats"]
+        )
         np.testing.assert_allclose(y[4 * i : 4 * i + 4], expected, rtol=1e-4, atol=1e-5)
         same = jax.tree.map(lambda a, b: np.allclose(a, b, rtol=1e-4), updated, stats)
         assert all(jax.tree.leaves(same)) == (i == 0)
@@ -54,8 +55,9 @@ def test_testing_uses_the_averages():
     variables = layer.init(jax.random.key(1), X)
     stats = {"mean": jnp.arange(5.0), "var": jnp.full(5, 4.0)}
     y = layer.apply({**variables, "batch_stats": stats}, X[:7])  # any number of rows
-    np.testing.assert_allclose(y, 3 * (X[:7] - jnp.arange(5)) / np.sqrt(4 + 1e-5), rtol=1e-5,
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        y, 3 * (X[:7] - jnp.arange(5)) / np.sqrt(4 + 1e-5), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_batch_of_other_than_whole_groups_is_refused():

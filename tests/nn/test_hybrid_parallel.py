@@ -61,7 +61,10 @@ def by_workers(scheme, name="softmax", kind=Hybrid):
         model = HEAD.clone(**hybrid.split_units())
         activations, backward = hybrid.trunk(trunk, trunk_params, x)
         (loss, _), of_head, gradient = hybrid.head(
-            lambda *args: (head_loss(model, name, *args), {}), fc, activations, y,
+            lambda *args: (head_loss(model, name, *args), {}),
+            fc,
+            activations,
+            y,
             jnp.zeros_like(activations),
         )
         return loss, (backward(gradient), of_head)
@@ -92,8 +95,12 @@ def in_updates(scheme, updates):
         gradient = jnp.zeros_like(activations)
         for update in range(updates):
             _, of_head, gradient = hybrid.head(
-                lambda *args: (head_loss(model, "softmax", *args), {}), fc, activations, y,
-                gradient, update,
+                lambda *args: (head_loss(model, "softmax", *args), {}),
+                fc,
+                activations,
+                y,
+                gradient,
+                update,
             )
             fc = jax.tree.map(lambda p, g: p - RATE * g, fc, of_head)
         return fc, backward(gradient / updates)
@@ -107,9 +114,9 @@ def one_after_the_other(scheme, updates, stale=False):
     fc, gradient = FC, np.zeros(activations.shape, np.float32)
     for update in range(updates):
         ids = rows(scheme, updates, update)
-        of_head, of_rows = jax.jit(jax.grad(
-            lambda fc, x, ids: head_loss(HEAD, "softmax", fc, x, Y[ids], ids), (0, 1)
-        ))(FC if stale else fc, activations[ids], jnp.array(ids))
+        of_head, of_rows = jax.jit(
+            jax.grad(lambda fc, x, ids: head_loss(HEAD, "softmax", fc, x, Y[ids], ids), (0, 1))
+        )(FC if stale else fc, activations[ids], jnp.array(ids))
         fc = jax.tree.map(lambda p, g: p - RATE * g, fc, of_head)
         gradient[ids] = of_rows
     return fc, *backward(jnp.array(gradient) / updates)
@@ -119,8 +126,7 @@ class NotSummed(Hybrid):
     """Each worker takes its own share of the activations' gradient for the whole."""
 
     def _give_back(self, gradient, sent, r, rounds):
-        return lax.dynamic_slice_in_dim(
-            sent, lax.axis_index("data") * len(gradient), len(gradient))
+        return lax.dynamic_slice_in_dim(sent, lax.axis_index("data") * len(gradient), len(gradient))
 
 
 class TimesK(Hybrid):
@@ -131,8 +137,9 @@ class TimesK(Hybrid):
 
 
 def measure():
-    mesh = jax.make_mesh((WORKERS, 1, 1), ("data", "fsdp", "model"),
-                         axis_types=(jax.sharding.AxisType.Auto,) * 3)
+    mesh = jax.make_mesh(
+        (WORKERS, 1, 1), ("data", "fsdp", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 3
+    )
     found = {}
     softmax, logistic = reference("softmax"), reference("logistic")
     with jax.set_mesh(mesh):
@@ -144,16 +151,21 @@ def measure():
         for scheme, updates in (("b", 4), ("c", 4), ("c", 2), ("b", 8)):
             got = jax.device_get(in_updates(scheme, updates))
             found[f"{scheme}, {updates} updates"] = difference(
-                got, one_after_the_other(scheme, updates))
+                got, one_after_the_other(scheme, updates)
+            )
         found["stale"] = difference(
-            jax.device_get(in_updates("c", 4)), one_after_the_other("c", 4, stale=True))
+            jax.device_get(in_updates("c", 4)), one_after_the_other("c", 4, stale=True)
+        )
     return found
 
 
 @pytest.fixture(scope="module")
 def numbers():
     done = subprocess.run(
-        [sys.executable, __file__], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, __file__],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
         env={**os.environ, "JAX_NUM_CPU_DEVICES": str(WORKERS)},
     )
     assert done.returncode == 0, done.stderr

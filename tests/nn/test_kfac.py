@@ -48,8 +48,10 @@ def test_factors_are_those_of_examples_one_by_one(strides, padding):
     net = Net(strides, padding)
     x, params = made(net)
     factors = found(net, params, x)
-    one = jax.vmap(jax.grad(lambda p, x, i: jax.nn.log_softmax(
-        net.apply({"params": p}, x[None]))[0, i]), (None, 0, 0))(params, x, jnp.arange(B) % 2)
+    one = jax.vmap(
+        jax.grad(lambda p, x, i: jax.nn.log_softmax(net.apply({"params": p}, x[None]))[0, i]),
+        (None, 0, 0),
+    )(params, x, jnp.arange(B) % 2)
 
     hidden = net.apply({"params": params}, x, capture_intermediates=True)[1]["intermediates"]
     of_dense = np.tanh(hidden["conv"]["__call__"][0]).reshape(B, -1)
@@ -65,35 +67,43 @@ def test_factors_are_those_of_examples_one_by_one(strides, padding):
     out = hidden["conv"]["__call__"][0]
 
     def after(out):
-        h = nn.tanh(jnp.tanh(out).reshape(B, -1) @ params["dense"]["kernel"]
-                    + params["dense"]["bias"])
+        h = nn.tanh(
+            jnp.tanh(out).reshape(B, -1) @ params["dense"]["kernel"] + params["dense"]["bias"]
+        )
         return likelihood(h @ params["last"]["kernel"]).sum()
 
     g = np.asarray(jax.grad(after)(out)).reshape(-1, 3)
     np.testing.assert_allclose(factors["conv"].outputs, g.T @ g / len(g), rtol=1e-3, atol=1e-8)
     places = patches(np.asarray(x), (2, 3), strides, padding, out.shape[1:3])
     np.testing.assert_allclose(
-        np.concatenate([places[:, :-1].reshape(-1, 12), np.ones((len(places), 1))], 1), places,
+        np.concatenate([places[:, :-1].reshape(-1, 12), np.ones((len(places), 1))], 1),
+        places,
     )
     np.testing.assert_allclose(factors["conv"].inputs, places.T @ places / B, rtol=1e-4, atol=1e-4)
     # The order of inputs is that of the kernel: so its gradient is theirs with the outputs'.
     total = jax.tree.map(lambda x: x.sum(axis=0), one)["conv"]
-    np.testing.assert_allclose(places.T @ g, np.concatenate(
-        [total["kernel"].reshape(-1, 3), total["bias"][None]]), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        places.T @ g,
+        np.concatenate([total["kernel"].reshape(-1, 3), total["bias"][None]]),
+        rtol=1e-3,
+        atol=1e-4,
+    )
 
 
 def patches(x, kernel, stride, padding, places):
     """Inputs of every place with a last one of 1, by loops."""
     if padding == "SAME":
-        need = [max((p - 1) * stride + k - n, 0)
-                for p, k, n in zip(places, kernel, x.shape[1:3], strict=True)]
+        need = [
+            max((p - 1) * stride + k - n, 0)
+            for p, k, n in zip(places, kernel, x.shape[1:3], strict=True)
+        ]
         x = np.pad(x, ((0, 0), *((n // 2, n - n // 2) for n in need), (0, 0)))
     rows = []
     for b in range(len(x)):
         for i in range(places[0]):
             for j in range(places[1]):
                 top, left = i * stride, j * stride
-                patch = x[b, top:top + kernel[0], left:left + kernel[1]]
+                patch = x[b, top : top + kernel[0], left : left + kernel[1]]
                 rows.append([*patch.reshape(-1), 1.0])
     return np.array(rows)
 
@@ -101,8 +111,10 @@ def patches(x, kernel, stride, padding, places):
 def test_product_is_the_exact_fisher_matrix_of_one_dense_layer_and_one_example():
     """Expected over the model's own classes: diag(p) - p p^T on the outputs, by many samples."""
     x = jnp.array([[0.3, -1.2, 0.7]])
-    params = {"kernel": jnp.array([[0.5, 0.1], [0.2, -0.3], [0.4, 0.0]]),
-              "bias": jnp.array([0.1, -0.1])}
+    params = {
+        "kernel": jnp.array([[0.5, 0.1], [0.2, -0.3], [0.4, 0.0]]),
+        "bias": jnp.array([0.1, -0.1]),
+    }
     model, copies = nn.Dense(2), 40_000
     many = jnp.repeat(x, copies, axis=0)
     drawn = jax.random.categorical(
@@ -145,8 +157,9 @@ def test_a_step_is_a_dense_solve_with_the_damped_product():
         a = a + pi * 0.1**0.5 * np.eye(len(a))
         g = g + 0.1**0.5 / pi * np.eye(len(g))
         expected = -np.linalg.solve(np.kron(a, g), as_matrix(gradient[name]).reshape(-1))
-        np.testing.assert_allclose(as_matrix(updates[name]).reshape(-1), expected, rtol=2e-3,
-                                   atol=1e-5)
+        np.testing.assert_allclose(
+            as_matrix(updates[name]).reshape(-1), expected, rtol=2e-3, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("apart", [{}, {"dense": 5e-3}], ids=str)
@@ -160,8 +173,10 @@ def test_the_trust_region_bounds_the_quadratic_model(apart):
     direction, _ = free.update(gradient, state)
     sizes = dict.fromkeys(("", *apart), 0.0)
     for name, factors in state.factors.items():
-        pi = np.sqrt((np.trace(factors.inputs) / len(factors.inputs))
-                     / (np.trace(factors.outputs) / len(factors.outputs)))
+        pi = np.sqrt(
+            (np.trace(factors.inputs) / len(factors.inputs))
+            / (np.trace(factors.outputs) / len(factors.outputs))
+        )
         a = factors.inputs + pi * 0.1 * np.eye(len(factors.inputs))  # damping 0.01
         g = factors.outputs + 0.1 / pi * np.eye(len(factors.outputs))
         step = as_matrix(updates[name])
@@ -242,10 +257,14 @@ def test_an_ill_conditioned_problem_is_solved_in_a_step_where_gradients_take_tho
     optimizer = KFAC(lambda _: jnp.float32(1.0), 1e9, momentum=0.0, damping=1e-12)
     state = optimizer.observe(
         optimizer.init({"layer": params}),
-        {"layer": Factors(*kfac.statistics(
-            lambda: model.apply({"params": params}, x), log_likelihood)[""])},
+        {
+            "layer": Factors(
+                *kfac.statistics(lambda: model.apply({"params": params}, x), log_likelihood)[""]
+            )
+        },
     )
-    gradient = {"layer": jax.grad(
-        lambda p: ((model.apply({"params": p}, x) - y) ** 2).mean() / 2)(params)}
+    gradient = {
+        "layer": jax.grad(lambda p: ((model.apply({"params": p}, x) - y) ** 2).mean() / 2)(params)
+    }
     step = optimizer.update(gradient, state)[0]["layer"]["kernel"]
     np.testing.assert_allclose(step[:, 0], [3.0, 200.0], rtol=0.15)  # G is known by samples

@@ -8,13 +8,23 @@ from research.nn.max_pool import ceil_padding, max_pool
 
 @pytest.mark.parametrize(
     ("size", "window", "stride", "outputs"),
-    [(224, 11, 4, 55), (227, 11, 4, 55), (55, 3, 2, 27), (27, 3, 2, 13), (13, 3, 2, 6),
-     (16, 3, 2, 8), (8, 3, 2, 4)],
+    [
+        (224, 11, 4, 55),
+        (227, 11, 4, 55),
+        (55, 3, 2, 27),
+        (27, 3, 2, 13),
+        (13, 3, 2, 6),
+        (16, 3, 2, 8),
+        (8, 3, 2, 4),
+    ],
 )
 def test_the_last_step_is_whole(size, window, stride, outputs):
     before, after = ceil_padding(size, window, stride)
     assert (before, (size + after - window) % stride, (size + after - window) // stride + 1) == (
-        0, 0, outputs)
+        0,
+        0,
+        outputs,
+    )
 
 
 @pytest.mark.parametrize(("size", "window"), [(13, 3), (8, 3), (7, 2), (8, 2)])

@@ -57,6 +57,6 @@ def test_step_by_step_is_the_same():
     variables, carry, x, first = made()
     whole, last = LSTM(U).apply(variables, carry, x, first)
     for t in range(T):
-        out, carry = LSTM(U).apply(variables, carry, x[t:t + 1], first[t:t + 1])
+        out, carry = LSTM(U).apply(variables, carry, x[t : t + 1], first[t : t + 1])
         np.testing.assert_allclose(out[0], whole[t], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(carry[0], last[0], rtol=1e-4, atol=1e-6)

@@ -37,8 +37,9 @@ def test_temporal_dropout_keeps_its_share_in_order(dropout):
             frames = np.asarray(got.scenes.robot[n, :, 0])[np.asarray(got.valid[n])] - 100 * n
             assert (np.diff(frames) > 0).all() and 0 <= frames.min() <= frames.max() < LENGTHS[n]
             assert got.valid[n, : len(frames)].all()
-            np.testing.assert_array_equal(got.scenes.things[n, : len(frames), 1, 1],
-                                          frames + 100 * n)
+            np.testing.assert_array_equal(
+                got.scenes.things[n, : len(frames), 1, 1], frames + 100 * n
+            )
             counts[n, frames.astype(int)] += 1
     share = counts[0] / 200  # every frame is as likely; four standard deviations
     assert np.abs(share - share.mean()).max() < 4 * np.sqrt(share.mean() / 200)

@@ -66,9 +66,7 @@ def test_other_order_of_things_other_order_of_outputs(parts):
     order = np.array([2, 0, 3, 1])
     moved = Scene(scene.robot, scene.things[:, order], scene.present[:, order])
     expected = layer.apply(variables, hidden, scene)[:, order]
-    np.testing.assert_allclose(
-        layer.apply(variables, hidden[:, order], moved), expected, atol=1e-5
-    )
+    np.testing.assert_allclose(layer.apply(variables, hidden[:, order], moved), expected, atol=1e-5)
 
 
 def test_additive_score_broadcasts():

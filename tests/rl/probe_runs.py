@@ -52,7 +52,8 @@ def train(script, config, names, bugs=("none",)):
     )
     return {
         (name, bug): (jax.tree.map(lambda x, i=i, j=j: x[i, j], states), table[name])
-        for i, name in enumerate(names) for j, bug in enumerate(bugs)
+        for i, name in enumerate(names)
+        for j, bug in enumerate(bugs)
     }
 
 

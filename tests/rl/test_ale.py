@@ -27,8 +27,9 @@ def play(env, state, steps, offset=0):
 
 def test_in_step_and_on_host_are_the_same_game():
     inside, outside = Atari(SPEC), HostAtari(SPEC)
-    (a, inside_state), (b, outside_state) = inside.reset(jax.random.key(0)), outside.reset(
-        jax.random.key(0)
+    (a, inside_state), (b, outside_state) = (
+        inside.reset(jax.random.key(0)),
+        outside.reset(jax.random.key(0)),
     )
     np.testing.assert_array_equal(a, b)
     _, ours = play(inside, inside_state, 150)
@@ -125,6 +126,7 @@ def test_noops_are_drawn_up_to_their_number():
 
 def test_fire_is_pressed_at_the_start_where_it_is_asked_for():
     """Breakout's ball is not there before."""
+
     def moving(fire):
         env = HostAtari(AtariSpec("breakout", 1, max_noops=0, fire_reset=fire))
         first, state = env.reset(jax.random.key(0))

@@ -21,8 +21,11 @@ def test_pixel_change_equals_numpy(size, crop, cell, channels):
     for n in range(2):
         for i in range(cells):
             for j in range(cells):
-                at = np.s_[n, margin + i * cell:margin + (i + 1) * cell,
-                           margin + j * cell:margin + (j + 1) * cell]
+                at = np.s_[
+                    n,
+                    margin + i * cell : margin + (i + 1) * cell,
+                    margin + j * cell : margin + (j + 1) * cell,
+                ]
                 change = np.abs(before[at].astype(float) - after[at].astype(float)).mean() / 255
                 assert float(got[n, i, j, 0]) == pytest.approx(change, abs=1e-5)
     edge = after.copy()
@@ -76,16 +79,24 @@ def test_control_loss_equals_a_loop_and_leaves_truncated_steps_out():
 
     best = np.asarray(q.max(axis=-1))
     errors = [
-        ((target_of(*map(np.asarray, (reward, best, terminated, truncated)), t, i)
-          - np.asarray(q[t, i, ..., action[t, i]])) ** 2).sum()
-        for t in range(T) for i in range(N) if not truncated[t, i]
+        (
+            (
+                target_of(*map(np.asarray, (reward, best, terminated, truncated)), t, i)
+                - np.asarray(q[t, i, ..., action[t, i]])
+            )
+            ** 2
+        ).sum()
+        for t in range(T)
+        for i in range(N)
+        if not truncated[t, i]
     ]
     assert float(loss(q)) == pytest.approx(np.mean(errors), rel=1e-4)
     gradient = jax.grad(loss)(q)
     assert (gradient[-1] == 0).all()  # targets are constants
     moved = (gradient[:-1] != 0).any(axis=(2, 3, 4))  # [T, N, A]
-    np.testing.assert_array_equal(moved, jax.nn.one_hot(action, A).astype(bool)
-                                  & ~truncated[..., None])
+    np.testing.assert_array_equal(
+        moved, jax.nn.one_hot(action, A).astype(bool) & ~truncated[..., None]
+    )
     other = jnp.where(truncated[..., None, None, None], 9.0, reward)
     assert float(loss(q, other)) == float(loss(q))
 

@@ -27,7 +27,10 @@ STEP = jax.jit(FAMILY.step)
 def state(blocks, gripper, held=-1, below=NONE, rank=NONE, present=(True, True, True)):
     task = Towers(jnp.array(below), jnp.array(rank), jnp.array(present))
     return StackingState(
-        task, jnp.array(gripper, jnp.float32), jnp.int32(held), jnp.array(blocks, jnp.float32),
+        task,
+        jnp.array(gripper, jnp.float32),
+        jnp.int32(held),
+        jnp.array(blocks, jnp.float32),
         jnp.int32(0),
     )
 
@@ -50,9 +53,15 @@ def test_moves_are_clipped_to_the_speed_and_to_the_room():
     np.testing.assert_array_equal(low.blocks, np.float32(APART))
 
 
-@pytest.mark.parametrize(("off", "held"), [
-    ((0, 0), 1), ((0.9 * GRASP, -0.0), 1), ((1.1 * GRASP, 0), -1), ((0, 1.1 * GRASP), -1),
-])
+@pytest.mark.parametrize(
+    ("off", "held"),
+    [
+        ((0, 0), 1),
+        ((0.9 * GRASP, -0.0), 1),
+        ((1.1 * GRASP, 0), -1),
+        ((0, 1.1 * GRASP), -1),
+    ],
+)
 def test_closing_takes_what_is_near(off, held):
     at = [off[0], FLOOR + off[1]]
     taken = after(state(APART, at, **BUSY), [0, 0, 1])
@@ -74,13 +83,16 @@ def test_an_absent_block_cannot_be_taken():
     assert after(before, [0, 0, 1]).held == -1
 
 
-@pytest.mark.parametrize(("x", "rests"), [
-    (0.0, (0.0, FLOOR + SIDE)),  # on the middle block
-    (0.1, (0.1, FLOOR + SIDE)),  # its middle still over it
-    (0.15, (0.25, FLOOR)),  # beyond the edge: tips over it, to the table
-    (-0.15, (-0.25, FLOOR)),
-    (0.26, (0.26, FLOOR)),  # beside it
-])
+@pytest.mark.parametrize(
+    ("x", "rests"),
+    [
+        (0.0, (0.0, FLOOR + SIDE)),  # on the middle block
+        (0.1, (0.1, FLOOR + SIDE)),  # its middle still over it
+        (0.15, (0.25, FLOOR)),  # beyond the edge: tips over it, to the table
+        (-0.15, (-0.25, FLOOR)),
+        (0.26, (0.26, FLOOR)),  # beside it
+    ],
+)
 def test_where_a_block_falls(x, rests):
     blocks = [[x, 0.9], [0.0, FLOOR], [-0.55, FLOOR]]
     fallen = after(state(blocks, [x, 0.9], held=0, **BUSY), [0, 0, -1])

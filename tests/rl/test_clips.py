@@ -28,8 +28,12 @@ def asking(candidates, selection="variance"):
 
 def whole(ended):
     """Positions of clips in which no step but the last ends an episode, by a loop."""
-    return {t * N + n for t in range(H - K + 1) for n in range(N)
-            if not np.asarray(ended)[t:t + K - 1, n].any()}
+    return {
+        t * N + n
+        for t in range(H - K + 1)
+        for n in range(N)
+        if not np.asarray(ended)[t : t + K - 1, n].any()
+    }
 
 
 def test_pairs_are_drawn_uniformly_from_whole_clips():
@@ -47,8 +51,9 @@ def test_pairs_are_drawn_uniformly_from_whole_clips():
 def test_nothing_is_cut_from_an_empty_history():
     empty = History.empty(H, history().steps)
     assert not clips.draw_pairs(empty, K, 2, jax.random.key(0))[1]
-    pairs = clips.select_pairs(asking(2), 3, empty, lambda *_: jnp.zeros((2, H, N)), 2,
-                               jax.random.key(0))
+    pairs = clips.select_pairs(
+        asking(2), 3, empty, lambda *_: jnp.zeros((2, H, N)), 2, jax.random.key(0)
+    )
     assert not pairs.present.any()
     some = empty.add(jax.tree.map(lambda x: x[:K], history().steps), jnp.zeros((K, N), bool))
     drawn, found = clips.draw_pairs(some, K, 50, jax.random.key(0))
@@ -66,7 +71,7 @@ def test_clips_and_their_sums():
         t, n = divmod(p, N)
         np.testing.assert_array_equal(cut.action[i], np.arange(t, t + K) * N + n)
         np.testing.assert_array_equal(cut.observation[i, :, 0], cut.action[i])
-        np.testing.assert_allclose(sums[:, i], rewards[:, t:t + K, n].sum(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(sums[:, i], rewards[:, t : t + K, n].sum(axis=1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("by_variance", [True, False])
@@ -74,14 +79,18 @@ def test_the_pairs_that_members_disagree_about_most_are_asked(by_variance):
     past, key, most, candidates, due = history([(4, 1)]), jax.random.key(3), 5, 10, 3
     rewards = np.random.default_rng(1).normal(size=(3, H, N)).astype(np.float32)
     pairs = clips.select_pairs(
-        asking(candidates, "variance" if by_variance else "random"), most, past,
-        lambda *_: jnp.asarray(rewards), due, key,
+        asking(candidates, "variance" if by_variance else "random"),
+        most,
+        past,
+        lambda *_: jnp.asarray(rewards),
+        due,
+        key,
     )
     assert list(pairs.present) == [True] * due + [False] * (most - due)
     drawn = np.asarray(clips.draw_pairs(past, K, candidates * most, key)[0])[: candidates * due]
 
     def disagreement(pair):
-        sums = [[rewards[m, p // N:p // N + K, p % N].sum() for p in pair] for m in range(3)]
+        sums = [[rewards[m, p // N : p // N + K, p % N].sum() for p in pair] for m in range(3)]
         return np.var([1 / (1 + np.exp(right - left)) for left, right in sums])
 
     order = np.argsort([-disagreement(pair) for pair in drawn], kind="stable")
@@ -93,8 +102,11 @@ def test_the_pairs_that_members_disagree_about_most_are_asked(by_variance):
 def pairs_of(left, right, present):
     def clip(sums):
         sums = jnp.asarray(sums, jnp.float32)
-        return Clip(sums[:, None, None] * jnp.ones((1, 2, 1)), jnp.zeros((len(sums), 2)),
-                    jnp.stack([sums, jnp.zeros_like(sums)], axis=1))
+        return Clip(
+            sums[:, None, None] * jnp.ones((1, 2, 1)),
+            jnp.zeros((len(sums), 2)),
+            jnp.stack([sums, jnp.zeros_like(sums)], axis=1),
+        )
 
     return Pairs(clip(left), clip(right), jnp.asarray(present))
 
@@ -128,8 +140,15 @@ def test_a_share_of_one_in_e_is_held_out_for_each_member():
 
 
 def schedule(num_steps=100, rollout_steps=20, frames=1_000, **changes):
-    settings = {"clip_steps": 25, "initial_steps": 5, "total_labels": 700, "initial_fraction": 0.25,
-                "annealing_frames": 20_000, "selection": "random", **changes}
+    settings = {
+        "clip_steps": 25,
+        "initial_steps": 5,
+        "total_labels": 700,
+        "initial_fraction": 0.25,
+        "annealing_frames": 20_000,
+        "selection": "random",
+        **changes,
+    }
     return clips.label_schedule(ConfigDict(settings), num_steps, rollout_steps, frames)
 
 

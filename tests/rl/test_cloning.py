@@ -66,8 +66,9 @@ def test_pairs_held_out_or_absent_are_not_learned_from():
     train = first.train.reshape(E, P)
     wrong = pairs._replace(action=jnp.where(train, pairs.action, 1 - pairs.action))
     _, mistaken, (other, _) = trained(wrong)
-    for a, b in zip(*map(jax.tree.leaves, (state.policy.params, mistaken.policy.params)),
-                    strict=True):
+    for a, b in zip(
+        *map(jax.tree.leaves, (state.policy.params, mistaken.policy.params)), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     assert other["validation_loss"][-1] > metrics["validation_loss"][-1] + 0.5
     absent = pairs._replace(action=jnp.where(pairs.present, pairs.action, 1 - pairs.action))

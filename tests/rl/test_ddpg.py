@@ -21,8 +21,11 @@ def batch_of(continuous=True):
     keys = jax.random.split(jax.random.key(3), 4)
     action = jax.random.uniform(keys[0], (B, 2), minval=-1) if continuous else jnp.arange(B) % 3
     return Transition(
-        jax.random.normal(keys[1], (B, 3)), action, jax.random.normal(keys[2], (B,)),
-        jnp.arange(B) % 3 == 0, jax.random.normal(keys[3], (B, 3)),
+        jax.random.normal(keys[1], (B, 3)),
+        action,
+        jax.random.normal(keys[2], (B,)),
+        jnp.arange(B) % 3 == 0,
+        jax.random.normal(keys[3], (B, 3)),
     )
 
 
@@ -30,7 +33,9 @@ def made(normalization="none", **settings):
     """An agent whose targets are not its networks, and values away from zero."""
     agent = DDPG(
         Learner(Actor(2, (5,), normalization), optax.sgd(LR)),
-        Learner(Critic((7, 5), normalization), optax.sgd(LR)), GAMMA, **settings,
+        Learner(Critic((7, 5), normalization), optax.sgd(LR)),
+        GAMMA,
+        **settings,
     )
     init = jax.jit(agent.init)
     state, other = (init(jax.random.key(i), jnp.zeros((1, 3))) for i in (0, 1))
@@ -77,9 +82,12 @@ def test_update_is_the_papers(limits):
         value = critic_by_hand(expected, batch.observation, jnp.tanh(z))
         return -value.mean() + 0.3 * (z**2).mean()
 
-    same(new.actor.params, jax.tree.map(
-        lambda p, g: p - LR * g, state.actor.params, jax.grad(actor_loss)(state.actor.params)
-    ))
+    same(
+        new.actor.params,
+        jax.tree.map(
+            lambda p, g: p - LR * g, state.actor.params, jax.grad(actor_loss)(state.actor.params)
+        ),
+    )
     same((new.target_actor, new.target_critic), (state.target_actor, state.target_critic))
 
 

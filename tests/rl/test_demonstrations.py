@@ -33,9 +33,15 @@ class Clock:
 @pytest.mark.parametrize(("every", "most"), [(1, LENGTH), (4, 10)])
 def test_every_nth_pair_of_the_first_episode_from_a_random_offset(every, most):
     env = Vectorized(Clock(), 200)
-    got = jax.jit(lambda key: demonstrations.record(
-        env, lambda seen, key: seen[:, 1].astype(int) + 7, key, max_steps=most, every_steps=every
-    ))(jax.random.key(0))
+    got = jax.jit(
+        lambda key: demonstrations.record(
+            env,
+            lambda seen, key: seen[:, 1].astype(int) + 7,
+            key,
+            max_steps=most,
+            every_steps=every,
+        )
+    )(jax.random.key(0))
     empty = demonstrations.blank(env, most, every)
     assert jax.tree.map(jnp.shape, got) == jax.tree.map(jnp.shape, empty)
     assert jax.tree.map(jnp.result_type, got) == jax.tree.map(jnp.result_type, empty)

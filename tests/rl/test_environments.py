@@ -153,9 +153,7 @@ def test_minatar_end_of_the_game_at_the_time_limit_is_termination():
     _, state = env.reset(jax.random.key(0))
     # The ball two rows above the floor, flying down, far from the paddle; one step is left.
     ball = {"ball_y": 8, "ball_x": 0, "ball_dir": 2, "last_y": 7, "last_x": 0, "pos": 9}
-    state = state.replace(
-        time=jnp.array([999]), **{k: jnp.array([v]) for k, v in ball.items()}
-    )
+    state = state.replace(time=jnp.array([999]), **{k: jnp.array([v]) for k, v in ball.items()})
     *_, terminated, truncated, _ = env.step(jax.random.key(1), state, jnp.zeros(1, jnp.int32))
     assert terminated.tolist() == [True] and truncated.tolist() == [False]
 
@@ -182,10 +180,19 @@ def test_stack_equals_loop_and_stops_at_the_episode(depth):
 
 
 def play(name):
-    return ConfigDict({
-        "name": name, "num_envs": N, "actor": "step", "stack": 1, "action_repeat": 1,
-        "max_noops": 0, "fire_reset": False, "sticky_actions": 0.0, "full_action_space": False,
-    })
+    return ConfigDict(
+        {
+            "name": name,
+            "num_envs": N,
+            "actor": "step",
+            "stack": 1,
+            "action_repeat": 1,
+            "max_noops": 0,
+            "fire_reset": False,
+            "sticky_actions": 0.0,
+            "full_action_space": False,
+        }
+    )
 
 
 def test_unknown_names_are_one_clear_line():

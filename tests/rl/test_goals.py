@@ -16,6 +16,7 @@ N = 8
 
 def played(task, num_envs=N, seed=0):
     """Episodes of a random policy."""
+
     def act(observation, key):
         if task.num_actions:
             return jax.random.randint(key, (num_envs,), 0, task.num_actions)
@@ -36,17 +37,17 @@ def test_protocol(name):
     zeros = jnp.zeros((N, task.action_size)) if task.action_size else jnp.zeros(N, jnp.int32)
     for t in range(1, 2 * task.horizon + 1):
         assert observation.shape == (N, *task.observation_space.shape)
-        before, goal = observation, observation[:, -task.goal_size:]
+        before, goal = observation, observation[:, -task.goal_size :]
         observation, state, reward, terminated, truncated, info = step(
             jax.random.key(t), state, zeros
         )
         assert not terminated.any()
         assert (truncated == (t % task.horizon == 0)).all()
         final = info["final_observation"]
-        np.testing.assert_array_equal(final[:, -task.goal_size:], goal)
+        np.testing.assert_array_equal(final[:, -task.goal_size :], goal)
         np.testing.assert_array_equal(reward, task.reward(task.achieved_goal(final), goal))
         if truncated.any():  # another episode
-            assert (observation[:, -task.goal_size:] != before[:, -task.goal_size:]).any()
+            assert (observation[:, -task.goal_size :] != before[:, -task.goal_size :]).any()
         else:
             np.testing.assert_array_equal(observation, final)
 
@@ -56,7 +57,7 @@ def test_play_is_one_whole_episode(name):
     task = TASKS[name]
     episode = played(task)
     assert episode.observation.shape[:2] == (N, task.horizon + 1)
-    goal = episode.observation[..., -task.goal_size:]
+    goal = episode.observation[..., -task.goal_size :]
     assert (goal == goal[:, :1]).all() and (goal[0] != goal[1]).any()
     achieved = task.achieved_goal(episode.observation[:, 1:])
     np.testing.assert_array_equal(episode.reward, task.reward(achieved, goal[:, 1:]))
@@ -92,7 +93,7 @@ def test_flipping_every_wrong_bit_meets_the_goal_and_goes_on():
     episode = goals.play(env, 6, act, jax.random.key(1))
     wrong = np.asarray((episode.observation[:, 0, :6] != episode.observation[:, 0, 6:]).sum(axis=1))
     for i, count in enumerate(wrong):
-        assert (episode.reward[i, :max(count - 1, 0)] == -1).all()
+        assert (episode.reward[i, : max(count - 1, 0)] == -1).all()
         if 0 < count:
             assert episode.reward[i, count - 1] == 0
     assert goals.success(episode)["success"] == 1
@@ -128,8 +129,9 @@ def test_a_straight_push_moves_the_puck_straight():
 @pytest.mark.parametrize("kind", [Reach, Push])
 def test_no_goal_is_met_at_the_start_and_all_others_are_drawn(kind):
     task = kind()
-    seen = np.asarray(jax.jit(jax.vmap(lambda key: task.reset(key)[0]))(
-        jax.random.split(jax.random.key(0), 4000)))
+    seen = np.asarray(
+        jax.jit(jax.vmap(lambda key: task.reset(key)[0]))(jax.random.split(jax.random.key(0), 4000))
+    )
     goal, achieved = seen[:, -2:], np.asarray(task.achieved_goal(seen))
     assert (np.linalg.norm(goal - achieved, axis=1) > task.tolerance).all()
     assert (np.abs(goal) <= point_mass.INNER).all()

@@ -38,9 +38,12 @@ def filled(rounds):
         states = 100.0 * number[:, None] + np.arange(T + 1)
         observation = np.stack([states, np.broadcast_to(-number[:, None] - 1.0, states.shape)], -1)
         action = np.broadcast_to(np.arange(T) % 2, (N, T))
-        state = ring.add(state, Episode(
-            jnp.asarray(observation, jnp.float32), jnp.asarray(action), jnp.full((N, T), -1.0)
-        ))
+        state = ring.add(
+            state,
+            Episode(
+                jnp.asarray(observation, jnp.float32), jnp.asarray(action), jnp.full((N, T), -1.0)
+            ),
+        )
         everything.extend(observation)
     return ring, state, np.array(everything)
 

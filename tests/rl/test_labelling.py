@@ -20,8 +20,11 @@ LEFT, RIGHT, SAME, SKIP = range(1, 5)
 
 
 def pairs_of(values, present):
-    clip = Clip(jnp.asarray(values, jnp.float32)[:, None, None], jnp.zeros((len(values), 1)),
-                jnp.zeros((len(values), 1)))
+    clip = Clip(
+        jnp.asarray(values, jnp.float32)[:, None, None],
+        jnp.zeros((len(values), 1)),
+        jnp.zeros((len(values), 1)),
+    )
     return Pairs(clip, clip, jnp.asarray(present))
 
 
@@ -40,8 +43,13 @@ def test_answered_queries_make_room_for_new_ones():
     assert list(waiting.pairs.present) == [False, True, False, False]
     waiting = waiting.add(pairs_of([14, 15, 16], [True] * 3))
     assert sorted(map(int, waiting.number)) == [1, 3, 4, 5]
-    shown = dict(zip(map(int, waiting.number), map(float, waiting.pairs.left.observation[:, 0, 0]),
-                     strict=True))
+    shown = dict(
+        zip(
+            map(int, waiting.number),
+            map(float, waiting.pairs.left.observation[:, 0, 0]),
+            strict=True,
+        )
+    )
     assert shown == {1: 11, 3: 14, 4: 15, 5: 16}
     _, counted, preference = waiting.take(jnp.array([LEFT, SAME, RIGHT, SKIP]))
     np.testing.assert_array_equal(preference, [1, 0.5, 0, 0.5])
@@ -68,7 +76,8 @@ def source(folder, room=4, most=2, first=99):
 
 def state_of(*values):
     return Waiting.empty(4, pairs_of([0], [True]).left).add(
-        pairs_of(list(values), [True] * len(values)))
+        pairs_of(list(values), [True] * len(values))
+    )
 
 
 def test_answers_reach_the_step_and_a_killed_run_replays_them(tmp_path):
@@ -91,14 +100,19 @@ def test_answers_reach_the_step_and_a_killed_run_replays_them(tmp_path):
     assert json.loads(lines[-1]) == {"query": 0, "step": 2}
     restored = source(tmp_path)
     restored.set_state(again.get_state())
-    assert restored._step == 3 and not restored(after.take(jnp.array([LEFT, 0, 0, 0]))[0])[
-        "answer"].any()
+    assert (
+        restored._step == 3
+        and not restored(after.take(jnp.array([LEFT, 0, 0, 0]))[0])["answer"].any()
+    )
 
 
 @pytest.mark.parametrize(("room", "first"), [(2, 99), (4, 0)], ids=["no room", "policy begins"])
 def test_the_run_waits_for_answers(tmp_path, room, first):
-    state = state_of(5, 6) if room == 4 else Waiting.empty(2, pairs_of([0], [True]).left).add(
-        pairs_of([5, 6], [True, True]))
+    state = (
+        state_of(5, 6)
+        if room == 4
+        else Waiting.empty(2, pairs_of([0], [True]).left).add(pairs_of([5, 6], [True, True]))
+    )
     made = source(tmp_path, room, 2, first)
 
     def answer():

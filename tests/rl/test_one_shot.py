@@ -20,8 +20,16 @@ PARTICLE = ParticleReaching(3, (3,))
 
 def method(family=PARTICLE, **overrides):
     learner = Learner(RecurrentPolicy(family.action_size, 8, True, (8,)), optax.adam(1e-2))
-    settings = {"seen": "all", "dropout": 0.5, "tasks_per_batch": 8, "states_per_task": 4,
-                "visited_episodes": 0, "every_steps": 2, "after_steps": 0, **overrides}
+    settings = {
+        "seen": "all",
+        "dropout": 0.5,
+        "tasks_per_batch": 8,
+        "states_per_task": 4,
+        "visited_episodes": 0,
+        "every_steps": 2,
+        "after_steps": 0,
+        **overrides,
+    }
     return OneShotCloning(learner, family, **settings)
 
 
@@ -90,8 +98,9 @@ def test_whole_demonstrations_or_the_mean_over_draws(taught):
     assert np.abs(act(3, 0) - act(3, 1)).max() > 1e-5
     keys = jax.random.split(jax.random.key(0), 3)
     scene = jax.tree.map(lambda x: x[:, None], PARTICLE.scene(seen))
-    once = jax.jit(lambda key: cloning.learner.apply(
-        state.policy, cloning.shown(steps, key), scene)[0][:, 0])
+    once = jax.jit(
+        lambda key: cloning.learner.apply(state.policy, cloning.shown(steps, key), scene)[0][:, 0]
+    )
     each = [once(key) for key in keys]
     np.testing.assert_allclose(act(3, 0), np.mean(each, axis=0), atol=1e-5)
 
@@ -107,15 +116,14 @@ def test_dagger_notes_the_experts_actions_in_the_policys_states(taught):
     target = np.asarray(taught.start[1].task.target)[np.asarray(state.visited.task[:8]), 0]
     marks = observation[..., 2:].reshape(8, 24, 3, 3)[..., 1:]
     way = marks[np.arange(8), :, target] - observation[..., :2]
-    np.testing.assert_allclose(
-        state.visited.steps.action[:8], np.clip(way / 0.1, -1, 1), atol=1e-4
-    )
+    np.testing.assert_allclose(state.visited.steps.action[:8], np.clip(way / 0.1, -1, 1), atol=1e-4)
     assert np.abs(way[:, -1]).max() > 0.2  # it was not the expert who played
     state = explore(state, jax.random.key(3))  # the ring is full: the oldest go
     assert state.visited.count == 16 and state.visited.steps.present.all()
     own = {tuple(x) for x in np.asarray(state.visited.steps.observation).reshape(-1, 11)}
     _, states = jax.jit(jax.vmap(cloning._batch, (None, 0)))(
-        state, jax.random.split(jax.random.key(4), 100))
+        state, jax.random.split(jax.random.key(4), 100)
+    )
     observation = np.asarray(states.observation)[:, :, 0].reshape(-1, 11)
     from_policy = np.array([tuple(x) in own for x in observation])
     share = 12 / (12 + taught.success.size)  # as many as there are
@@ -127,7 +135,8 @@ def test_dagger_shows_another_instance_than_the_policy_was_in(taught):
     """Of two, which begin differently: that which the visited episode did not begin like."""
     cloning = method(visited_episodes=12)
     state = jax.jit(cloning.explore)(
-        jax.jit(cloning.init)(jax.random.key(1), taught), jax.random.key(2))
+        jax.jit(cloning.init)(jax.random.key(1), taught), jax.random.key(2)
+    )
     first = np.asarray(taught.steps.observation)[:, :, 0]
     begun = np.asarray(state.visited.steps.observation)[:8, 0]
     task, start = np.asarray(state.visited.task)[:8], np.asarray(state.visited.start)[:8]
@@ -148,8 +157,10 @@ def test_cloning_learns_what_to_do_from_the_demonstration_alone(taught):
     for seen in ("last", "none"):
         cloning = method(seen=seen, tasks_per_batch=16, states_per_task=8)
         state = jax.jit(cloning.init)(jax.random.key(5), taught)
-        _, metrics = jax.jit(lambda state, step=cloning.step: jax.lax.scan(
-            step, state, jax.random.split(jax.random.key(6), 400)
-        ))(state)
+        _, metrics = jax.jit(
+            lambda state, step=cloning.step: jax.lax.scan(
+                step, state, jax.random.split(jax.random.key(6), 400)
+            )
+        )(state)
         losses[seen] = metrics["loss"]
     assert losses["last"][-50:].mean() < 0.5 * losses["none"][-50:].mean()

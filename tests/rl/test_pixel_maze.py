@@ -23,8 +23,12 @@ def test_every_room_is_reached_and_the_plan_is_closed(mazes):
         reached, edge = {tuple(start)}, [tuple(start)]
         while edge:
             row, column = edge.pop()
-            for there in ((row + 1, column), (row - 1, column), (row, column + 1),
-                          (row, column - 1)):
+            for there in (
+                (row + 1, column),
+                (row - 1, column),
+                (row, column + 1),
+                (row, column - 1),
+            ):
                 if plan[there] != WALL and there not in reached:
                     reached.add(there)
                     edge.append(there)
@@ -48,8 +52,13 @@ def drawn(position=(3, 1), direction=0, time=0):
     plan[1, 1:8] = FLOOR
     plan[2, 1], plan[1, 1], plan[1, 7] = LEMON, APPLE, APPLE
     colours = jnp.array([[10, 20, 30], [100, 120, 140]], jnp.uint8)
-    return MazeState(jnp.asarray(plan), colours, jnp.array(position, jnp.int32),
-                     jnp.int32(direction), jnp.int32(time))
+    return MazeState(
+        jnp.asarray(plan),
+        colours,
+        jnp.array(position, jnp.int32),
+        jnp.int32(direction),
+        jnp.int32(time),
+    )
 
 
 def walk(state, actions):
@@ -85,8 +94,12 @@ def test_time_is_up_by_truncation():
 
 def test_the_picture_shows_what_lies_ahead():
     """Each of the 5x5 cells against a look at the plan, from all places and directions."""
-    looks = {0: lambda f, r: (-f, r), 1: lambda f, r: (r, f), 2: lambda f, r: (f, -r),
-             3: lambda f, r: (-r, -f)}
+    looks = {
+        0: lambda f, r: (-f, r),
+        1: lambda f, r: (r, f),
+        2: lambda f, r: (f, -r),
+        3: lambda f, r: (-r, -f),
+    }
     tiles = {}
     for direction, look in looks.items():
         for position in ((3, 1), (1, 4), (1, 1), (7, 1)):
@@ -99,7 +112,7 @@ def test_the_picture_shows_what_lies_ahead():
                     kind = int(plan[row, column]) if inside else WALL
                     kind = "walker" if (f, r) == (0, 0) else kind
                     top, left = 4 * (4 - f), 4 * (r + 2)
-                    tile = picture[top:top + 4, left:left + 4]
+                    tile = picture[top : top + 4, left : left + 4]
                     np.testing.assert_array_equal(tile, tiles.setdefault(kind, tile))
     assert len({tile.tobytes() for tile in tiles.values()}) == len(tiles) == 5
     assert (tiles[FLOOR] == [10, 20, 30]).all()

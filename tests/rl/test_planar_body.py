@@ -44,9 +44,14 @@ def random_state(seed):
 
 def centers(body, q):
     """Mass, inertia, center x, z, and angle of every part [7, 5], straight from trigonometry."""
+
     def turned(point, a):
-        return np.array([point[0] * np.cos(a) - point[1] * np.sin(a),
-                         point[0] * np.sin(a) + point[1] * np.cos(a)])
+        return np.array(
+            [
+                point[0] * np.cos(a) - point[1] * np.sin(a),
+                point[0] * np.sin(a) + point[1] * np.cos(a),
+            ]
+        )
 
     parts = [(body.mass, body.inertia, *q[:2], q[2])]
     for leg in q[3:].reshape(2, 3):
@@ -59,8 +64,10 @@ def centers(body, q):
 
 
 def mass_matrix(body, q, eps=1e-5):
-    moved = np.stack([(centers(body, q + e) - centers(body, q - e))[:, 2:] / (2 * eps)
-                      for e in eps * np.eye(9)], axis=-1)  # [7, 3, 9]
+    moved = np.stack(
+        [(centers(body, q + e) - centers(body, q - e))[:, 2:] / (2 * eps) for e in eps * np.eye(9)],
+        axis=-1,
+    )  # [7, 3, 9]
     mass, inertia = centers(body, q)[:, :2].T
     weights = np.stack([mass, mass, inertia], axis=1)
     armature = body.armature * np.diag([0] * 3 + [1] * 6)
@@ -143,8 +150,17 @@ def test_free_flight_conserves_energy_and_momentum_and_falls_as_bodies_fall():
 
 def standing(body):
     """Stiff-kneed on both feet, hips and ankles in the middle of the sole."""
-    return np.array([0, body.links[0].length + body.links[1].length - body.hinge[1]
-                     - body.links[2].points[0][1], 0, *[0.0, -0.04, 0.04] * 2])
+    return np.array(
+        [
+            0,
+            body.links[0].length
+            + body.links[1].length
+            - body.hinge[1]
+            - body.links[2].points[0][1],
+            0,
+            *[0.0, -0.04, 0.04] * 2,
+        ]
+    )
 
 
 def test_the_ground_carries_the_weight_and_stands_still():
@@ -209,8 +225,10 @@ def test_accelerations_are_mujocos():
     for _ in range(2):
         for k, link in enumerate(body.links):
             x, z = body.hinge if k == 0 else (0, -body.links[k - 1].length)
-            legs += (f'<body pos="{x} 0 {z}"><joint axis="0 -1 0" damping="{body.damping}" '
-                     f'armature="{body.armature}"/>{inertial(link.center, link)}')
+            legs += (
+                f'<body pos="{x} 0 {z}"><joint axis="0 -1 0" damping="{body.damping}" '
+                f'armature="{body.armature}"/>{inertial(link.center, link)}'
+            )
         legs += "</body>" * 3
     model = mujoco.MjModel.from_xml_string(f"""<mujoco><option timestep="{body.time_step}"/>
       <worldbody><body><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 0 1"/>
@@ -228,5 +246,6 @@ def test_accelerations_are_mujocos():
 
 def inertial(center, part):
     i = part.inertia
-    return (f'<inertial pos="{center[0]} 0 {center[1]}" mass="{part.mass}" '
-            f'diaginertia="{i} {i} {i}"/>')
+    return (
+        f'<inertial pos="{center[0]} 0 {center[1]}" mass="{part.mass}" diaginertia="{i} {i} {i}"/>'
+    )

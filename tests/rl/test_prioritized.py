@@ -75,15 +75,13 @@ def test_frequencies_and_weights_follow_the_definition():
     good = np.asarray(batch.weight) > 0
     probability = expected[[np.flatnonzero(slots @ [1000, 1] == d)[0] for d in drawn[good]]]
     weight = probability**-beta
-    np.testing.assert_allclose(
-        np.asarray(batch.weight)[good], weight / weight.max(), rtol=1e-3
-    )
+    np.testing.assert_allclose(np.asarray(batch.weight)[good], weight / weight.max(), rtol=1e-3)
 
 
 def test_stratified():
     """Of B equal leaves each is drawn once in B draws: chance alone would hardly do that."""
     sampler, state, priorities = prioritized(18)
-    size = int((np.asarray(priorities.tree)[len(priorities.tree) // 2:] > 0).sum())
+    size = int((np.asarray(priorities.tree)[len(priorities.tree) // 2 :] > 0).sum())
     batch = sampler.sample(priorities, state, jax.random.key(3), size, jnp.float32(0))
     counts = np.unique(np.asarray(batch.slot), axis=0, return_counts=True)[1]
     assert counts.max() <= 2 and len(counts) >= 0.6 * size

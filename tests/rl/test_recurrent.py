@@ -24,8 +24,9 @@ def played(name="probe_truncation", clip=0.5):
     def change(before, after):
         return (after.astype(int) - before).mean(axis=(1, 2, 3))
 
-    return actors, *jax.jit(
-        lambda a: recurrent.play(env, a, act, change, jax.random.key(1), T))(actors)
+    return actors, *jax.jit(lambda a: recurrent.play(env, a, act, change, jax.random.key(1), T))(
+        actors
+    )
 
 
 def test_fed_with_the_last_step_and_with_nothing_where_an_episode_begins():

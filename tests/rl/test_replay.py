@@ -48,10 +48,15 @@ class History:
                     if terminated:
                         break
                 after = self.stack([*frames[:k], following])
-                out.append((
-                    self.stack(frames[:t + 1]), episode[t][1], total,
-                    0.0 if terminated else discount, None if terminated else after,
-                ))
+                out.append(
+                    (
+                        self.stack(frames[: t + 1]),
+                        episode[t][1],
+                        total,
+                        0.0 if terminated else discount,
+                        None if terminated else after,
+                    )
+                )
         return out
 
 
@@ -65,8 +70,14 @@ def random_steps(steps, seed=0, life_loss=0.05):
         ended = terminated | truncated
         terminated |= rng.random(N) < life_loss  # bootstrapping is cut, the episode goes on
         fresh = rng.integers(1, 256, (N, *FRAME)).astype(np.uint8)
-        yield (frame, rng.integers(0, 4, N), rng.normal(size=N).astype(np.float32), terminated,
-               ended, following)
+        yield (
+            frame,
+            rng.integers(0, 4, N),
+            rng.normal(size=N).astype(np.float32),
+            terminated,
+            ended,
+            following,
+        )
         frame = np.where(ended[:, None, None, None], fresh, following)
 
 
@@ -143,20 +154,24 @@ def broken(name):
     """A replay with one of the usual mistakes."""
     replay = Replay(N, N * 20, FRAME, STACK, 3, GAMMA)
     if name == "stacks across episodes":
+
         class Broken(Replay):
             def _stacked(self, state, env, row):
                 state = state.replace(first=jnp.zeros_like(state.first))
                 return super()._stacked(state, env, row)
     elif name == "samples the write head":
+
         class Broken(Replay):
             def limits(self, state):
                 return jnp.zeros_like(state.filled), state.filled
     elif name == "ends the value at truncation":
+
         class Broken(Replay):
             def add(self, state, frame, action, reward, terminated, ended, following):
                 terminated = terminated | ended
                 return super().add(state, frame, action, reward, terminated, ended, following)
     elif name == "goes on from the next episode":
+
         class Broken(Replay):
             def add(self, state, frame, action, reward, terminated, ended, following):
                 state = super().add(state, frame, action, reward, terminated, ended, following)
@@ -165,18 +180,26 @@ def broken(name):
                     head=(state.head - kept) % self.rows, filled=state.filled - kept
                 )
     else:
+
         class Broken(Replay):
             def add(self, state, frame, action, reward, terminated, ended, following):
                 return super().add(
                     state, frame, action, reward, terminated & ended, ended, following
                 )
+
     return Broken(**dataclasses.asdict(replay))
 
 
-@pytest.mark.parametrize("bug", [
-    "stacks across episodes", "samples the write head", "ends the value at truncation",
-    "goes on from the next episode", "looks past a lost life",
-])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "stacks across episodes",
+        "samples the write head",
+        "ends the value at truncation",
+        "goes on from the next episode",
+        "looks past a lost life",
+    ],
+)
 def test_injected_bug_is_caught(bug):
     replay = broken(bug)
     state, histories = filled(replay, 67)
@@ -222,10 +245,17 @@ def test_added_in_place():
     """The compiled addition returns the rings' own buffers and needs no room for another copy."""
     replay = Replay(4, 40_000, (10, 10, 4), 1, 1, GAMMA)
     shapes = jax.eval_shape(replay.init)
-    step = [jax.ShapeDtypeStruct(s, d) for s, d in (
-        ((4, 10, 10, 4), jnp.uint8), ((4,), jnp.int32), ((4,), jnp.float32), ((4,), bool),
-        ((4,), bool), ((4, 10, 10, 4), jnp.uint8),
-    )]
+    step = [
+        jax.ShapeDtypeStruct(s, d)
+        for s, d in (
+            ((4, 10, 10, 4), jnp.uint8),
+            ((4,), jnp.int32),
+            ((4,), jnp.float32),
+            ((4,), bool),
+            ((4,), bool),
+            ((4, 10, 10, 4), jnp.uint8),
+        )
+    ]
     memory = jax.jit(replay.add, donate_argnums=0).lower(shapes, *step).compile().memory_analysis()
     assert memory.alias_size_in_bytes > 40_000 * 400
     assert memory.temp_size_in_bytes < 1_000_000

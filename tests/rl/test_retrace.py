@@ -73,8 +73,7 @@ def test_v_trace_equals_its_sum(largest, longest):
                 onward += target[t + 1, i] - value[t + 1, i]
             onward = 0.0 if terminated[t, i] else onward
             advantage[t, i] = min(1.5, ratio[t, i]) * (reward[t, i] + GAMMA * onward - value[t, i])
-    got = v_trace(
-        reward, value, following, ratio, terminated, ended, GAMMA, largest, longest, 1.5)
+    got = v_trace(reward, value, following, ratio, terminated, ended, GAMMA, largest, longest, 1.5)
     np.testing.assert_allclose(got.target, target, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(got.advantage, advantage, rtol=1e-4, atol=1e-5)
 

@@ -54,8 +54,9 @@ def test_loss_is_the_papers(error):
 
 
 def test_an_answer_given_at_random_costs_no_more_than_it_may():
-    far = [float(comparison_loss(jnp.float32(0), jnp.float32(gain), 1.0, 0.1))
-           for gain in (50, 5_000)]
+    far = [
+        float(comparison_loss(jnp.float32(0), jnp.float32(gain), 1.0, 0.1)) for gain in (50, 5_000)
+    ]
     np.testing.assert_allclose(far, -np.log(0.05), rtol=1e-5)
     slope = jax.grad(lambda x: comparison_loss(x, 0.0, 1.0, 0.1))
     assert np.isfinite(float(slope(-5_000.0)))
@@ -80,15 +81,22 @@ def test_nobody_learns_from_what_is_held_out():
     fit = jax.jit(made.fit)
     plain, _ = fit(state, comparisons(60), 20, jax.random.key(1))
     turned, _ = fit(state, comparisons(60, flip=held_out), 20, jax.random.key(1))
-    for a, b in zip(jax.tree.leaves(plain.members.params), jax.tree.leaves(turned.members.params),
-                    strict=True):
+    for a, b in zip(
+        jax.tree.leaves(plain.members.params), jax.tree.leaves(turned.members.params), strict=True
+    ):
         np.testing.assert_array_equal(a[0], b[0])
         assert not np.array_equal(a[1], b[1])
 
 
-@pytest.mark.parametrize(("ratio", "direction"), [
-    ((0.0, 1e-3), 1), ((1e3, 1e4), -1), ((0.0, 1e4), 0),
-], ids=["overfits", "underfits", "as wanted"])
+@pytest.mark.parametrize(
+    ("ratio", "direction"),
+    [
+        ((0.0, 1e-3), 1),
+        ((1e3, 1e4), -1),
+        ((0.0, 1e4), 0),
+    ],
+    ids=["overfits", "underfits", "as wanted"],
+)
 def test_l2_follows_the_ratio_of_losses(ratio, direction):
     made, state = ensemble(validation_ratio=ratio, l2_rate=0.5)
     fitted, _ = jax.jit(made.fit)(state, comparisons(40), 2, jax.random.key(0))
@@ -115,16 +123,22 @@ def test_without_comparisons_nothing_is_learned():
 
 def test_rewards_have_mean_zero_and_the_deviation_wanted():
     made, state = ensemble(std=0.05)
-    rewards = jnp.asarray(np.random.default_rng(0).normal(
-        [[[3.0]], [[-50.0]], [[0.0]]], [[[2.0]], [[100.0]], [[0.01]]], (3, 40, 50)
-    ), jnp.float32)
+    rewards = jnp.asarray(
+        np.random.default_rng(0).normal(
+            [[[3.0]], [[-50.0]], [[0.0]]], [[[2.0]], [[100.0]], [[0.01]]], (3, 40, 50)
+        ),
+        jnp.float32,
+    )
     judge = made.seen(state, rewards)
     np.testing.assert_allclose(judge.mean, rewards.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judge.variance, rewards.var(axis=(1, 2)), rtol=1e-4)
     for member in range(3):  # every member counts the same, whatever its scale
-        alone = made.normalized(judge.replace(mean=judge.mean[member:member + 1],
-                                          variance=judge.variance[member:member + 1]),
-                            rewards[member:member + 1])
+        alone = made.normalized(
+            judge.replace(
+                mean=judge.mean[member : member + 1], variance=judge.variance[member : member + 1]
+            ),
+            rewards[member : member + 1],
+        )
         np.testing.assert_allclose(alone.std(), 0.05, rtol=0.02)
     assert abs(float(made.normalized(judge, rewards).mean())) < 1e-4
 
@@ -145,7 +159,8 @@ def test_network_of_the_papers_atari_games():
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, None, train=False))
     convolutions = (7 * 7 * 4 + (5 * 5 + 3 * 3 + 3 * 3) * 16) * 16 + 4 * 2 * 16
     assert sum(sharding.count_parameters({"m": shapes}).values()) == (
-        convolutions + 7 * 7 * 16 * 64 + 64 + 64)
+        convolutions + 7 * 7 * 16 * 64 + 64 + 64
+    )
 
 
 @pytest.mark.parametrize(("variant", "shape"), [("mlp", (6, 3)), ("atari", (3, 47, 47, 1))])
@@ -159,8 +174,14 @@ def test_every_parameter_gets_a_gradient(variant, shape):
         variables = model.init(key, x, action, train=False)
 
         def loss(params):
-            reward = model.apply({**variables, "params": params}, x, action, train=True,
-                                 rngs={"dropout": key}, mutable=["batch_stats"])[0][0]
+            reward = model.apply(
+                {**variables, "params": params},
+                x,
+                action,
+                train=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )[0][0]
             return (reward * jnp.arange(shape[0])).sum()
 
         return jax.grad(loss)(variables["params"])

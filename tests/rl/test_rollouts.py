@@ -70,9 +70,7 @@ class Loses(probes.Probe):
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_lost_life_ends_the_value_and_not_the_episode(ends):
     probe = Loses((0, 255), (0,), ((1, 1), (-1, -1)), ((1, 1), (5, 5)))
-    collector = Collector(
-        Vectorized(probe, N), 4, 1.0, 1.0, life_loss_ends=ends, reward_clip=2.0
-    )
+    collector = Collector(Vectorized(probe, N), 4, 1.0, 1.0, life_loss_ends=ends, reward_clip=2.0)
     actors, rollout, metrics = played(collector, uniform(grey))
     np.testing.assert_allclose(rollout.returns[:, 0], [1 if ends else 3, 2] * 2)
     assert metrics["train/return"] == 6  # in the game's own rewards, over both lives

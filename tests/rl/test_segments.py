@@ -59,8 +59,9 @@ def played(kind, depth, count, **settings):
         actors, segment, metrics = segments.play(env, actors, policy, key, T, **settings)
         return actors, (segment, metrics)
 
-    _, (made, metrics) = jax.jit(lambda a: jax.lax.scan(
-        body, a, jax.random.split(jax.random.key(1), count)))(actors)
+    _, (made, metrics) = jax.jit(
+        lambda a: jax.lax.scan(body, a, jax.random.split(jax.random.key(1), count))
+    )(actors)
     return [jax.tree.map(lambda x, i=i: np.asarray(x[i]), made) for i in range(count)], metrics
 
 
@@ -72,16 +73,22 @@ def test_what_is_sampled_was_played_and_is_of_the_newest(kind, depth):
     add, sample = jax.jit(replay.add), jax.jit(replay.sample)
     for count, segment in enumerate(history, 1):
         state = add(state, segment)
-        held, seen = history[max(0, count - 4):count], set()
+        held, seen = history[max(0, count - 4) : count], set()
         for key in range(30):
             drawn = jax.tree.map(np.asarray, sample(state, jax.random.key(key)))
             for i in range(N):
-                mine = [j for j, old in enumerate(held) if (old.reward[:, i] ==
-                                                            drawn.reward[:, i]).all()]
+                mine = [
+                    j
+                    for j, old in enumerate(held)
+                    if (old.reward[:, i] == drawn.reward[:, i]).all()
+                ]
                 assert len(mine) == 1, "not a segment of this environment, or one written over"
                 seen.add((i, mine[0]))
-                jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[:, i], b[:, i]),
-                             drawn, held[mine[0]])
+                jax.tree.map(
+                    lambda a, b, i=i: np.testing.assert_array_equal(a[:, i], b[:, i]),
+                    drawn,
+                    held[mine[0]],
+                )
         if count in (1, 7):
             assert len(seen) == N * len(held)
 

@@ -21,7 +21,9 @@ def rollout(number):
     reward = jax.random.choice(key, jnp.array([0.0, 0.0, 0.0, 1.0, -1.0]), (T, N))
     name = (time * N + actor).astype(jnp.uint8)
     seen = Seen(
-        jnp.broadcast_to(name[..., None, None, None], (T, N, 2, 2, 1)), time, reward,
+        jnp.broadcast_to(name[..., None, None, None], (T, N, 2, 2, 1)),
+        time,
+        reward,
         jax.random.bernoulli(jax.random.fold_in(key, 2), 0.25, (T, N)),
         (jnp.zeros((T, N, U)) + time[..., None], jnp.zeros((T, N, U))),
     )
@@ -47,8 +49,13 @@ def test_sequences_were_played_in_a_row_and_never_cross_the_write_head(count):
         for i in range(N):
             start = int(drawn.change[0, i])
             starts.add(start)
-            jax.tree.map(lambda a, b, s=start, i=i: np.testing.assert_array_equal(
-                a[:, i], b[s:s + length, i]), drawn, history)
+            jax.tree.map(
+                lambda a, b, s=start, i=i: np.testing.assert_array_equal(
+                    a[:, i], b[s : s + length, i]
+                ),
+                drawn,
+                history,
+            )
     newest, oldest = count * T - length, max(0, count * T - ROWS)
     assert starts == set(range(oldest, newest + 1))  # all that are held, and nothing else
 
@@ -67,14 +74,15 @@ def test_histories_are_of_one_episode_and_half_of_them_rewarding(count):
     replay, state, history = filled(count)
     size = 4_000
     frames, reward, weight = jax.jit(replay.histories, static_argnums=2)(
-        state, jax.random.key(0), size)
+        state, jax.random.key(0), size
+    )
     assert (weight == 1).all() and frames.shape == (size, 3, 2, 2, 1)
     frames, reward = np.asarray(frames)[..., 0, 0, 0], np.asarray(reward)
     oldest, first = max(0, count * T - ROWS), history.seen.first
     allowed = {}
     for t in range(oldest + 2, count * T):
         for i in range(N):
-            if not first[t - 1:t + 1, i].any():
+            if not first[t - 1 : t + 1, i].any():
                 allowed[tuple(s * N + i for s in (t - 2, t - 1, t))] = history.reward[t, i]
     seen = {tuple(map(int, row)): r for row, r in zip(frames, reward, strict=True)}
     assert seen == allowed  # every one of them, with the reward that its last step led to
@@ -90,8 +98,9 @@ def test_histories_are_of_one_episode_and_half_of_them_rewarding(count):
 def test_without_rewards_the_rewarding_half_weighs_nothing():
     replay = Sequences(ROWS)
     steps = rollout(0)
-    steps = steps._replace(reward=jnp.zeros((T, N)),
-                           seen=steps.seen._replace(first=jnp.zeros((T, N), bool)))
+    steps = steps._replace(
+        reward=jnp.zeros((T, N)), seen=steps.seen._replace(first=jnp.zeros((T, N), bool))
+    )
     state = replay.add(replay.init(steps), steps)
     _, reward, weight = replay.histories(state, jax.random.key(0), 400)
     assert (reward == 0).all() and abs(float(weight.mean()) - 0.5) < 0.1

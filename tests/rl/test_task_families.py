@@ -87,9 +87,7 @@ def test_what_is_noted_after_an_episodes_end_is_not_present():
             return after[None].astype(jnp.float32), after, after == 6
 
     start = jnp.array([[-3.0], [4.0]]), jnp.array([-3, 4])
-    steps, success = play(
-        Count(), start, lambda x, s, key: (x, 10 * x), jax.random.key(0)
-    )
+    steps, success = play(Count(), start, lambda x, s, key: (x, 10 * x), jax.random.key(0))
     assert steps.present.sum(axis=1).tolist() == [6, 2] and success.tolist() == [False, True]
     np.testing.assert_array_equal(steps.observation[0, :3, 0], [-3, -2, -1])
     np.testing.assert_array_equal(steps.action[1, :2, 0], [40, 50])

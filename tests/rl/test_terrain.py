@@ -42,8 +42,9 @@ def test_gaps_widen():
         return CELL * (np.flatnonzero(inside == -1) - np.flatnonzero(inside == 1))
 
     for difficulty, width in ((0.0, 0.2), (1.0, 0.9)):
-        found = np.concatenate([
-            widths(row[0]) for row in tracks("gaps", difficulty=(difficulty, difficulty))])
+        found = np.concatenate(
+            [widths(row[0]) for row in tracks("gaps", difficulty=(difficulty, difficulty))]
+        )
         np.testing.assert_allclose(found, width, atol=CELL)
         assert len(found) == 32 * 9
 

@@ -41,10 +41,11 @@ def test_exteroception_is_the_ground_around_and_ahead(advance):
         assert seen.shape == env.observation_space.shape == (env.proprioception + 25,)
         expected = np.interp(x + SEEN, 0.1 * np.arange(201), VARIED.heights[1, 0])
         expected = np.maximum(expected, -0.5) - 1.2  # deeper it cannot tell
-        np.testing.assert_allclose(seen[env.proprioception:], expected, atol=1e-3)
+        np.testing.assert_allclose(seen[env.proprioception :], expected, atol=1e-3)
         # The body itself does not know where it is, and the blind see nothing else.
         np.testing.assert_array_equal(
-            seen[: env.proprioception], env.observe(at(env, START))[: env.proprioception])
+            seen[: env.proprioception], env.observe(at(env, START))[: env.proprioception]
+        )
         blind = dataclasses.replace(env, blind=True)
         np.testing.assert_array_equal(blind.observe(at(env, x)), seen[: env.proprioception])
         assert blind.exteroception == 0
@@ -92,7 +93,8 @@ def test_copies_are_reset_one_by_one_and_keep_their_last_observation():
     for t in range(30):
         action = jax.random.normal(jax.random.key(t), (8, 6))
         observation, env_state, reward, terminated, truncated, info = step(
-            jax.random.key(t), env_state, action)
+            jax.random.key(t), env_state, action
+        )
         done = np.asarray(terminated | truncated)
         ends += done.sum()
         assert not (terminated & truncated).any()

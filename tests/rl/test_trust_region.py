@@ -43,9 +43,9 @@ def test_fisher_products_are_those_of_the_outer_products_of_scores(policy):
 
     scores = jax.jacfwd(log_probs)(WEIGHTS).reshape(-1, len(WEIGHTS))
     fisher = scores.T @ scores / len(scores)
-    product = jax.vmap(
-        lambda v: fisher_product(lambda w: old.kl(policy(w)).mean(), WEIGHTS, v)
-    )(jnp.eye(len(WEIGHTS)))
+    product = jax.vmap(lambda v: fisher_product(lambda w: old.kl(policy(w)).mean(), WEIGHTS, v))(
+        jnp.eye(len(WEIGHTS))
+    )
     np.testing.assert_allclose(product, fisher, atol=0.05 * float(abs(fisher).max()))
 
 
@@ -84,8 +84,10 @@ def test_the_step_keeps_the_limit_and_never_lowers_the_surrogate(policy, limit):
 
 def test_without_a_line_search_the_limit_may_be_missed():
     """What the search is for: 0 backtracks take the full step, whatever it does."""
-    taken = [step(normal, jax.random.normal(jax.random.key(seed), (30,)), kl_limit=1.0,
-                  backtracks=0)[0] for seed in range(5)]
+    taken = [
+        step(normal, jax.random.normal(jax.random.key(seed), (30,)), kl_limit=1.0, backtracks=0)[0]
+        for seed in range(5)
+    ]
     assert any(t.kl > 1.0 or t.improvement < 0 for t in taken)
     assert all(t.fraction == 1 for t in taken)
 
@@ -95,8 +97,13 @@ def test_where_nothing_is_accepted_nothing_changes():
         return jnp.where((weights == WEIGHTS).all(), 0.0, -1.0) + (weights - WEIGHTS).sum()
 
     taken = trust_region_step(
-        WEIGHTS, worse, lambda w: ((w - WEIGHTS) ** 2).mean(), kl_limit=0.01, damping=0.1,
-        iterations=10, backtracks=10,
+        WEIGHTS,
+        worse,
+        lambda w: ((w - WEIGHTS) ** 2).mean(),
+        kl_limit=0.01,
+        damping=0.1,
+        iterations=10,
+        backtracks=10,
     )
     np.testing.assert_array_equal(taken.params, WEIGHTS)
     assert taken.fraction == taken.kl == taken.improvement == 0

@@ -8,8 +8,15 @@ from research.training.batch_ramp import BatchRamp
 
 
 def ramp(**changes):
-    sizes = dict(first_rows=4, rows=40, ramp_tokens=4000, total_tokens=20_000, tokens_per_row=10,
-                 levels=6, multiple=4)  # fmt: skip
+    sizes = dict(
+        first_rows=4,
+        rows=40,
+        ramp_tokens=4000,
+        total_tokens=20_000,
+        tokens_per_row=10,
+        levels=6,
+        multiple=4,
+    )
     return BatchRamp.linear(**{**sizes, **changes})
 
 
@@ -46,7 +53,14 @@ def test_without_a_ramp_all_batches_are_full():
 
 def test_gpt3_ramp():
     """From 32k to 3.2M tokens over 4 to 12 B of 300 B tokens (appendix B; table 2.1)."""
-    r = ramp(first_rows=16, rows=1600, ramp_tokens=12 * 10**9, total_tokens=300 * 10**9,
-             tokens_per_row=2048, levels=16, multiple=16)  # fmt: skip
+    r = ramp(
+        first_rows=16,
+        rows=1600,
+        ramp_tokens=12 * 10**9,
+        total_tokens=300 * 10**9,
+        tokens_per_row=2048,
+        levels=16,
+        multiple=16,
+    )
     assert r.levels[0][0] * 2048 == 32_768 and r.most_rows * 2048 == 3_276_800
     assert r.rows_before(r.num_steps) * 2048 == pytest.approx(300e9, rel=1e-4)

@@ -36,12 +36,17 @@ def test_one_device_sends_nothing(program):
     assert all(t.sent == 0 for t in communication(program))
 
 
-@pytest.mark.parametrize(("got", "expected", "difference"), [
-    ({"a": [1.0, 2.0], "b": [np.nan]}, {"a": [1.0, 2.0], "b": [3.0]}, np.nan),
-    ({"a": [1.0, 2.0], "b": [0.0]}, {"a": [1.0, 2.0], "b": [0.0]}, 0.0),
-    ({"a": [1.0, 2.0], "b": [1e-9]}, {"a": [1.0, 2.0], "b": [0.0]}, np.inf),
-])
+@pytest.mark.parametrize(
+    ("got", "expected", "difference"),
+    [
+        ({"a": [1.0, 2.0], "b": [np.nan]}, {"a": [1.0, 2.0], "b": [3.0]}, np.nan),
+        ({"a": [1.0, 2.0], "b": [0.0]}, {"a": [1.0, 2.0], "b": [0.0]}, 0.0),
+        ({"a": [1.0, 2.0], "b": [1e-9]}, {"a": [1.0, 2.0], "b": [0.0]}, np.inf),
+    ],
+)
 def test_nothing_is_passed_over(got, expected, difference):
-    got, expected = (jax.tree.map(np.asarray, tree, is_leaf=lambda x: isinstance(x, list))
-                     for tree in (got, expected))
+    got, expected = (
+        jax.tree.map(np.asarray, tree, is_leaf=lambda x: isinstance(x, list))
+        for tree in (got, expected)
+    )
     np.testing.assert_equal(relative_difference(got, expected), difference)

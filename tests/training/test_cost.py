@@ -53,9 +53,13 @@ def test_of_a_branch_the_most_expensive_side():
 def test_convolutions_and_their_gradients():
     def conv(x, kernel, strides=1, groups=1):
         return jax.lax.conv_general_dilated(
-            x, kernel, (strides, strides), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            x,
+            kernel,
+            (strides, strides),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=groups,
-        )  # fmt: skip
+        )
 
     once = 2 * (2 * 8 * 8 * 6) * (3 * 3 * 4)
     assert count(conv, (2, 8, 8, 4), (3, 3, 4, 6)) == once
@@ -68,8 +72,9 @@ def test_convolutions_and_their_gradients():
         for of in (0, 1):
             both = count(
                 jax.grad(lambda x, k, f=function: jnp.sum(f(x, k) ** 2), of),
-                (2, 8, 8, 4), (3, 3, 4, 6),
-            )  # fmt: skip
+                (2, 8, 8, 4),
+                (3, 3, 4, 6),
+            )
             # Padding counts, and the gradients of a strided convolution see a little more of it.
             assert both == pytest.approx(2 * forward, rel=0.3)
 

@@ -148,8 +148,11 @@ def test_gpus_are_simulated(capsys):
     )
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**env, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     shown = done.stdout
     assert "gpu:4: 4 chips as data 2 x fsdp 2 x model 1" in shown, done.stderr
@@ -166,8 +169,12 @@ def test_a_list_of_slices_is_tried_from_the_smallest():
 @needs_compiler
 def test_the_smallest_slice_that_fits(tmp_path):
     command = [
-        sys.executable, str(ROOT / "experiments/dcgan.py"), "--config", "configs/dcgan.py:smoke",
-        "--dry_run", "v5e:2x4,v5e:1x1,v5e:2x2",
+        sys.executable,
+        str(ROOT / "experiments/dcgan.py"),
+        "--config",
+        "configs/dcgan.py:smoke",
+        "--dry_run",
+        "v5e:2x4,v5e:1x1,v5e:2x2",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

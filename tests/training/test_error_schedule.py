@@ -43,5 +43,6 @@ def test_plateaus_may_be_limited():
     """«Divided by 10 when the validation error stopped improving», three times (2012)."""
     schedule = ErrorSchedule(0.1, 0.1, 0, 0.0, (), 10, most_plateaus=3)
     found = rates(schedule, [40.0] * 100)
-    np.testing.assert_allclose(found[[0, 19, 20, 30, 40, 99]], [0.1, 0.1, 0.01, 1e-3, 1e-4, 1e-4],
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        found[[0, 19, 20, 30, 40, 99]], [0.1, 0.1, 0.01, 1e-3, 1e-4, 1e-4], rtol=1e-5
+    )

@@ -29,9 +29,11 @@ def resumed(config, folder, signals, **options):
 @pytest.mark.parametrize("prefetch", [0, 1])
 def test_stopped_and_resumed_is_bit_identical(tmp_path, steps_per_call, prefetch):
     config = settings(
-        steps_per_call=steps_per_call, eval_every_steps=15, checkpoint_every_steps=8,
+        steps_per_call=steps_per_call,
+        eval_every_steps=15,
+        checkpoint_every_steps=8,
         ema_decay=0.9,
-    )  # fmt: skip
+    )
     whole = training.run(build(config, prefetch=prefetch), config, tmp_path / "whole")
     random = np.random.default_rng().choice(39, 2, replace=False)
     signals = {int(t): s for t, s in zip(sorted(random), (signal.SIGTERM, signal.SIGINT))}  # noqa: B905

@@ -36,11 +36,14 @@ def test_goodbyes_are_said_to_all_that_are_still_there(ended, monkeypatch):
     assert not ended
 
 
-@pytest.mark.parametrize(("said", "processes", "left"), [
-    ("Gloo AllReduce failed: Connection closed by peer", 2, 1),
-    ("Gloo AllReduce failed: Connection closed by peer", 1, 0),
-    ("shapes do not match", 2, 0),
-])
+@pytest.mark.parametrize(
+    ("said", "processes", "left"),
+    [
+        ("Gloo AllReduce failed: Connection closed by peer", 2, 1),
+        ("Gloo AllReduce failed: Connection closed by peer", 1, 0),
+        ("shapes do not match", 2, 0),
+    ],
+)
 def test_errors_of_a_lost_process_are_told_from_others(ended, monkeypatch, said, processes, left):
     monkeypatch.setattr(lost.jax, "process_count", lambda: processes)
     lost.leave_if_alone(RuntimeError(said))

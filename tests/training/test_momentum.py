@@ -14,9 +14,7 @@ from research.training.schedules import warmup_and_drops
 
 def test_rate_inside_decay_on_weights_and_a_rate_of_biases():
     rates, bias_rates = [0.1, 0.1, 0.01], [0.2, 0.02, 0.02]
-    tx = momentum_sgd(
-        lambda t: jnp.array(rates)[t], lambda t: jnp.array(bias_rates)[t], 0.9, 0.5
-    )
+    tx = momentum_sgd(lambda t: jnp.array(rates)[t], lambda t: jnp.array(bias_rates)[t], 0.9, 0.5)
     params = {"conv1": {"kernel": jnp.array([2.0]), "bias": jnp.array([1.0])}}
     state, values = tx.init(params), {"kernel": (2.0, 0.0), "bias": (1.0, 0.0)}
     for t, gradient in enumerate((0.3, -0.2, 0.1)):
@@ -24,7 +22,8 @@ def test_rate_inside_decay_on_weights_and_a_rate_of_biases():
         updates, state = tx.update(grads, state, params)
         params = jax.tree.map(jnp.add, params, updates)
         for name, (rate, decay) in {
-            "kernel": (rates[t], 0.5), "bias": (bias_rates[t], 0.0)
+            "kernel": (rates[t], 0.5),
+            "bias": (bias_rates[t], 0.0),
         }.items():
             w, v = values[name]
             v = 0.9 * v - decay * rate * w - rate * gradient
@@ -68,12 +67,18 @@ def test_corrected_momentum_is_the_rate_outside_along_a_whole_schedule():
     for correct in (True, False):
         same = weights_after(nesterov_rate_inside(lambda _: 0.3, 0.9, correct), gradients)
         np.testing.assert_allclose(
-            same, weights_after(optax.sgd(0.3, 0.9, nesterov=True), gradients), rtol=1e-4)
+            same, weights_after(optax.sgd(0.3, 0.9, nesterov=True), gradients), rtol=1e-4
+        )
 
 
 def test_norms_are_left_out_of_the_penalty_and_nothing_else():
-    params = {"stem_conv": {"kernel": 1}, "stem_norm": {"scale": 1, "bias": 1},
-              "classifier": {"kernel": 1, "bias": 1}}
+    params = {
+        "stem_conv": {"kernel": 1},
+        "stem_norm": {"scale": 1, "bias": 1},
+        "classifier": {"kernel": 1, "bias": 1},
+    }
     assert without_norms(params) == {
-        "stem_conv": {"kernel": True}, "stem_norm": {"scale": False, "bias": False},
-        "classifier": {"kernel": True, "bias": True}}
+        "stem_conv": {"kernel": True},
+        "stem_norm": {"scale": False, "bias": False},
+        "classifier": {"kernel": True, "bias": True},
+    }

@@ -11,15 +11,38 @@ from research.training.phases import RatePhase, phase_rate, rate_by_step, run_ph
 from tests.training import toy
 
 # 4 machines, as released.
-FOUR = [RatePhase(*p) for p in (
-    (0, 2.0, 6, 4.0), (6, 4.0), (11, 4.0, 13, 2.0), (13, 1.75), (16, 1.75, 23, 0.175),
-    (23, 0.175, 28, 0.0175), (28, 0.01, 30, 0.001))]
+FOUR = [
+    RatePhase(*p)
+    for p in (
+        (0, 2.0, 6, 4.0),
+        (6, 4.0),
+        (11, 4.0, 13, 2.0),
+        (13, 1.75),
+        (16, 1.75, 23, 0.175),
+        (23, 0.175, 28, 0.0175),
+        (28, 0.01, 30, 0.001),
+    )
+]
 
 
-@pytest.mark.parametrize(("epoch", "rate"), [
-    (0, 2.0), (3, 3.0), (5.5, 2 + 2 * 5.5 / 6), (6, 4.0), (10.9, 4.0), (12, 3.0), (13, 1.75),
-    (15.99, 1.75), (19.5, (1.75 + 0.175) / 2), (23, 0.175), (28, 0.01), (29, 0.0055), (31, 0.001),
-])
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [
+        (0, 2.0),
+        (3, 3.0),
+        (5.5, 2 + 2 * 5.5 / 6),
+        (6, 4.0),
+        (10.9, 4.0),
+        (12, 3.0),
+        (13, 1.75),
+        (15.99, 1.75),
+        (19.5, (1.75 + 0.175) / 2),
+        (23, 0.175),
+        (28, 0.01),
+        (29, 0.0055),
+        (31, 0.001),
+    ],
+)
 def test_rates_at_epochs(epoch, rate):
     np.testing.assert_allclose(phase_rate(FOUR, epoch), rate, rtol=1e-4)
 
@@ -33,8 +56,9 @@ def test_the_rate_changes_with_every_batch():
         np.testing.assert_allclose(schedule(jnp.int32(step)), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [[], [RatePhase(1, 0.1)],
-                                   [RatePhase(0, 0.1), RatePhase(5, 0.1), RatePhase(3, 0.1)]])
+@pytest.mark.parametrize(
+    "wrong", [[], [RatePhase(1, 0.1)], [RatePhase(0, 0.1), RatePhase(5, 0.1), RatePhase(3, 0.1)]]
+)
 def test_phases_out_of_order_are_refused(wrong):
     with pytest.raises(UserError, match="begin at 0 and are in order"):
         phase_rate(wrong, 0.0)

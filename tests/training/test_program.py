@@ -36,11 +36,13 @@ def test_calls_of_any_length_are_single_steps():
 
 def test_state_is_donated():
     """No step copies the state: the new one lies where the old one was."""
-    p = program(training.Experiment(
-        lambda key: {"replay": jnp.zeros((1 << 16,), jnp.uint8)},
-        lambda s, b, key: ({"replay": s["replay"].at[3].add(1)}, {}),
-        10,
-    ))  # fmt: skip
+    p = program(
+        training.Experiment(
+            lambda key: {"replay": jnp.zeros((1 << 16,), jnp.uint8)},
+            lambda s, b, key: ({"replay": s["replay"].at[3].add(1)}, {}),
+            10,
+        )
+    )
     carry = p.init(0)
     before = carry.state["replay"]
     place = before.unsafe_buffer_pointer()

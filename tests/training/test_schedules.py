@@ -35,8 +35,9 @@ def test_large_minibatch_schedule():
 
 def test_other_warmups():
     constant = warmup_and_drops(3.2, 0.1, "constant", 10, (20,))
-    np.testing.assert_allclose([constant(t) for t in (0, 9, 10, 20)], [0.1, 0.1, 3.2, 0.32],
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        [constant(t) for t in (0, 9, 10, 20)], [0.1, 0.1, 3.2, 0.32], rtol=1e-5
+    )
     none = warmup_and_drops(3.2, 0.1, "none", 10, (20,))
     np.testing.assert_allclose([none(t) for t in (0, 19, 20)], [3.2, 3.2, 0.32], rtol=1e-5)
     with pytest.raises(UserError, match="gradual, constant or none"):

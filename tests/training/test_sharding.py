@@ -169,12 +169,17 @@ def test_a_split_state_holds_what_a_whole_one_does():
 
 def test_what_the_mesh_does_not_divide_stays_whole_where_it_may():
     """`splits` are taken as far as they divide, `rules` are errors where they do not."""
-    shapes = {name: jax.ShapeDtypeStruct(shape, jnp.float32)
-              for name, shape in {"env": (16, 3), "few": (3,), "time": ()}.items()}
+    shapes = {
+        name: jax.ShapeDtypeStruct(shape, jnp.float32)
+        for name, shape in {"env": (16, 3), "few": (3,), "time": ()}.items()
+    }
     mesh, splits = abstract(8), [(".", P("data"))]
     found = sharding.state_sharding(shapes, (), mesh, splits)
     assert {name: x.spec for name, x in found.items()} == {
-        "env": P("data"), "few": P(), "time": P()}
+        "env": P("data"),
+        "few": P(),
+        "time": P(),
+    }
     with pytest.raises(UserError, match="cannot be split 8 ways"):
         sharding.state_sharding({"few": shapes["few"]}, splits, mesh)
     first = sharding.state_sharding(shapes, [("env", P())], mesh, splits)

@@ -22,7 +22,10 @@ def test_devices_of_one_cpu(env, first, devices):
     )
     inherited = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**inherited, **env}, capture_output=True,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**inherited, **env},
+        capture_output=True,
         text=True,
     )
     assert done.stdout.strip() == str(devices), done.stderr

@@ -52,8 +52,9 @@ def test_a_mean_over_a_worker_is_k_times_too_large():
     parts = jax.tree.map(lambda x: x.reshape(8, 4, *x.shape[1:]), batch)
     grads = jax.tree.map(lambda g: g[0], jax.vmap(wrong, axis_name="workers")(parts))
     assert relative_difference(grads, jax.tree.map(lambda g: 8 * g, right)) < 1e-5
-    shuffled = jax.tree.map(lambda x: x[::-1].reshape(4, 8, -1).swapaxes(0, 1).reshape(x.shape),
-                            batch)
+    shuffled = jax.tree.map(
+        lambda x: x[::-1].reshape(4, 8, -1).swapaxes(0, 1).reshape(x.shape), batch
+    )
     assert relative_difference(gradient_of_workers(losses, params, shuffled, 4), right) > 1e-2
 
 
@@ -74,9 +75,15 @@ def compare_on_devices():
     losses, params, batch = problem()
     mesh = jax.make_mesh((8,), ("workers",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
-    run = jax.jit(jax.shard_map(
-        functools.partial(worker_gradient, losses, axis="workers"), mesh=mesh,
-        in_specs=(spec(), spec("workers")), out_specs=spec(), check_vma=False))
+    run = jax.jit(
+        jax.shard_map(
+            functools.partial(worker_gradient, losses, axis="workers"),
+            mesh=mesh,
+            in_specs=(spec(), spec("workers")),
+            out_specs=spec(),
+            check_vma=False,
+        )
+    )
     loss, grads = run(params, batch)
     together = jax.value_and_grad(lambda p: losses(p, batch).mean())(params)
     assert len(jax.devices()) == 8
@@ -85,13 +92,18 @@ def compare_on_devices():
     # And by the compiler's own sharding, as the scripts do it: groups do not follow the devices.
     shard = jax.sharding.NamedSharding(mesh, spec("workers"))
     by_compiler = jax.jit(jax.grad(lambda p, b: losses(p, b).mean()))(
-        params, jax.device_put(batch, shard))
+        params, jax.device_put(batch, shard)
+    )
     assert relative_difference(by_compiler, together[1]) < 1e-4
 
 
 def test_eight_devices_give_the_gradient_of_one_program():
     code = "from tests.training.test_workers import compare_on_devices as c; c()"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "JAX_NUM_CPU_DEVICES": "8", "PYTHONPATH": str(ROOT)})
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "8", "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stderr

@@ -30,14 +30,16 @@ def test_pendulum(name):
 
 
 def test_cart_pole():
-    middle, aside, leaning = map(warm, frames(
-        "CartPole-v1", [[0, 0, 0, 0.0], [2, 0, 0, 0.0], [0, 0, 0.5, 0.0]]))
+    middle, aside, leaning = map(
+        warm, frames("CartPole-v1", [[0, 0, 0, 0.0], [2, 0, 0, 0.0], [0, 0, 0.5, 0.0]])
+    )
     assert aside[0] - middle[0] > 0.5 and leaning[0] > 0.1 > abs(middle[0])
 
 
 def test_acrobot():
-    hanging, upright = map(warm, frames(
-        "Acrobot-v1", [[1, 0, 1, 0, 0, 0.0], [-1, 0, 1, 0, 0, 0.0]]))
+    hanging, upright = map(
+        warm, frames("Acrobot-v1", [[1, 0, 1, 0, 0, 0.0], [-1, 0, 1, 0, 0, 0.0]])
+    )
     assert hanging[1] < -0.4 and upright[1] > 0.4
 
 
@@ -51,7 +53,7 @@ def test_games_of_images():
     stack[0, :42, :, 3] = 200  # the newest frame, and not the others
     stack[1, :42, :, 0] = 200
     first, second = frames("pong", stack)
-    assert first[: SIZE // 2].min() == 200 and first[SIZE // 2 + 1:].max() == 0 == second.max()
+    assert first[: SIZE // 2].min() == 200 and first[SIZE // 2 + 1 :].max() == 0 == second.max()
     planes = np.zeros((1, 10, 10, 4), np.uint8)
     planes[0, 2, 3, 1] = 255
     (frame,) = frames("Breakout-MinAtar", planes)

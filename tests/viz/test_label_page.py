@@ -24,8 +24,9 @@ def swing(start, speed):
 
 def offered(desk, count):
     for number in range(count):
-        left, right = (film_strip("Pendulum-v1", swing(start, 0.1 * (number + 1)))
-                       for start in (0.0, 2.0))
+        left, right = (
+            film_strip("Pendulum-v1", swing(start, 0.1 * (number + 1))) for start in (0.0, 2.0)
+        )
         desk.offer(number, Film(left, right, 25))
 
 
@@ -106,12 +107,27 @@ def test_double_answers_and_unknown_queries(page, desk):
         assert answer(page, {"query": number, "answer": "left"})[0] == 404
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"\xff\xfe", b"[" * 900, [], 7, None, {"query": 0}, {"answer": "left"},
-    {"query": "0", "answer": "left"}, {"query": True, "answer": "left"},
-    {"query": 0.0, "answer": "left"}, {"query": 0, "answer": "best"}, {"query": 0, "answer": None},
-    {"query": 0, "answer": ["left"]},
-], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 900,
+        [],
+        7,
+        None,
+        {"query": 0},
+        {"answer": "left"},
+        {"query": "0", "answer": "left"},
+        {"query": True, "answer": "left"},
+        {"query": 0.0, "answer": "left"},
+        {"query": 0, "answer": "best"},
+        {"query": 0, "answer": None},
+        {"query": 0, "answer": ["left"]},
+    ],
+    ids=str,
+)
 def test_malformed_answers_are_refused(page, desk, content):
     offered(desk, 1)
     status, reply = answer(page, content)
@@ -134,8 +150,10 @@ def test_other_requests_are_refused(page, desk):
     assert answer(page, b" " * 2_000)[0] == 413
     for length in ("-1", "many", "\u00b2", ""):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
-            raw.sendall(f"POST /answer HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-                        f"Content-Length: {length}\r\n\r\n".encode("latin-1"))
+            raw.sendall(
+                f"POST /answer HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                f"Content-Length: {length}\r\n\r\n".encode("latin-1")
+            )
             assert b" 411 " in raw.recv(100)
     assert desk.next()[0] == 0
     assert answer(page, good, Origin=f"http://127.0.0.1:{port}")[0] == 200
@@ -161,6 +179,7 @@ def test_a_person_in_a_browser(page, desk, tmp_path):
     pictures = Path(os.environ.get("LANDMARKS_SCREENSHOTS", tmp_path))
     chrome = browser.Browser(browser.find(), tmp_path / "profile")
     try:
+
         def text(name):
             return chrome.evaluate(f"document.getElementById('{name}').textContent")
 

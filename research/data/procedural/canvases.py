@@ -9,9 +9,7 @@ import numpy as np
 from research.data.dataset import Dataset, Lazy, Record
 
 
-def place(
-    dataset: Dataset, num: int, seed: int, side: int, longs: Sequence[int]
-) -> Dataset:
+def place(dataset: Dataset, num: int, seed: int, side: int, longs: Sequence[int]) -> Dataset:
     """`num` canvases of `side` x one of `longs` pixels, or as tall as that, on each an image.
 
     Args:

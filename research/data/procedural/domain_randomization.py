@@ -52,9 +52,9 @@ class Lights(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class DomainRandomization:
     """Attributes:
-      textures: how many different ones each surface has over all images; with 1 it looks the same
-        always, but for the light.
-      noise: most of the noise; 0 for none. Colours are in 0..1.
+    textures: how many different ones each surface has over all images; with 1 it looks the same
+      always, but for the light.
+    noise: most of the noise; 0 for none. Colours are in 0..1.
     """
 
     textures: int
@@ -82,8 +82,11 @@ class DomainRandomization:
             drawn = jax.random.uniform(jax.random.fold_in(pool, index), (14,))
             axis = drawn[1:4] - 0.5
             return Texture(
-                (3 * drawn[0]).astype(jnp.int32), drawn[4:10].reshape(2, 3),
-                axis / jnp.linalg.norm(axis), 2 ** (1 + 3 * drawn[10]), drawn[11:],
+                (3 * drawn[0]).astype(jnp.int32),
+                drawn[4:10].reshape(2, 3),
+                axis / jnp.linalg.norm(axis),
+                2 ** (1 + 3 * drawn[10]),
+                drawn[11:],
             )
 
         return jax.vmap(texture)(index)
@@ -118,14 +121,26 @@ def make_lights(drawn: jax.Array) -> Lights:
     turn, height, away, aim_x, aim_y, aim_z, power, specular, sharp = drawn[:-1].T
     height = math.radians(20) + math.radians(70) * height
     level = jnp.cos(height)
-    place = jnp.stack([level * jnp.cos(2 * math.pi * turn), level * jnp.sin(2 * math.pi * turn),
-                       jnp.sin(height)], axis=1) * (0.8 + 1.2 * away)[:, None]
+    place = (
+        jnp.stack(
+            [
+                level * jnp.cos(2 * math.pi * turn),
+                level * jnp.sin(2 * math.pi * turn),
+                jnp.sin(height),
+            ],
+            axis=1,
+        )
+        * (0.8 + 1.2 * away)[:, None]
+    )
     axis = jnp.stack([aim_x, aim_y, aim_z], axis=1) - 0.5 - place
     power = (0.3 + 0.7 * power) / jnp.sqrt(number)
     return Lights(
-        place, axis / jnp.linalg.norm(axis, axis=1, keepdims=True),
-        jnp.where(jnp.arange(_MOST_LIGHTS) < number, power, 0), 0.5 * specular,
-        2 ** (1 + 5 * sharp), 0.2 + 0.4 * ambient,
+        place,
+        axis / jnp.linalg.norm(axis, axis=1, keepdims=True),
+        jnp.where(jnp.arange(_MOST_LIGHTS) < number, power, 0),
+        0.5 * specular,
+        2 ** (1 + 5 * sharp),
+        0.2 + 0.4 * ambient,
     )
 
 

@@ -103,8 +103,12 @@ def pyramid(sides: int, height: float) -> np.ndarray:
     inner = math.cos(math.pi / sides)
     slant = math.hypot(height, inner)
     walls = [
-        (height * math.cos(a) / slant, height * math.sin(a) / slant, inner / slant,
-         height * inner / slant)
+        (
+            height * math.cos(a) / slant,
+            height * math.sin(a) / slant,
+            inner / slant,
+            height * inner / slant,
+        )
         for a in _facing(sides)
     ]
     return _padded([*walls, (0.0, 0.0, -1.0, 0.0)])
@@ -112,8 +116,12 @@ def pyramid(sides: int, height: float) -> np.ndarray:
 
 def box(length: float, width: float, height: float) -> np.ndarray:
     """`[K, 4]`, of half that length and width to each side."""
-    walls = [(1.0, 0.0, 0.0, length / 2), (-1.0, 0.0, 0.0, length / 2),
-             (0.0, 1.0, 0.0, width / 2), (0.0, -1.0, 0.0, width / 2)]
+    walls = [
+        (1.0, 0.0, 0.0, length / 2),
+        (-1.0, 0.0, 0.0, length / 2),
+        (0.0, 1.0, 0.0, width / 2),
+        (0.0, -1.0, 0.0, width / 2),
+    ]
     return _padded([*walls, (0.0, 0.0, 1.0, height), (0.0, 0.0, -1.0, 0.0)])
 
 

@@ -56,13 +56,9 @@ SHAPES: dict[str, Callable[[Field, Field], Field]] = {
     "crescent": lambda x, y: np.minimum(_disc(x, y, 1.0), -_disc(x - 0.5, y, 0.8)),
     "triangle": lambda x, y: _polygon(x, y, 3, 1.2),
     "square": lambda x, y: _rectangle(x, y, 0.8, 0.8),
-    "frame": lambda x, y: np.minimum(
-        _rectangle(x, y, 0.9, 0.9), -_rectangle(x, y, 0.45, 0.45)
-    ),
+    "frame": lambda x, y: np.minimum(_rectangle(x, y, 0.9, 0.9), -_rectangle(x, y, 0.45, 0.45)),
     "bar": lambda x, y: _rectangle(x, y, 1.1, 0.5),
-    "cross": lambda x, y: np.maximum(
-        _rectangle(x, y, 1.05, 0.33), _rectangle(x, y, 0.33, 1.05)
-    ),
+    "cross": lambda x, y: np.maximum(_rectangle(x, y, 1.05, 0.33), _rectangle(x, y, 0.33, 1.05)),
     "star": _star,
 }
 CLASSES = tuple(SHAPES)
@@ -113,10 +109,17 @@ def _chunk(num: int, rng: np.random.Generator, first: int, size: int) -> dict[st
     colour = rng.uniform(0, 1, (num, 1, 1, 3))
     image = _waves(x, y, colour, rng, size)
     for _ in range(_CLUTTER):
-        piece = _coverage(*_local(x, y, rng.uniform(-0.5, 0.5, (num, 2)) * size,
-                                  rng.uniform(0.06, 0.14, num) * size,
-                                  rng.uniform(0, 2 * np.pi, num)),
-                          np.arange(num) % 2, ("disc", "bar"))
+        piece = _coverage(
+            *_local(
+                x,
+                y,
+                rng.uniform(-0.5, 0.5, (num, 2)) * size,
+                rng.uniform(0.06, 0.14, num) * size,
+                rng.uniform(0, 2 * np.pi, num),
+            ),
+            np.arange(num) % 2,
+            ("disc", "bar"),
+        )
         image += piece[..., None] * (rng.uniform(0, 1, (num, 1, 1, 3)) - image)
     mask = _coverage(*_local(x, y, centre, radius, angle), label, CLASSES)
     image += mask[..., None] * (_waves(x, y, (colour + 0.5) % 1, rng, size) - image)

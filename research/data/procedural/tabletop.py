@@ -131,10 +131,12 @@ class Tabletop:
         right /= jnp.linalg.norm(right)
         axes = jnp.stack([right, jnp.cross(right, towards), towards])
         (a, b), zero, one = _CAMERA_TURN * turn, jnp.zeros(()), jnp.ones(())
-        pan = jnp.array([[jnp.cos(a), zero, jnp.sin(a)], [zero, one, zero],
-                         [-jnp.sin(a), zero, jnp.cos(a)]])
-        tilt = jnp.array([[one, zero, zero], [zero, jnp.cos(b), jnp.sin(b)],
-                          [zero, -jnp.sin(b), jnp.cos(b)]])
+        pan = jnp.array(
+            [[jnp.cos(a), zero, jnp.sin(a)], [zero, one, zero], [-jnp.sin(a), zero, jnp.cos(a)]]
+        )
+        tilt = jnp.array(
+            [[one, zero, zero], [zero, jnp.cos(b), jnp.sin(b)], [zero, -jnp.sin(b), jnp.cos(b)]]
+        )
         field = _FIELD_OF_VIEW * (1 + _FIELD_SCALE * zoom[0])
         return Camera(place, pan @ tilt @ axes, jnp.tan(field / 2))
 
@@ -165,10 +167,9 @@ def look(scene: Scene, size: int) -> View:
     point = camera.place + rays * jnp.where(hits.body < 0, to_floor, hits.distance)[:, None]
     surface = jnp.where(hits.body < 0, jnp.where(down, GROUND, SKY), hits.body + BOARD)
     own = scene.bodies.local(point, body) * scene.bodies.size[body][:, None]
-    grain = jnp.where(
-        (hits.body < 0)[:, None], jnp.where(down[:, None], point, rays), own
-    )
+    grain = jnp.where((hits.body < 0)[:, None], jnp.where(down[:, None], point, rays), own)
     upward = jnp.array([0.0, 0.0, 1.0])
-    normal = jnp.where((hits.body < 0)[:, None], jnp.where(down[:, None], upward, -rays),
-                       hits.normal)
+    normal = jnp.where(
+        (hits.body < 0)[:, None], jnp.where(down[:, None], upward, -rays), hits.normal
+    )
     return View(surface.astype(jnp.int32), normal, point, grain, rays)

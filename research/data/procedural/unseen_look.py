@@ -18,12 +18,22 @@ from research.data.procedural.polyhedra import cast
 from research.data.procedural.tabletop import BOARD, GROUND, SKY, Scene, View, look
 
 _PAINT = (  # of the things on the table
-    (0.72, 0.20, 0.16), (0.16, 0.32, 0.62), (0.20, 0.48, 0.26), (0.90, 0.72, 0.20),
-    (0.88, 0.86, 0.80), (0.25, 0.24, 0.26), (0.55, 0.36, 0.62), (0.86, 0.48, 0.22),
+    (0.72, 0.20, 0.16),
+    (0.16, 0.32, 0.62),
+    (0.20, 0.48, 0.26),
+    (0.90, 0.72, 0.20),
+    (0.88, 0.86, 0.80),
+    (0.25, 0.24, 0.26),
+    (0.55, 0.36, 0.62),
+    (0.86, 0.48, 0.22),
 )
 _BOARDS = (  # of table and floor
-    (0.62, 0.44, 0.27), (0.42, 0.27, 0.17), (0.78, 0.64, 0.46), (0.70, 0.70, 0.68),
-    (0.45, 0.47, 0.50), (0.82, 0.80, 0.75),
+    (0.62, 0.44, 0.27),
+    (0.42, 0.27, 0.17),
+    (0.78, 0.64, 0.46),
+    (0.70, 0.70, 0.68),
+    (0.45, 0.47, 0.50),
+    (0.82, 0.80, 0.75),
 )
 _MATERIALS = 4
 _OCTAVES = 3
@@ -120,9 +130,9 @@ def _daylight(key: jax.Array, colours: jax.Array, view: View, scene: Scene) -> j
     turn, height, power = jax.random.uniform(key, (3,))
     around, power = 2 * math.pi * turn, 0.5 + 0.5 * power
     height = math.radians(35) + math.radians(40) * height
-    sun = jnp.stack([
-        jnp.cos(height) * jnp.cos(around), jnp.cos(height) * jnp.sin(around), jnp.sin(height)
-    ])
+    sun = jnp.stack(
+        [jnp.cos(height) * jnp.cos(around), jnp.cos(height) * jnp.sin(around), jnp.sin(height)]
+    )
     facing = (view.normal @ sun + 0.25) / 1.25  # wrapped
     start = view.point + 2e-3 * view.normal
     shadow = cast(start, jnp.broadcast_to(sun, start.shape), scene.bodies).body >= 0
