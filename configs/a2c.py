@@ -11,9 +11,9 @@ with one actor of 60 to 200. The second expects days on a CPU.
 
 from ml_collections import ConfigDict
 
-from research.rl import on_policy
-from research.rl.ale import ATARI_57
-from research.training.config import run_config
+from research.rl.agents import on_policy
+from research.rl.envs.ale import ATARI_57
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

@@ -39,7 +39,7 @@ dropout already suffers at 3.
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -9,7 +9,7 @@ The default trains on procedural faces of 32 px, with nothing downloaded: on a s
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -13,9 +13,9 @@ samples in its ablations, up to ten distractors, the camera within 10 x 5 x 10 c
 
 from ml_collections import ConfigDict
 
+from research.core import UserError
 from research.models.vgg import VGG16
-from research.training import UserError
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

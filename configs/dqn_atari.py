@@ -15,9 +15,9 @@ The papers count frames as the agent sees them: their «1M frames» are 4M here.
 
 from ml_collections import ConfigDict
 
-from research.rl.ale import ATARI_57
-from research.training import UserError
-from research.training.config import run_config
+from research.core import UserError
+from research.rl.envs.ale import ATARI_57
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

@@ -11,8 +11,8 @@ the best of the other do not hold.
 
 from ml_collections import ConfigDict
 
-from research.rl import on_policy, trpo
-from research.training.config import run_config
+from research.rl.agents import on_policy, trpo
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

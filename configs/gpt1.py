@@ -11,7 +11,7 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from research.models.gpt import VARIANTS as MODELS
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

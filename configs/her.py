@@ -13,8 +13,8 @@ the paper is one step here.
 
 from ml_collections import ConfigDict
 
-from research.training import UserError
-from research.training.config import run_config
+from research.core import UserError
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

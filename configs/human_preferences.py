@@ -14,10 +14,10 @@ same command goes on. The third has the paper's settings for Atari; expect days 
 
 from ml_collections import ConfigDict
 
-from research.rl import on_policy, trpo
-from research.rl.ale import ATARI_57
-from research.training import UserError
-from research.training.config import run_config
+from research.core import UserError
+from research.rl.agents import on_policy, trpo
+from research.rl.envs.ale import ATARI_57
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

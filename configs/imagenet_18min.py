@@ -20,7 +20,7 @@ Published: 93 % top-5 in 16:08 minutes on 16 machines of 8 V100, 29:44 on 4.
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -34,7 +34,7 @@ the rate of batch 256, 24.11 with gamma one.
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -17,7 +17,7 @@ million frames, eight CPU minutes. `:paper` has not been run.
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

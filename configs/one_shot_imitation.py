@@ -14,8 +14,8 @@ those with other heights (seeds 0, 1, 2). The floors are 0.9 and 0.7: it exits w
 
 from ml_collections import ConfigDict
 
-from research.training import UserError
-from research.training.config import run_config
+from research.core import UserError
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

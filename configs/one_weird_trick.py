@@ -25,7 +25,7 @@ Paper: top-1 error 42.33 (one GPU), 43.28 (eight, 1024 and 1024), 42.86 (eight, 
 
 from ml_collections import ConfigDict
 
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -13,7 +13,7 @@ Paper: CIFAR-10 test error 8.75 (20 layers), 6.97 (56), 6.43 (110); ImageNet 10-
 from ml_collections import ConfigDict
 
 from research.models.resnet import IMAGENET
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
 VARIANTS = {

@@ -31,7 +31,7 @@ The floor of 90 lies where a model that drops words ends up: with the full rate 
 from ml_collections import ConfigDict
 
 from research.models.transformer import VARIANTS as MODELS
-from research.training.config import run_config
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds; what the tests run",

@@ -10,8 +10,8 @@ region of 1 nat. `:paper` has Baselines' settings, but 64 units in place of its 
 
 from ml_collections import ConfigDict
 
-from research.rl import on_policy, trpo
-from research.training.config import run_config
+from research.rl.agents import on_policy, trpo
+from research.training.run_config import run_config
 
 VARIANTS = {
     "smoke": "seconds: every part at a tiny size",

@@ -17,12 +17,13 @@ import flax.struct
 import jax
 
 from research import app, training
+from research.core import Experiment, LearnerState
 from research.models.actor_critic import ActorCritic
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.a2c import A2C
-from research.rl.on_policy import SPLITS, evaluation, make_collector
-from research.rl.rollouts import Actors, flattened
+from research.report.claims import Claim, Paper
+from research.rl.acting.rollouts import Actors, flattened
+from research.rl.agents.a2c import A2C
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Asynchronous Methods for Deep Reinforcement Learning",
@@ -39,11 +40,11 @@ PAPER = Paper(
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     actors: Actors
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     frames = env.num_envs * config.agent.rollout_steps * env.frames_per_step
@@ -65,7 +66,7 @@ def build(config: Any) -> training.Experiment:
         return State(learned, actors), {**metrics, **played}
 
     play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,

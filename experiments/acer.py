@@ -21,15 +21,16 @@ import optax
 from jax.sharding import PartitionSpec
 
 from research import app, training
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.models.actor_critic import ActorQ
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.distributions import Categorical
-from research.rl.on_policy import SPLITS, evaluation
+from research.report.claims import Claim, Paper
+from research.rl.acting.distributions import Categorical
+from research.rl.acting.rollouts import Actors
+from research.rl.agents.on_policy import SPLITS, evaluation
+from research.rl.envs import games
+from research.rl.replay.segments import Segment, Segments, play
+from research.rl.replay.transitions import RingState
 from research.rl.retrace import retrace
-from research.rl.rollouts import Actors
-from research.rl.segments import Segment, Segments, play
-from research.rl.transitions import RingState
 
 PAPER = Paper(
     title="Sample Efficient Actor-Critic with Experience Replay",
@@ -46,18 +47,18 @@ PAPER = Paper(
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     average: Any  # parameters of the average policy network
     actors: Actors
     replay: RingState
     steps: jax.Array
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent, optimizer = config.agent, config.optimizer
     env = games.training_environment(config.env)
     if env.action_size:
-        raise training.UserError(f"env.name is one with discrete actions, not {config.env.name!r}")
+        raise UserError(f"env.name is one with discrete actions, not {config.env.name!r}")
     segments = Segments(
         env.num_envs,
         agent.segment_steps,
@@ -67,7 +68,7 @@ def build(config: Any) -> training.Experiment:
     frames = env.num_envs * agent.segment_steps * env.frames_per_step
     num_steps = config.total_frames // frames
     rate = optax.linear_schedule(optimizer.learning_rate, 0.0, num_steps)
-    learner = training.Learner(
+    learner = Learner(
         ActorQ(env.num_actions, config.model.variant, config.model.shared, config.compute_dtype),
         # The rate is set by the frames played, for how many updates these make is random.
         optax.inject_hyperparams(optax.rmsprop)(
@@ -126,7 +127,7 @@ def build(config: Any) -> training.Experiment:
         z = jax.lax.stop_gradient(bounded(gain, divergence, agent.trust_region))
         q_loss = ((target - taken) ** 2).mean() / 2
         loss = agent.q_weight * q_loss - (z * f).sum(axis=-1).mean()
-        return loss, training.Aux(
+        return loss, Aux(
             {
                 "q_loss": q_loss,
                 "entropy": new.entropy().mean(),
@@ -162,7 +163,7 @@ def build(config: Any) -> training.Experiment:
         learned, average, metrics = jax.lax.fori_loop(0, count, again, loop)
         return State(learned, average, actors, replay, steps), {**metrics, **played}
 
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,

@@ -5,10 +5,11 @@ Claim: natural gradient steps by Kronecker factors learn from fewer frames than 
 
 Policy and value together are a distribution over actions and returns, these being normal with
 variance 1 (section 3.1): its Fisher matrix is approximated, which for the value is Gauss-Newton's.
-The other arm is A2C, the same but for RMSProp in place of `research.nn.kfac`. Departures: truncated
-episodes are bootstrapped from their last observation; the inversion of factors does not run beside
-the steps, and no first-order steps come before them. Atari's emulators run inside the step, which
-the CPU platform alone can do.
+The other arm is A2C, the same but for RMSProp in place of `research.optim.kfac`.
+
+Departures: truncated episodes are bootstrapped from their last observation; the inversion of
+factors does not run beside the steps, and no first-order steps come before them. Atari's emulators
+run inside the step, which the CPU platform alone can do.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import jax
 import optax
 
 from research import app, training
+from research.core import Aux, Experiment, Learner, LearnerState
+from research.core.errors import check_choice
 from research.models.actor_critic import ActorCritic
-from research.nn.kfac import KFAC, statistics
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.on_policy import SPLITS, evaluation, make_collector, policy_and_value
-from research.rl.rollouts import Actors, flattened
-from research.training.errors import check_choice
+from research.optim.kfac import KFAC, statistics
+from research.report.claims import Claim, Paper
+from research.rl.acting.rollouts import Actors, flattened
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, policy_and_value
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Scalable trust-region method for deep reinforcement learning using Kronecker-factored "
@@ -44,11 +46,11 @@ OPTIMIZERS = ("kfac", "rmsprop")
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     actors: Actors
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent = config.agent
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
@@ -57,7 +59,7 @@ def build(config: Any) -> training.Experiment:
     check_choice("optimizer.name", config.optimizer.name, OPTIMIZERS)
     kfac = make_kfac(config, num_steps, env)
     tx = kfac.tx() if config.optimizer.name == "kfac" else make_rmsprop(config.optimizer, num_steps)
-    learner = training.Learner(
+    learner = Learner(
         network(config, env), tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay
     )
     policy = policy_and_value(learner)
@@ -93,7 +95,7 @@ def build(config: Any) -> training.Experiment:
             value_loss = ((batch.returns - value) ** 2).mean()
             entropy = new.entropy().mean()
             loss = policy_loss + agent.value_weight * value_loss - agent.entropy_weight * entropy
-            return loss, training.Aux({"value_loss": value_loss, "entropy": entropy})
+            return loss, Aux({"value_loss": value_loss, "entropy": entropy})
 
         batch, learned = flattened(rollout), state.learner
         fisher_key, learn_key = jax.random.split(learn_key)
@@ -107,7 +109,7 @@ def build(config: Any) -> training.Experiment:
     play = evaluation(
         config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
     )
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,

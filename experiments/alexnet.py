@@ -25,17 +25,18 @@ from ml_collections import ConfigDict
 
 from research import app, data, training
 from research import config as configs
-from research.data.photographs import Photographs, opener
+from research.core import Aux, Experiment, Learner, UserError
+from research.data.images.photographs import Photographs, opener
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
 from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
-from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner, UserError, sharding
-from research.training.comparison import after_one_step, largest_difference
-from research.training.dropout_sgd import dropout_sgd, rising
-from research.training.error_schedule import ErrorSchedule
-from research.training.momentum import momentum_sgd
+from research.optim.error_schedule import ErrorSchedule
+from research.optim.momentum import momentum_sgd
+from research.papers.alexnet.dropout_sgd import dropout_sgd, rising
+from research.papers.alexnet.error_target import run_to_error
+from research.pods.equivalence import after_one_step, largest_difference
+from research.report.claims import Claim, Paper
+from research.training import sharding
 from research.training.program import Program
-from research.training.target import run_to_error
 
 PAPER = Paper(
     title="ImageNet Classification with Deep Convolutional Neural Networks",

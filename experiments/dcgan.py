@@ -23,13 +23,16 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.data import pipeline, squares
+from research.core import Aux, Experiment, Learner, UserError
+from research.data import pipeline
+from research.data.images import squares
 from research.losses import gan
-from research.metrics import face_concepts, probes, project_cnn, samples
-from research.models import code_autoencoder, dcgan
-from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner
-from research.viz.images import save_grid
+from research.metrics import linear_probes, project_cnn, samples
+from research.models import dcgan
+from research.papers.dcgan import code_autoencoder, face_concepts
+from research.papers.dcgan.guided_responses import guided_responses, second_highest
+from research.report.claims import Claim, Paper
+from research.viz.image_grids import save_grid
 
 PAPER = Paper(
     title="Unsupervised Representation Learning with Deep Convolutional GANs",
@@ -66,7 +69,7 @@ def open_data(config: ConfigDict) -> list[squares.Squares]:
         splits += [(p.data, p.train_split), (p.data, p.test_split)]
     opened = [squares.load(name, split, c.image_size, c.dir) for name, split in splits]
     if config.eval.num_images > (most := min(map(len, opened[:2]))):
-        raise training.UserError(f"eval.num_images is at most {most}")
+        raise UserError(f"eval.num_images is at most {most}")
     return opened
 
 
@@ -135,7 +138,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     seen, real, fake = train.images(num), test.images(num), draw(z[:num])
 
     pictures = samples.show(draw, z, seen)
-    responses = dcgan.guided_responses(discriminator.model, trained, seen)
+    responses = guided_responses(discriminator.model, trained, seen)
     pictures["discriminator_features"] = responses.reshape(-1, *seen.shape[1:]), len(responses)
     groups = {"samples": samples.without_network(real, fake, seen)}
     if config.classifier.num_steps:
@@ -145,14 +148,14 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
         groups["samples_batch_statistics"] = samples.compare(net, real, fake)
     if probed:
         see = functools.partial(functools.partial, dcgan.features, discriminator.model)
-        groups["probe"] = probes.accuracies(
-            {"pixels": probes.pixels, "untrained": see(untrained), "trained": see(trained)},
+        groups["probe"] = linear_probes.accuracies(
+            {"pixels": linear_probes.pixels, "untrained": see(untrained), "trained": see(trained)},
             *(images.examples() for images in probed),
             num_labels=config.probe.num_labels,
             num_draws=config.probe.num_draws,
         )
     if config.concepts:
-        where = dcgan.second_highest(generator.model, variables)
+        where = second_highest(generator.model, variables)
         studied, more = face_concepts.study(draw, where, net, train, z, config.seed)
         groups, pictures = groups | studied, pictures | more
     for name, (images, rows) in pictures.items():

@@ -22,15 +22,16 @@ import optax
 from jax.sharding import PartitionSpec
 
 from research import app, training
+from research.core import Experiment, Learner, UserError
+from research.core.errors import check_choice
 from research.models.deterministic_actor_critic import NORMALIZATIONS, Actor, Critic
-from research.paper import Claim, Paper
-from research.rl import gymnax_env, probes
-from research.rl.ddpg import DDPG, DDPGState
-from research.rl.environments import Vectorized
-from research.rl.evaluation import Evaluation
-from research.rl.noise import ParameterNoise, ornstein_uhlenbeck
-from research.rl.transitions import Ring, RingState, Transition
-from research.training.errors import check_choice
+from research.report.claims import Claim, Paper
+from research.rl.acting.episodes import Evaluation
+from research.rl.acting.noise import ParameterNoise, ornstein_uhlenbeck
+from research.rl.agents.ddpg import DDPG, DDPGState
+from research.rl.envs import gymnax_env, probe_envs
+from research.rl.envs.environments import Vectorized
+from research.rl.replay.transitions import Ring, RingState, Transition
 
 PAPER = Paper(
     title="Continuous control with deep reinforcement learning",
@@ -65,7 +66,7 @@ class State:
     last: dict[str, jax.Array]  # metrics of the last update
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     settings, explore_by = config.agent, config.exploration
     env = make_env(config.env.name, config.env.num_envs)
     agent = make_agent(config, env.action_size)
@@ -163,7 +164,7 @@ def build(config: Any) -> training.Experiment:
         make_env(config.env.name, config.eval.episodes),
         lambda actor, x, key: agent.action(actor.replace(params=actor.eval_params), x),
     )
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         config.total_frames // env.num_envs,
@@ -174,9 +175,9 @@ def build(config: Any) -> training.Experiment:
 
 
 def make_env(name: str, num_envs: int) -> Vectorized:
-    made = (probes if name in probes.CONTINUOUS_PROBES else gymnax_env).make(name, num_envs)
+    made = (probe_envs if name in probe_envs.CONTINUOUS_PROBES else gymnax_env).make(name, num_envs)
     if not made.action_size:
-        raise training.UserError(f"env.name is one with continuous actions, not {name!r}")
+        raise UserError(f"env.name is one with continuous actions, not {name!r}")
     return made
 
 
@@ -186,9 +187,7 @@ def make_agent(config: Any, action_size: int) -> DDPG:
 
     rates, learner = (
         config.optimizer,
-        functools.partial(
-            training.Learner, max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay
-        ),
+        functools.partial(Learner, max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay),
     )
     decay = optax.add_decayed_weights(
         rates.critic_weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params)

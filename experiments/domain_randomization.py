@@ -21,16 +21,16 @@ import numpy as np
 import optax
 
 from research import app, training
-from research.data.procedural import unseen_look
-from research.data.procedural.domain_randomization import DomainRandomization
-from research.data.procedural.polyhedra import SHAPES
-from research.data.procedural.tabletop import Scene, Tabletop, project
+from research.core import Aux, Experiment, Learner, UserError
+from research.core.errors import check_choice
+from research.core.partition import BATCH, constrain
 from research.models.vgg import VGG
-from research.paper import Claim, Paper, spread
-from research.training import Aux, Experiment, Learner
-from research.training.errors import check_choice
-from research.training.partition import BATCH, constrain
-from research.viz.positions import save_positions
+from research.papers.domain_randomization import unseen_look
+from research.papers.domain_randomization.polyhedra import SHAPES
+from research.papers.domain_randomization.position_plots import save_positions
+from research.papers.domain_randomization.random_look import DomainRandomization
+from research.papers.domain_randomization.tabletop import Scene, Tabletop, project
+from research.report.claims import Claim, Paper, spread
 
 PAPER = Paper(
     title="Domain Randomization for Transferring Deep Neural Networks to the Real World",
@@ -105,7 +105,7 @@ def make_learner(config: Any) -> Learner:
     check_choice("scene.shape", config.scene.shape, SHAPES)
     stages = tuple(map(tuple, config.model.stages))
     if config.data.image_size % 2 ** len(stages):
-        raise training.UserError(
+        raise UserError(
             f"data.image_size is a multiple of {2 ** len(stages)}, not {config.data.image_size}"
         )
     network = VGG(stages, tuple(config.model.hidden), 3, jnp.dtype(config.compute_dtype))

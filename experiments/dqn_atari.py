@@ -20,14 +20,15 @@ import optax
 from jax.sharding import PartitionSpec
 
 from research import app, training
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.models.dqn import DQN
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.evaluation import Evaluation
-from research.rl.optimizers import make_optimizer
-from research.rl.prioritized import make_sampler
-from research.rl.q_learning import epsilon_greedy, greedy_policy, of_action
-from research.rl.replay import Replay, ReplayState
+from research.optim.centered_rmsprop import make_optimizer
+from research.report.claims import Claim, Paper
+from research.rl.acting.episodes import Evaluation
+from research.rl.agents.q_learning import epsilon_greedy, greedy_policy, of_action
+from research.rl.envs import games
+from research.rl.replay.frames import Replay, ReplayState
+from research.rl.replay.prioritized import make_sampler
 
 PAPER = Paper(
     title="Human-level control through deep reinforcement learning",
@@ -46,7 +47,7 @@ PAPER = Paper(
 class State:
     """N environments, their experience, and what has learned from it."""
 
-    learner: training.LearnerState
+    learner: LearnerState
     target: Any  # parameters
     env: Any
     observation: jax.Array  # [N, H, W, C] uint8
@@ -58,13 +59,13 @@ class State:
     last: dict[str, jax.Array]  # metrics of the last update
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent, memory = config.agent, config.replay
     env = games.training_games(config.env)
     frame = env.env.observation_space.shape
     replay = Replay(env.num_envs, memory.capacity, frame, env.depth, agent.n_steps, agent.gamma)
     sampler = make_sampler(memory.sampling, replay, memory.priority_exponent)
-    learner = training.Learner(
+    learner = Learner(
         network(config, env),
         make_optimizer(config.optimizer, agent.batch_size),
         max_grad_norm=config.max_grad_norm,
@@ -158,7 +159,7 @@ def build(config: Any) -> training.Experiment:
                 q = of_action(q, batch.action)
                 # The derivative of this loss is the TD error clipped to [-1, 1].
                 loss = jnp.mean(batch.weight * optax.huber_loss(q, goal, delta=1.0))
-                return loss, training.Aux({"q": q.mean(), "td_error": goal - q})
+                return loss, Aux({"q": q.mean(), "td_error": goal - q})
 
             learned, metrics = learner.minimize(learned, loss_fn, batch, loss_key)
             priorities = sampler.update(priorities, batch.slot, metrics.pop("td_error"))
@@ -173,7 +174,7 @@ def build(config: Any) -> training.Experiment:
 
     split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
     frames = env.num_envs * env.frames_per_step
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         config.total_frames // frames,

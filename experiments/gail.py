@@ -23,18 +23,20 @@ import optax
 
 from research import app, training
 from research.config import with_overrides
+from research.core import Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.models.actor_critic import Actor, Critic
-from research.models.discriminator import PairDiscriminator
-from research.paper import Claim, Paper
-from research.rl import demonstrations, games
-from research.rl.adversary import REWARDS, Adversary
-from research.rl.cloning import Cloning
+from research.papers.gail.adversary import REWARDS, Adversary
+from research.papers.gail.behavioral_cloning import Cloning
+from research.papers.gail.pair_discriminator import PairDiscriminator
+from research.report.claims import Claim, Paper
+from research.rl import demonstrations
+from research.rl.acting.episodes import Evaluation
+from research.rl.acting.rollouts import Actors, flattened
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, random_return
+from research.rl.agents.trpo import TRPO
 from research.rl.demonstrations import Demonstrations
-from research.rl.evaluation import Evaluation
-from research.rl.on_policy import SPLITS, evaluation, make_collector, random_return
-from research.rl.rollouts import Actors, flattened
-from research.rl.trpo import TRPO
-from research.training.errors import check_choice
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Generative Adversarial Imitation Learning",
@@ -50,22 +52,22 @@ METHODS = ("gail", "cloning", "expert")
 
 @flax.struct.dataclass
 class State:
-    policy: training.LearnerState
-    value: training.LearnerState
-    discriminator: training.LearnerState
+    policy: LearnerState
+    value: LearnerState
+    discriminator: LearnerState
     actors: Actors
     expert: Demonstrations
 
 
-def build(config: Any, expert: Demonstrations | None = None) -> training.Experiment:
+def build(config: Any, expert: Demonstrations | None = None) -> Experiment:
     """One phase; without demonstrations, of those the shapes alone are right."""
     check_choice("method", config.method, METHODS)
     check_choice("gail.reward", config.gail.reward, REWARDS)
     if config.vmap_seeds:
-        raise training.UserError("each seed has an expert of its own: set vmap_seeds=false")
+        raise UserError("each seed has an expert of its own: set vmap_seeds=false")
     env = games.training_environment(config.env)
     if len(env.observation_space.shape) != 1 or config.env.normalize_observations:
-        raise training.UserError(
+        raise UserError(
             "demonstrations are vectors as the task gives them: env.name is one of classic "
             "control, env.normalize_observations=false"
         )
@@ -77,11 +79,11 @@ def build(config: Any, expert: Demonstrations | None = None) -> training.Experim
     return (cloning if config.method == "cloning" else imitation)(config, env, expert)
 
 
-def imitation(config: Any, env: Any, expert: Demonstrations) -> training.Experiment:
+def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
     """Algorithm 1; the method "expert" has its policy's steps alone, with the true reward."""
     settings, trpo, collector = config.gail, make_trpo(config, env), make_collector(config, env)
     network = PairDiscriminator(env.num_actions, tuple(settings.hidden), config.compute_dtype)
-    judge = training.Learner(network, optax.adam(settings.learning_rate))
+    judge = Learner(network, optax.adam(settings.learning_rate))
     adversary = Adversary(judge, settings.updates, settings.reward, settings.entropy_weight)
 
     def init(key: jax.Array) -> State:
@@ -121,7 +123,7 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> training.Experim
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     frames = env.num_envs * config.agent.rollout_steps
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         config.total_frames // frames,
@@ -136,10 +138,10 @@ def make_trpo(config: Any, env: Any) -> TRPO:
     return TRPO.make(config, Actor(env.num_actions, env.action_size, *kind), Critic(*kind))
 
 
-def cloning(config: Any, env: Any, expert: Demonstrations) -> training.Experiment:
+def cloning(config: Any, env: Any, expert: Demonstrations) -> Experiment:
     """What GAIL is compared with: the same network on the same pairs (section 6)."""
     settings, actor = config.cloning, make_trpo(config, env).actor.model
-    learner = training.Learner(actor, optax.adam(settings.learning_rate))
+    learner = Learner(actor, optax.adam(settings.learning_rate))
     method = Cloning(learner, settings.train_share, settings.batch_size)
 
     def step(state: Any, batch: Any, key: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
@@ -152,7 +154,7 @@ def cloning(config: Any, env: Any, expert: Demonstrations) -> training.Experimen
         return policy.mode() if config.eval.greedy else policy.sample(key)
 
     play = Evaluation(games.evaluation_games(config.env, config.eval), act)
-    return training.Experiment(
+    return Experiment(
         lambda key: method.init(key, expert),
         step,
         settings.num_steps,

@@ -18,19 +18,21 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.data.corpus import Corpus
-from research.data.packing import TokenBatches
-from research.data.procedural.key_labels import KeyLabels
-from research.decoding.cache_error import cache_error
+from research.core import Experiment, Learner
+from research.data.text.batch_ramp import BatchRamp
+from research.data.text.corpus import Corpus
+from research.data.text.packing import TokenBatches
 from research.decoding.complete import complete
-from research.losses.label_smoothing import smoothed_cross_entropy
 from research.losses.next_token import next_token_loss
-from research.metrics import in_context, perplexity
-from research.metrics.residual_growth import residual_growth
-from research.models import gpt, ngram
-from research.paper import Claim, Paper, spread
-from research.training.batch_ramp import BatchRamp
-from research.training.schedules import warmup_cosine
+from research.losses.token_cross_entropy import smoothed_cross_entropy
+from research.metrics import perplexity
+from research.models import gpt
+from research.optim.schedules import warmup_cosine
+from research.papers.gpt import in_context, ngram
+from research.papers.gpt.cache_error import cache_error
+from research.papers.gpt.key_labels import KeyLabels
+from research.papers.gpt.residual_growth import residual_growth
+from research.report.claims import Claim, Paper, spread
 
 PAPER = Paper(
     title="Language Models are Few-Shot Learners",
@@ -58,7 +60,7 @@ def build_parts(config: ConfigDict) -> tuple[gpt.GPT, BatchRamp, Corpus | KeyLab
     )
 
 
-def build(config: ConfigDict) -> training.Experiment:
+def build(config: ConfigDict) -> Experiment:
     model, ramp, data = build_parts(config)
     o, e, length = config.optimizer, config.eval, config.data.length
     rate = warmup_cosine(o.learning_rate, o.warmup_tokens, o.decay_tokens, o.end_factor)
@@ -71,9 +73,7 @@ def build(config: ConfigDict) -> training.Experiment:
         mask=gpt.decayed,
     )
     solves = isinstance(data, KeyLabels)
-    learner = training.Learner(
-        model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay
-    )
+    learner = Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
 
     def init(key: jax.Array) -> dict:
         return {"learner": learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
@@ -113,7 +113,7 @@ def build(config: ConfigDict) -> training.Experiment:
         per_byte = perplexity.per_unit(nats, len(tokens), size)
         return {"loss": nats, "perplexity": np.exp(nats), "nats_per_byte": per_byte}
 
-    return training.Experiment(
+    return Experiment(
         init=init,
         step=step,
         num_steps=ramp.num_steps,

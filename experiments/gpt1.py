@@ -22,18 +22,19 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from research import app, training
+from research.core import Aux, Experiment, Learner
 from research.data import load, pipeline
-from research.data.corpus import Corpus
-from research.data.packing import TokenBatches
-from research.data.task_inputs import Marks
-from research.data.text_tasks import FORMS, endings, questions
-from research.losses.cross_entropy import tied_cross_entropy
+from research.data.text.batch_ramp import BatchRamp
+from research.data.text.corpus import Corpus
+from research.data.text.packing import TokenBatches
 from research.losses.next_token import next_token_loss
+from research.losses.tied_cross_entropy import tied_cross_entropy
 from research.models import gpt
-from research.models.gpt_classifier import GPTClassifier, with_language_model
-from research.paper import Claim, Paper, spread
-from research.training.batch_ramp import BatchRamp
-from research.training.schedules import warmup_cosine, warmup_linear
+from research.optim.schedules import warmup_cosine, warmup_linear
+from research.papers.gpt1.gpt_classifier import GPTClassifier, with_language_model
+from research.papers.gpt1.task_inputs import Marks
+from research.papers.gpt1.text_tasks import FORMS, endings, questions
+from research.report.claims import Claim, Paper, spread
 
 PAPER = Paper(
     title="Improving Language Understanding by Generative Pre-Training",
@@ -59,15 +60,13 @@ def optimizer(rate: Any, o: ConfigDict) -> optax.GradientTransformation:
     )
 
 
-def build_pretraining(config: ConfigDict) -> training.Experiment:
+def build_pretraining(config: ConfigDict) -> Experiment:
     """Neither clipped nor averaged: `max_grad_norm` and `ema_decay` are those of fine-tuning."""
     p, length = config.pretraining, config.data.length
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
     ramp = BatchRamp(((p.rows, p.num_steps),), length)
     rate = warmup_cosine(p.learning_rate, p.warmup_steps, p.num_steps)
-    learner = training.Learner(
-        model, optimizer(lambda count: rate(count + 1), p), config.accumulate_steps
-    )
+    learner = Learner(model, optimizer(lambda count: rate(count + 1), p), config.accumulate_steps)
     loss_fn = next_token_loss(learner, config.loss_chunks)
 
     def init(key: jax.Array) -> dict:
@@ -77,7 +76,7 @@ def build_pretraining(config: ConfigDict) -> training.Experiment:
         learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
         return {"learner": learned}, metrics
 
-    return training.Experiment(
+    return Experiment(
         init=init,
         step=step,
         num_steps=p.num_steps,
@@ -87,7 +86,7 @@ def build_pretraining(config: ConfigDict) -> training.Experiment:
     )
 
 
-def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
+def build(config: ConfigDict, pretrained: Any = None) -> Experiment:
     """Fine-tuning, of `pretrained` parameters where there are any."""
     f, c, form = config.finetuning, config.data, FORMS[config.data.task]
     corpus = corpus_of(config)
@@ -96,7 +95,7 @@ def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
     dtype = jnp.dtype(config.compute_dtype)
     model = GPTClassifier(body, form.classes, config.model.dropout, dtype)
     rate = warmup_linear(f.learning_rate, f.warmup_share * f.num_steps, f.num_steps)
-    learner = training.Learner(
+    learner = Learner(
         model, optimizer(rate, f), config.accumulate_steps, config.max_grad_norm, config.ema_decay
     )
 
@@ -135,7 +134,7 @@ def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
         table = variables["params"]["body"]["embedding"]
         language = tied_cross_entropy(hidden, table, rows[:, 1:], spoken, 1)
         loss = task + f.language_weight * language  # L3 = L2 + lambda L1 (equation 5)
-        return loss, training.Aux({"task_loss": task, "language_loss": language})
+        return loss, Aux({"task_loss": task, "language_loss": language})
 
     def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
         learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
@@ -155,7 +154,7 @@ def build(config: ConfigDict, pretrained: Any = None) -> training.Experiment:
             count += float(np.sum(batch["mask"]))
         return {"accuracy": hits / count}
 
-    return training.Experiment(
+    return Experiment(
         init=init,
         step=step,
         num_steps=f.num_steps,

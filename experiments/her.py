@@ -4,8 +4,9 @@ Claim: with sparse rewards, replaying episodes with goals that they did meet mak
 learning work where it fails without: DQN on bit flipping, DDPG on reaching and pushing.
 
 Departures: the paper's robot arm needs MuJoCo; reaching and pushing are played in the plane without
-the arm (`research.rl.point_mass`). Its 8 workers are one, with 8 times the episodes and batch.
-Copies of a transition with other goals are drawn when it is sampled instead of being stored.
+the arm (`research.papers.her.point_mass`). Its 8 workers are one, with 8 times the episodes
+and batch. Copies of a transition with other goals are drawn when it is sampled instead of being
+stored.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ import jax.numpy as jnp
 import optax
 
 from research import app, training
+from research.core import Experiment, Learner
+from research.core.errors import check_choice
 from research.models.deterministic_actor_critic import Actor, Critic
 from research.models.q_network import QNetwork
-from research.paper import Claim, Paper, spread
-from research.rl import goals
-from research.rl.bit_flipping import BitFlipping
-from research.rl.ddpg import DDPG
-from research.rl.environments import Vectorized
-from research.rl.hindsight import Hindsight
-from research.rl.noise import random_or_gaussian
-from research.rl.normalization import Moments
-from research.rl.point_mass import Push, Reach
-from research.rl.q_learning import QLearning, epsilon_greedy
-from research.rl.transitions import Ring, RingState
-from research.training.errors import check_choice
+from research.papers.her.bit_flipping import BitFlipping
+from research.papers.her.point_mass import Push, Reach
+from research.report.claims import Claim, Paper, spread
+from research.rl.acting.noise import random_or_gaussian
+from research.rl.acting.normalization import Moments
+from research.rl.agents.ddpg import DDPG
+from research.rl.agents.q_learning import QLearning, epsilon_greedy
+from research.rl.envs import goals
+from research.rl.envs.environments import Vectorized
+from research.rl.replay.hindsight import Hindsight
+from research.rl.replay.transitions import Ring, RingState
 
 PAPER = Paper(
     title="Hindsight Experience Replay",
@@ -54,7 +56,7 @@ class State:
     episodes: RingState | None
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     task = make_task(config.env)
     agent, policy = make_agent(config, task)
     env = Vectorized(task, config.agent.episodes_per_cycle)
@@ -98,7 +100,7 @@ def build(config: Any) -> training.Experiment:
     frames = env.num_envs * task.horizon
     test = Vectorized(task, config.eval.episodes)
     evaluate = jax.jit(lambda state, key: goals.success(play(test, state, False, key)))
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         config.total_frames // frames,
@@ -129,8 +131,8 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
     # Returns of rewards -1 and 0 lie within these bounds (appendix A).
     common = {"gamma": gamma, "target_range": (-1 / (1 - gamma), 0.0)}
 
-    def learner(network: Any) -> training.Learner:
-        return training.Learner(
+    def learner(network: Any) -> Learner:
+        return Learner(
             network,
             optax.adam(config.learning_rate),
             max_grad_norm=config.max_grad_norm,

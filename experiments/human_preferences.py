@@ -22,21 +22,23 @@ import optax
 from jax.sharding import PartitionSpec
 
 from research import app, training
+from research.core import Experiment, Learner, UserError
+from research.core.errors import check_choice
 from research.models.actor_critic import Actor, ActorCritic, Critic
-from research.models.reward_model import RewardModel
-from research.paper import Claim, Paper
-from research.rl import clips, games
-from research.rl.a2c import A2C
-from research.rl.clips import Clip, Comparisons, History
-from research.rl.labelling import ANSWERS, Desk, PersonSource, Waiting
-from research.rl.on_policy import SPLITS, evaluation, make_collector, random_return
-from research.rl.reward_ensemble import EnsembleState, RewardEnsemble
-from research.rl.rollouts import Actors, flattened, without_ends
-from research.rl.trpo import TRPO
-from research.rl.trust_region_agent import TrustRegionAgent
-from research.training.errors import check_choice
-from research.viz.clip_films import check_drawn, film_strip
-from research.viz.label_page import LabelPage
+from research.papers.human_preferences import clips
+from research.papers.human_preferences.clip_films import check_drawn, film_strip
+from research.papers.human_preferences.clips import Clip, Comparisons, History
+from research.papers.human_preferences.label_page import LabelPage
+from research.papers.human_preferences.labelling import ANSWERS, Desk, PersonSource, Waiting
+from research.papers.human_preferences.reward_ensemble import EnsembleState, RewardEnsemble
+from research.papers.human_preferences.reward_model import RewardModel
+from research.papers.human_preferences.trust_region_agent import TrustRegionAgent
+from research.report.claims import Claim, Paper
+from research.rl.acting.rollouts import Actors, flattened, without_ends
+from research.rl.agents.a2c import A2C
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, random_return
+from research.rl.agents.trpo import TRPO
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Deep Reinforcement Learning from Human Preferences",
@@ -62,13 +64,13 @@ class State:
     needed: jax.Array  # comparisons until the mean return of a rollout reached the goal
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent, queries = config.agent, config.queries
     check_choice("agent.reward", agent.reward, ("predicted", "true"))
     check_choice("agent.algorithm", agent.algorithm, ("trpo", "a2c"))
     check_choice("queries.labeller", queries.labeller, ("oracle", "person"))
     if config.env.normalize_observations:  # clips are as the environment gave them
-        raise training.UserError("set env.normalize_observations=false")
+        raise UserError("set env.normalize_observations=false")
     person = queries.labeller == "person"
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
@@ -78,7 +80,7 @@ def build(config: Any) -> training.Experiment:
     most = max(int(schedule.max()), 1)
     policy, predictor = agent_and_predictor(config, env, num_steps)
     ensemble = RewardEnsemble(
-        training.Learner(predictor, optax.adam(config.reward.learning_rate)), config.reward
+        Learner(predictor, optax.adam(config.reward.learning_rate)), config.reward
     )
 
     def play(learned: Any, actors: Actors, key: jax.Array) -> Any:
@@ -175,7 +177,7 @@ def build(config: Any) -> training.Experiment:
             source,
         )
     splits = [*SPLITS, ("^history", PartitionSpec(None, "data"))]
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,

@@ -23,18 +23,18 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from research import app, data
-from research.data import rectangular
-from research.data.crops import Crops, normalize
+from research.core import Aux, Experiment, Learner
+from research.core.experiment import State
 from research.data.dataset import Dataset
-from research.data.photographs import opener
-from research.data.procedural import canvases
+from research.data.images.crops import Crops, normalize
+from research.data.images.photographs import opener
 from research.models.resnet import ResNet
-from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner
-from research.training.experiment import State
-from research.training.loss_scale import scale_gradient
-from research.training.momentum import without_norms
-from research.training.phases import RatePhase, rate_by_step, run_phases
+from research.optim.loss_scale import scale_gradient
+from research.optim.momentum import without_norms
+from research.papers.imagenet_18min import canvases, rectangular
+from research.papers.imagenet_18min.rate_phases import RatePhase, rate_by_step
+from research.report.claims import Claim, Paper
+from research.training.phases import run_phases
 
 PAPER = Paper(
     title="Now anyone can train ImageNet in 18 minutes",

@@ -23,16 +23,18 @@ from ml_collections import ConfigDict
 
 from research import app, data, training
 from research import config as configs
-from research.data.crops import Crops, normalize
-from research.data.photographs import opener
+from research.core import Aux, Experiment, Learner
+from research.core.tree import count_parameters
+from research.data.images.crops import Crops, normalize
+from research.data.images.photographs import opener
+from research.metrics import epoch_means
 from research.metrics.classification import top_k_error, view_probabilities
 from research.models.resnet import ResNet
-from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner, epoch_means, sharding
-from research.training.comparison import after_random_gradients, relative_difference
-from research.training.momentum import nesterov_rate_inside, without_norms
-from research.training.schedules import warmup_and_drops
-from research.training.workers import gradient_of_workers
+from research.optim.momentum import nesterov_rate_inside, without_norms
+from research.optim.schedules import warmup_and_drops
+from research.papers.imagenet_1hr.workers import gradient_of_workers
+from research.pods.equivalence import after_random_gradients, relative_difference
+from research.report.claims import Claim, Paper
 from research.training.writers import read_metrics
 
 PAPER = Paper(
@@ -188,7 +190,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
         epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs :]
         numbers[name] = float(np.median(epochs or [numbers[name]]))
     # What every worker sends at least, in a step.
-    numbers["gradient_megabytes"] = 4e-6 * sum(sharding.count_parameters(state).values())
+    numbers["gradient_megabytes"] = 4e-6 * sum(count_parameters(state).values())
     return {**numbers, **(check_exactly(config) if config.check_exactly else {})}
 
 

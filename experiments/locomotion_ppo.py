@@ -26,15 +26,16 @@ import numpy as np
 import optax
 
 from research import app, training
-from research.models.locomotion import LocomotionActorCritic
-from research.paper import Claim, Paper, spread
-from research.rl import locomotion
-from research.rl.kl_penalty import adapted, beyond_limit
-from research.rl.on_policy import SPLITS, policy_and_value
-from research.rl.rollouts import Actors, Collector, flattened, normalized, sweep
-from research.rl.terrain import CELL
-from research.rl.tracks import OnTracks, play
-from research.viz.walker_film import save_film
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.papers.locomotion_ppo import bodies
+from research.papers.locomotion_ppo.networks import LocomotionActorCritic
+from research.papers.locomotion_ppo.terrain import CELL
+from research.papers.locomotion_ppo.tracks import OnTracks, play
+from research.papers.locomotion_ppo.walker_film import save_film
+from research.report.claims import Claim, Paper, spread
+from research.rl.acting.rollouts import Actors, Collector, flattened, normalized, sweep
+from research.rl.agents.kl_penalty import adapted, beyond_limit
+from research.rl.agents.on_policy import SPLITS, policy_and_value
 
 PAPER = Paper(
     title="Emergence of Locomotion Behaviours in Rich Environments",
@@ -50,17 +51,17 @@ PAPER = Paper(
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     actors: Actors
     penalty: jax.Array  # lambda, of the KL divergence
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent, optimizer = config.agent, config.optimizer
-    env = locomotion.training_environment(config.env, config.terrain)
+    env = bodies.training_environment(config.env, config.terrain)
     size = env.num_envs * agent.rollout_steps
     if size % agent.minibatches or agent.rollout_steps % agent.return_steps:
-        raise training.UserError(
+        raise UserError(
             f"agent.minibatches divides the {size} steps of a rollout, and agent.return_steps "
             f"agent.rollout_steps={agent.rollout_steps}"
         )
@@ -78,7 +79,7 @@ def build(config: Any) -> training.Experiment:
     rate = optax.linear_schedule(
         optimizer.learning_rate, 0.0 if optimizer.anneal else optimizer.learning_rate, updates
     )
-    learner = training.Learner(
+    learner = Learner(
         network(config, env),
         optax.adam(rate, eps=optimizer.adam_epsilon),
         config.accumulate_steps,
@@ -108,7 +109,7 @@ def build(config: Any) -> training.Experiment:
             value_loss = ((value - batch.returns) ** 2).mean()
             loss = -(ratio * batch.advantage).mean() + state.penalty * kl
             loss += agent.limit_weight * beyond_limit(kl, agent.kl_target)
-            return loss + agent.value_weight * value_loss, training.Aux(
+            return loss + agent.value_weight * value_loss, Aux(
                 {"value_loss": value_loss, "std": jnp.exp(new.log_std).mean()}
             )
 
@@ -129,7 +130,7 @@ def build(config: Any) -> training.Experiment:
         penalty = adapted(state.penalty, kl, agent.kl_target, factor=1.5)
         return State(learned, actors, penalty), {**metrics, **played, "kl": kl, "penalty": penalty}
 
-    tests = locomotion.test_body(config.env, config.terrain, config.eval)
+    tests = bodies.test_body(config.env, config.terrain, config.eval)
     tested = tester(learner, tests)
 
     def evaluate(state: State, key: jax.Array) -> dict[str, float]:
@@ -137,7 +138,7 @@ def build(config: Any) -> training.Experiment:
         metres = np.asarray(tested(state, key)[0]).reshape(-1, config.eval.tracks).mean(axis=1)
         return {name: float(x) for name, x in zip(config.eval.terrains, metres, strict=True)}
 
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,
@@ -152,7 +153,7 @@ def network(config: Any, env: Any) -> LocomotionActorCritic:
     model = config.model
     return LocomotionActorCritic(
         env.action_size,
-        locomotion.sensed(env),
+        bodies.sensed(env),
         tuple(model.hidden),
         tuple(model.trunk),
         model.log_std,
@@ -160,7 +161,7 @@ def network(config: Any, env: Any) -> LocomotionActorCritic:
     )
 
 
-def tester(learner: training.Learner, tests: OnTracks | None) -> Any:
+def tester(learner: Learner, tests: OnTracks | None) -> Any:
     """`(state, key) -> (metres [tracks], states)` of the policy's mean actions on `tests`."""
 
     @jax.jit
@@ -186,9 +187,9 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
 
 def film(config: Any, state: State, path: Path) -> None:
     """The first track of each terrain of obstacles, as far as the walker came."""
-    tests = locomotion.test_body(config.env, config.terrain, config.eval)
-    env = locomotion.training_environment(config.env, config.terrain)
-    learner = training.Learner(network(config, env), optax.identity())
+    tests = bodies.test_body(config.env, config.terrain, config.eval)
+    env = bodies.training_environment(config.env, config.terrain)
+    learner = Learner(network(config, env), optax.identity())
     metres, states = tester(learner, tests)(state, jax.random.key(config.seed))
     shown = {
         name: i * config.eval.tracks
@@ -197,14 +198,14 @@ def film(config: Any, state: State, path: Path) -> None:
     }
     states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states))
     ends = states.time[-1] // 2 + 1
-    bodies = [
+    films = [
         tests.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
         for i, end in enumerate(ends)
     ]
     middle = tests.tracks.heights.shape[1] // 2
     save_film(
         path,
-        bodies,
+        films,
         [tests.tracks.heights[i, middle] for i in shown.values()],
         CELL,
         [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()],

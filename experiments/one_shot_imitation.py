@@ -22,14 +22,15 @@ import numpy as np
 import optax
 
 from research import app, training
-from research.models import one_shot_imitation as models
-from research.paper import Claim, Paper
-from research.rl.block_stacking import SIDE, BlockStacking, named
-from research.rl.one_shot import SEEN, Imitator, OneShotCloning
-from research.rl.particle_reaching import ParticleReaching
-from research.rl.task_families import TaskFamily, teach
-from research.training.errors import check_choice
-from research.viz.stacking_film import save_film
+from research.core import Experiment, Learner, UserError
+from research.core.errors import check_choice
+from research.papers.one_shot_imitation import policies as models
+from research.papers.one_shot_imitation.block_stacking import SIDE, BlockStacking, named
+from research.papers.one_shot_imitation.imitation import SEEN, Imitator, OneShotCloning
+from research.papers.one_shot_imitation.particle_reaching import ParticleReaching
+from research.papers.one_shot_imitation.stacking_film import save_film
+from research.papers.one_shot_imitation.task_families import TaskFamily, teach
+from research.report.claims import Claim, Paper
 
 PAPER = Paper(
     title="One-Shot Imitation Learning",
@@ -48,7 +49,7 @@ RIVALS = {
 }
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     method, episodes = make_method(config), config.eval.episodes
     family, taught = method.family, config.demonstrations
 
@@ -83,7 +84,7 @@ def build(config: Any) -> training.Experiment:
         return lambda state, key: play(jax.device_get(variables(state.policy)), key)
 
     evals = {name: unseen(tasks) for name, tasks in unseen_tasks(config.env).items()}
-    return training.Experiment(
+    return Experiment(
         init,
         lambda state, batch, key: method.step(state, key),
         config.num_steps,
@@ -100,9 +101,9 @@ def make_method(config: Any) -> OneShotCloning:
     check_choice("demonstrations.seen", shown.seen, SEEN)
     check_choice("env.name", config.env.name, ("particle", "stacking"))
     if shown.per_task < 2:
-        raise training.UserError("demonstrations.per_task is 2 at least: one shown, one to be done")
+        raise UserError("demonstrations.per_task is 2 at least: one shown, one to be done")
     if 0 < dagger.episodes < config.tasks_per_batch:
-        raise training.UserError("dagger.episodes is 0, or no less than tasks_per_batch")
+        raise UserError("dagger.episodes is 0, or no less than tasks_per_batch")
     family = make_family(config.env, config.env.numbers, config.env.shapes)
     common = {"hidden": tuple(model.hidden), "dtype": jnp.dtype(config.compute_dtype)}
     if model.variant == "attention":
@@ -121,7 +122,7 @@ def make_method(config: Any) -> OneShotCloning:
             family.action_size, model.lstm_features, model.variant == "lstm_attention", **common
         )
     rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
-    learner = training.Learner(
+    learner = Learner(
         network,
         optax.adamax(rate),
         config.accumulate_steps,

@@ -22,15 +22,17 @@ from ml_collections import ConfigDict
 
 from research import app, data, training
 from research import config as configs
-from research.data.photographs import Photographs, opener
-from research.losses.class_parallel import LOSSES, top1_error
+from research.core import Experiment, Learner, UserError
+from research.core.tree import count_parameters
+from research.data.images.photographs import Photographs, opener
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
 from research.models.alexnet import Head, Trunk
-from research.nn.hybrid_parallel import SCHEMES, Hybrid, head_rules
-from research.paper import Claim, Paper
-from research.training import Experiment, Learner, UserError, sharding
-from research.training.comparison import after_one_step, communication, largest_difference
-from research.training.momentum import scaled_momentum_sgd
+from research.optim.momentum import scaled_momentum_sgd
+from research.papers.one_weird_trick.class_parallel import LOSSES, top1_error
+from research.papers.one_weird_trick.hybrid_parallel import SCHEMES, Hybrid, head_rules
+from research.pods.equivalence import after_one_step, communication, largest_difference
+from research.report.claims import Claim, Paper
+from research.training import sharding
 from research.training.program import Program
 
 PAPER = Paper(
@@ -181,7 +183,7 @@ def check_programs(config: ConfigDict) -> dict[str, float]:
             velocities(program(scheme)), expected, "trace"
         )
         traffic = communication(large := program(scheme, **sizes))
-        weights = 4 * sharding.count_parameters(large.shapes.state)["trunk"]
+        weights = 4 * count_parameters(large.shapes.state)["trunk"]
         numbers[f"megabytes/{scheme}"] = sum(t.bytes for t in traffic) / 1e6
         numbers[f"sent/{scheme}"] = sum(t.sent for t in traffic) / 1e6
         numbers[f"at_once/{scheme}"] = (

@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import optax
 
 from research import app, training
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.models.actor_critic import ActorCritic
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.kl_penalty import adapted
-from research.rl.on_policy import SPLITS, evaluation, make_collector, policy_and_value
-from research.rl.rollouts import Actors, flattened, sweep
+from research.report.claims import Claim, Paper
+from research.rl.acting.rollouts import Actors, flattened, sweep
+from research.rl.agents.kl_penalty import adapted
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, policy_and_value
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Proximal Policy Optimization Algorithms",
@@ -43,21 +44,21 @@ OBJECTIVES = ("clip", "kl_penalty", "unbounded")
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     actors: Actors
     rollouts: jax.Array  # how many were learned from
     penalty: jax.Array  # of the KL divergence, beta
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent = config.agent
     if agent.objective not in OBJECTIVES:
-        raise training.UserError(f"agent.objective is one of {', '.join(OBJECTIVES)}")
+        raise UserError(f"agent.objective is one of {', '.join(OBJECTIVES)}")
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
     size = env.num_envs * agent.rollout_steps
     if size % agent.minibatches:
-        raise training.UserError(
+        raise UserError(
             f"{size} steps of a rollout do not divide into agent.minibatches={agent.minibatches}"
         )
     num_steps = config.total_frames // (size * env.frames_per_step)
@@ -65,7 +66,7 @@ def build(config: Any) -> training.Experiment:
     alpha = optax.linear_schedule(1.0, 0.0, num_steps)
     updates = agent.epochs * agent.minibatches
     rate = config.optimizer.learning_rate
-    learner = training.Learner(
+    learner = Learner(
         network(config, env),
         optax.adam(
             lambda n: rate * alpha(n // updates) if agent.anneal else rate,
@@ -108,7 +109,7 @@ def build(config: Any) -> training.Experiment:
                 error = jnp.maximum(error, (near - batch.returns) ** 2)
             value_loss, entropy = error.mean(), new.entropy().mean()
             loss = -gain.mean() + agent.value_weight * value_loss  # equation 9
-            return loss - agent.entropy_weight * entropy, training.Aux(
+            return loss - agent.entropy_weight * entropy, Aux(
                 {
                     "value_loss": value_loss,
                     "entropy": entropy,
@@ -140,7 +141,7 @@ def build(config: Any) -> training.Experiment:
     play = evaluation(
         config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
     )
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,

@@ -20,16 +20,17 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, data, training
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.data.dataset import Dataset
-from research.data.photographs import Photographs
+from research.data.images.photographs import Photographs
 from research.data.procedural import shapes
+from research.metrics import epoch_means
 from research.metrics.classification import response_deviations, top_k_error, view_probabilities
-from research.models.batch_norm import precise_statistics
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
-from research.paper import Claim, Paper
-from research.training import Aux, Experiment, Learner, epoch_means
-from research.training.error_schedule import ErrorSchedule
-from research.viz.responses import save_responses
+from research.nn.precise_batch_norm import precise_statistics
+from research.optim.error_schedule import ErrorSchedule
+from research.papers.resnet.layer_responses import save_responses
+from research.report.claims import Claim, Paper
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -164,7 +165,7 @@ def build(config: ConfigDict) -> Experiment:
 
 
 def precise_variables(
-    config: ConfigDict, learner: Learner, photographs: Photographs, state: training.LearnerState
+    config: ConfigDict, learner: Learner, photographs: Photographs, state: LearnerState
 ) -> dict[str, Any]:
     """Variables to evaluate with, their batch statistics computed anew."""
     variables = learner.eval_variables(state)

@@ -17,17 +17,18 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.data.parallel import parallel_text
-from research.data.text import BOS, PAD, PairBatches, ParallelText, bucket_lengths, every_pair
-from research.decoding.corpus import translate
-from research.losses.label_smoothing import masked_mean, smoothed_cross_entropy
+from research.core import Aux, Experiment, Learner
+from research.data.text.pairs import BOS, PAD, PairBatches, ParallelText, bucket_lengths, every_pair
+from research.data.text.parallel import parallel_text
+from research.decoding.translate import translate
+from research.losses.token_cross_entropy import masked_mean, smoothed_cross_entropy
 from research.metrics.bleu import bleu
-from research.models import ibm_model1
 from research.models.transformer import Transformer
-from research.paper import Claim, Paper, spread
-from research.training.averaging import CheckpointAverage
-from research.training.schedules import noam
-from research.viz.attention import plot_attention
+from research.optim.averaging import CheckpointAverage
+from research.optim.schedules import noam
+from research.papers.transformer import ibm_model1
+from research.report.claims import Claim, Paper, spread
+from research.viz.attention_maps import plot_attention
 
 PAPER = Paper(
     title="Attention Is All You Need",
@@ -61,13 +62,13 @@ def build_parts(config: ConfigDict) -> tuple[Transformer, ParallelText, list, Ch
     return model, text, lengths, average
 
 
-def build(config: ConfigDict) -> training.Experiment:
+def build(config: ConfigDict) -> Experiment:
     model, text, lengths, average = build_parts(config)
     source = PairBatches(
         text, lengths, config.data.tokens_per_batch, config.seed, config.data.batch_multiple
     )
     schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
-    learner = training.Learner(
+    learner = Learner(
         model,
         optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9),
         config.accumulate_steps,
@@ -84,7 +85,7 @@ def build(config: ConfigDict) -> training.Experiment:
         logits, _ = learner.apply(variables, source, target, train=True, rngs={"dropout": key})
         losses = smoothed_cross_entropy(logits, target, config.label_smoothing)
         loss, count = masked_mean(losses, target != PAD)
-        return loss, training.Aux(weight=count)
+        return loss, Aux(weight=count)
 
     def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
         new, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
@@ -108,7 +109,7 @@ def build(config: ConfigDict) -> training.Experiment:
         averaged = loss(average.params(state["average"], last))
         return {"loss": averaged, "last_loss": loss(last), "perplexity": np.exp(averaged)}
 
-    return training.Experiment(
+    return Experiment(
         init=init,
         step=step,
         num_steps=config.num_steps,

@@ -18,12 +18,13 @@ import jax
 import jax.numpy as jnp
 
 from research import app, training
+from research.core import Experiment, LearnerState
 from research.models.actor_critic import Actor, Critic
-from research.paper import Claim, Paper
-from research.rl import games
-from research.rl.on_policy import SPLITS, evaluation, make_collector
-from research.rl.rollouts import Actors, flattened
-from research.rl.trpo import TRPO
+from research.report.claims import Claim, Paper
+from research.rl.acting.rollouts import Actors, flattened
+from research.rl.agents.on_policy import SPLITS, evaluation, make_collector
+from research.rl.agents.trpo import TRPO
+from research.rl.envs import games
 
 PAPER = Paper(
     title="Trust Region Policy Optimization",
@@ -50,13 +51,13 @@ class Record:
 
 @flax.struct.dataclass
 class State:
-    policy: training.LearnerState
-    value: training.LearnerState
+    policy: LearnerState
+    value: LearnerState
     actors: Actors
     record: Record
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent = config.agent
     env = games.training_environment(config.env)
     collector = make_collector(config, env)
@@ -106,7 +107,7 @@ def build(config: Any) -> training.Experiment:
         }
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         config.total_frames // (size * env.frames_per_step),

@@ -23,17 +23,20 @@ import optax
 from jax.sharding import PartitionSpec
 
 from research import app, training
-from research.models.unreal import SIZES, Unreal
-from research.paper import Claim, Paper
-from research.rl import auxiliary, games, recurrent
-from research.rl.distributions import distribution
-from research.rl.evaluation import Evaluation
-from research.rl.recurrent import Actors, Recurrent, Seen
-from research.rl.return_curve import ReturnCurve
-from research.rl.sequences import Sequences
-from research.rl.transitions import RingState
-from research.rl.unreal import Batch, losses
-from research.training.errors import check_choice
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
+from research.papers.unreal import auxiliary
+from research.papers.unreal.losses import Batch, losses
+from research.papers.unreal.network import SIZES, Unreal
+from research.papers.unreal.return_curve import ReturnCurve
+from research.report.claims import Claim, Paper
+from research.rl.acting import recurrent_rollouts
+from research.rl.acting.distributions import distribution
+from research.rl.acting.episodes import Evaluation
+from research.rl.acting.recurrent_rollouts import Actors, Recurrent, Seen
+from research.rl.envs import games
+from research.rl.replay.sequences import Sequences
+from research.rl.replay.transitions import RingState
 
 PAPER = Paper(
     title="Reinforcement Learning with Unsupervised Auxiliary Tasks",
@@ -50,23 +53,23 @@ BINS = 10  # of the learning curve that claims compare
 
 @flax.struct.dataclass
 class State:
-    learner: training.LearnerState
+    learner: LearnerState
     actors: Actors
     replay: RingState | None
     steps: jax.Array
     curve: ReturnCurve
 
 
-def build(config: Any) -> training.Experiment:
+def build(config: Any) -> Experiment:
     agent, tasks, size = config.agent, config.auxiliary, SIZES[config.model.variant]
     check_choice("auxiliary.control", tasks.control, ("pixels", "features"))
     inner = games.training_environment(config.env)
     if inner.action_size or len(inner.observation_space.shape) != 3:
-        raise training.UserError(
+        raise UserError(
             f"env.name is a game of images and discrete actions, not {config.env.name!r}"
         )
     if config.env.stack != 1:
-        raise training.UserError("set env.stack=1: there is a memory")
+        raise UserError("set env.stack=1: there is a memory")
     env = Recurrent(inner, size.lstm, config.env.reward_clip)
     frames = env.num_envs * agent.rollout_steps * inner.frames_per_step
     num_steps = config.total_frames // frames
@@ -79,7 +82,7 @@ def build(config: Any) -> training.Experiment:
         config.compute_dtype,
     )
     rate = config.optimizer.learning_rate
-    learner = training.Learner(
+    learner = Learner(
         model,
         optax.rmsprop(
             optax.linear_schedule(rate, 0.0 if agent.anneal else rate, num_steps),
@@ -104,7 +107,7 @@ def build(config: Any) -> training.Experiment:
         return auxiliary.pixel_change(before, after, size.crop, size.cell)
 
     def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
-        return recurrent.play(
+        return recurrent_rollouts.play(
             env,
             actors,
             lambda *seen: act(learned, *seen),
@@ -116,7 +119,7 @@ def build(config: Any) -> training.Experiment:
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
-        actors = recurrent.begin(env, env_key)
+        actors = recurrent_rollouts.begin(env, env_key)
         learned = learner.init(net_key, actors.seen, sequences.history)
         replay = None
         if replays_sequences or tasks.reward_weight:
@@ -137,7 +140,9 @@ def build(config: Any) -> training.Experiment:
         learned, metrics = learner.minimize(
             state.learner,
             lambda variables, batch, key: loss_of(learner, config, variables, batch),
-            Batch(steps, recurrent.with_next(steps, actors.seen), replayed, ready, histories),
+            Batch(
+                steps, recurrent_rollouts.with_next(steps, actors.seen), replayed, ready, histories
+            ),
             learn_key,
         )
         curve = state.curve.add(returned, state.steps, num_steps)
@@ -152,7 +157,7 @@ def build(config: Any) -> training.Experiment:
     played = games.evaluation_games(config.env, config.eval)
     play_on = Evaluation(Recurrent(played, size.lstm, config.env.reward_clip), act)
     splits = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
-    return training.Experiment(
+    return Experiment(
         init,
         step,
         num_steps,
@@ -163,7 +168,7 @@ def build(config: Any) -> training.Experiment:
     )
 
 
-def loss_of(learner: training.Learner, config: Any, variables: Any, batch: Batch) -> Any:
+def loss_of(learner: Learner, config: Any, variables: Any, batch: Batch) -> Any:
     """All losses, each with its weight (section 3.4)."""
     agent, tasks, found = config.agent, config.auxiliary, losses(learner, config, variables, batch)
     weights = {
@@ -174,7 +179,7 @@ def loss_of(learner: training.Learner, config: Any, variables: Any, batch: Batch
         "reward_loss": tasks.reward_weight,
         "value_replay_loss": tasks.value_weight * agent.value_weight,
     }
-    return sum(weights[name] * loss for name, loss in found.items()), training.Aux(found)
+    return sum(weights[name] * loss for name, loss in found.items()), Aux(found)
 
 
 def main(config: Any, workdir: Any) -> dict[str, float]:

@@ -12,11 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from research import comparison
 from research.config import load_module
-from research.results import RESULT
-from research.training import UserError
-from research.viz import report
+from research.core import UserError
+from research.report import compare, page
+from research.report.results import RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python -m research papers           every paper: claim, variants, measured result
@@ -84,15 +83,15 @@ def write_report(folders: Sequence[str]) -> None:
     """Writes `report.html` and `report.md` of finished runs."""
     runs, modules = finished(folders), scripts()
     titles = {name: module.PAPER.title for name, module in modules.items()}
-    page = report.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
-    Path("report.html").write_text(page, encoding="utf-8")
-    table = report.markdown_table([result for _, result in runs])
+    html = page.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
+    Path("report.html").write_text(html, encoding="utf-8")
+    table = page.markdown_table([result for _, result in runs])
     Path("report.md").write_text(table, encoding="utf-8")
     print(table)
     print("wrote report.html and report.md", file=sys.stderr)
 
 
-def compare(folders: Sequence[str]) -> None:
+def compare_runs(folders: Sequence[str]) -> None:
     """Prints a table of finished runs, and draws the learning curves they share.
 
     Raises:
@@ -103,8 +102,8 @@ def compare(folders: Sequence[str]) -> None:
         if result["paper"] not in modules:
             raise UserError(f"{folder} holds a run of {result['paper']!r}, which is no script here")
         runs.append((folder, result, modules[result["paper"]].PAPER))
-    print(comparison.table(runs))
-    paths = comparison.draw(runs, Path())
+    print(compare.table(runs))
+    paths = compare.draw(runs, Path())
     print("wrote", ", ".join(map(str, paths)) or "no picture", file=sys.stderr)
 
 
@@ -117,11 +116,11 @@ def main(argv: Sequence[str]) -> int:
             case ["report", *folders] if folders:
                 write_report(folders)
             case ["compare", *folders] if len(folders) > 1:
-                compare(folders)
+                compare_runs(folders)
             case ["pods", *names]:
-                from research import pods  # leaves JAX on the CPU
+                from research.pods import table  # leaves JAX on the CPU
 
-                pods.print_table(names)
+                table.print_table(names)
             case ["-h" | "--help"]:
                 print(USAGE)
             case _:

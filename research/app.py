@@ -28,11 +28,13 @@ from ml_collections import ConfigDict
 
 from research import config as configs
 from research import training
-from research.paper import Claim, Paper
-from research.results import Results, print_claims
-from research.training import hosts, loop, simulated
-from research.training.config import run_config
+from research.core import UserError
+from research.pods import simulated
+from research.report.claims import Claim, Paper
+from research.report.results import Results, print_claims
+from research.training import hosts, loop
 from research.training.meter import NonFiniteLoss
+from research.training.run_config import run_config
 
 log = logging.getLogger("landmarks")
 
@@ -54,7 +56,7 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
     _quiet()
     try:
         return _main(module, argv)
-    except training.UserError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except NonFiniteLoss as error:
@@ -126,7 +128,7 @@ def _refuse_unused(paper: Paper, config: ConfigDict) -> None:
         setting = configs.with_overrides(config, overrides)
         for key in paper.unused:
             if setting[key] != run_config()[key]:
-                raise training.UserError(
+                raise UserError(
                     f"{key}={setting[key]!r} has no effect in this script: leave it out"
                 )
 
@@ -175,9 +177,9 @@ def _finish(
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
-    from research.training import topology
-    from research.training.dry_run import dry_run
-    from research.training.verdict import show
+    from research.pods import topology
+    from research.pods.dry_run import dry_run
+    from research.pods.dry_run_report import show
 
     assert flags.dry_run is not None
     names = topology.by_size(flags.dry_run.split(","))  # before `build` starts JAX
@@ -187,7 +189,7 @@ def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     for name in names:
         try:
             report = dry_run(module.build(setting), setting, name, published)
-        except training.UserError as error:
+        except UserError as error:
             if len(names) == 1:
                 raise
             print(f"{name}: {error}\n")  # a batch that does not divide over so many chips

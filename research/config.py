@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from research.training import UserError
+from research.core import UserError
 
 USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE ...]
        [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from research import app, config, training
+from research import app, config
+from research.core import Source
 from research.training.writers import read_metrics
 
 TOYS = Path(__file__).resolve().parent / "toys"
@@ -175,7 +176,7 @@ def test_seeds_trained_together_end_as_each_would_alone(line, tmp_path):
 
 def test_seeds_of_a_run_with_a_source_are_not_trained_together(line, tmp_path, capsys):
     build = line.build
-    line.build = lambda config: dataclasses.replace(build(config), source=training.Source())
+    line.build = lambda config: dataclasses.replace(build(config), source=Source())
     assert run(line, tmp_path / "run", "--config.vmap_seeds=true") == 2
     assert "vmap_seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()
 

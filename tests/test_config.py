@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from research import config
-from research.training import UserError
+from research.core import UserError
 
 SCRIPT = Path(__file__).resolve().parent / "toys" / "experiments" / "line.py"
 

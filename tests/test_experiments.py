@@ -24,8 +24,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from research import app, config, training
-from research.training import phases, sharding, target
-from research.training.learner import Learner, LearnerState
+from research.core.learner import Learner, LearnerState
+from research.core.tree import count_parameters, named_leaves
+from research.papers.alexnet import error_target
+from research.training import phases, sharding
 from research.training.program import Program
 from research.training.writers import read_metrics
 
@@ -139,7 +141,7 @@ def gradients_noted() -> Iterator[dict[str, float]]:
             noted = noted.reshape(-1, noted.shape[-1]).max(0)  # of an ensemble
             if (noted < 0).all():  # moved by no optimizer, as TRPO's policy
                 continue
-            for name, value in zip(sharding.named_leaves(learner.params), noted, strict=True):
+            for name, value in zip(named_leaves(learner.params), noted, strict=True):
                 path = f"{jax.tree_util.keystr(where)}/{name}"
                 largest[path] = max(largest.get(path, 0.0), float(value))
         return state
@@ -147,7 +149,7 @@ def gradients_noted() -> Iterator[dict[str, float]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Learner, "init", noting_init)
         patch.setattr(Learner, "apply_gradients", noting_gradients)
-        for module in (training, phases, target):  # who calls it
+        for module in (training, phases, error_target):  # who calls it
             patch.setattr(module, "run", noting_run)
         yield largest
 
@@ -225,7 +227,7 @@ def test_published_parameter_counts(name, variant):
     module = config.load_module(script(name))
     setting = config.load_config(config_file(name), variant)
     state = jax.eval_shape(module.build(setting).init, jax.random.key(0))
-    counts = sharding.count_parameters(state)
+    counts = count_parameters(state)
     expected = module.PAPER.parameters[setting.published_as]
     if isinstance(expected, int):
         assert sum(counts.values()) == expected

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from research.training.errors import UserError
+from research.core.errors import UserError
 
 Record = dict[str, Any]
 

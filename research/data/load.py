@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from research.data import catalogue, embedded, files, prepared
+from research.core.errors import UserError
 from research.data.dataset import Dataset
-from research.training.errors import UserError
+from research.data.sources import catalogue, embedded, files, prepared
 
 
 def load(name: str, split: str, data_dir: str = "") -> Dataset:

@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from research.core.errors import UserError
+from research.core.experiment import Batch, PyTree, Source, State
 from research.data.dataset import Rows
-from research.training.errors import UserError
-from research.training.experiment import Batch, PyTree, Source, State
 
 Transform = Callable[[Any, np.random.Generator], Any]
 

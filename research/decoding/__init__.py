@@ -1,0 +1,1 @@
+"""Sequences from a model: greedy, sampled, beam."""

@@ -1,0 +1,1 @@
+"""Objectives that more than one paper uses."""

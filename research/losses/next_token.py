@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from research.losses.cross_entropy import tied_cross_entropy
-from research.training.learner import Aux, Learner, LossFn
+from research.core.learner import Aux, Learner, LossFn
+from research.losses.tied_cross_entropy import tied_cross_entropy
 
 
 def next_token_loss(learner: Learner, chunks: int) -> LossFn:

@@ -18,12 +18,12 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from research import training
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.data import pipeline
-from research.data.squares import Squares
+from research.data.batches import in_batches
+from research.data.images.squares import Squares
 from research.metrics.features import weights_sha256
-from research.nn.batches import in_batches
 from research.nn.conv import Conv
-from research.training import Aux, Learner, LearnerState
 
 _EVAL_BATCH = 250
 
@@ -127,7 +127,7 @@ def train(
         "label": jax.ShapeDtypeStruct((), np.int32),
     }
     source = pipeline.stream(lambda: data, spec, batch_size, seed=0)
-    experiment = training.Experiment(init, step, num_steps, source, per_step={"images": batch_size})
+    experiment = Experiment(init, step, num_steps, source, per_step={"images": batch_size})
     state = training.run(experiment, phase, workdir)
     _trained[known] = ProjectCNN(jax.device_get(state.params), net, name)
     return _trained[known]

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from research.core.errors import UserError
 from research.nn.conv import Conv
-from research.training.errors import UserError
 
 # Convolutions (features, kernel, stride), then units of the dense layers.
 _VARIANTS: dict[str, tuple[Sequence[tuple[int, int, int]], Sequence[int]]] = {

@@ -10,7 +10,7 @@ conv4 384 filters, its author's configuration 256: only these have the «0.2 % m
 its text.
 
 The convolutions (`Trunk`) and the fully-connected layers (`Head`) are modules of their own, since
-they are parallelized in different ways: `research.nn.hybrid_parallel`.
+they are parallelized in different ways: `research.papers.one_weird_trick.hybrid_parallel`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from flax.typing import Dtype, Initializer
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
+from research.core.partition import BATCH_SPEC
+from research.core.tree import path_name
 from research.nn.conv import Conv
 from research.nn.local_response_norm import local_response_norm
 from research.nn.max_pool import ceil_padding, max_pool
-from research.training.sharding import BATCH, path_name
 
 _NO_CLASS = -1e9  # logit of an output that stands for no class
 
@@ -358,6 +359,6 @@ def apply_towers(
         ),
         params,
     )
-    return jax.shard_map(apply, in_specs=(specs, BATCH, BATCH), out_specs=P(*BATCH, TOWERS))(
-        params, x, row_keys
-    )
+    return jax.shard_map(
+        apply, in_specs=(specs, BATCH_SPEC, BATCH_SPEC), out_specs=P(*BATCH_SPEC, TOWERS)
+    )(params, x, row_keys)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from research.core.partition import BATCH, constrain
 from research.nn.attention import (
     KeysValues,
     attention_weights,
@@ -29,7 +30,6 @@ from research.nn.attention import (
 )
 from research.nn.banded_attention import band_mask, causal_attention
 from research.nn.decoder_state import DecoderState
-from research.training.partition import BATCH, constrain
 
 
 def _sizes(layers: int, dim: int, num_heads: int, **other: Any) -> dict[str, Any]:

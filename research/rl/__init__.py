@@ -1,0 +1,1 @@
+"""Reinforcement learning: environments, acting, replay, agents."""

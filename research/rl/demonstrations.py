@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from research.rl.environments import Environment
+from research.rl.envs.environments import Environment
 
 
 class Demonstrations(NamedTuple):

@@ -12,10 +12,10 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as managers
 
-from research.training import sharding
+from research.core.errors import UserError
+from research.core.experiment import PyTree
+from research.core.tree import named_leaves, path_name
 from research.training.digest import digest
-from research.training.errors import UserError
-from research.training.experiment import PyTree
 
 log = logging.getLogger("landmarks")
 
@@ -139,7 +139,7 @@ class Checkpoints:
     def _arrays(self, tree: PyTree) -> dict[str, Any]:
         return {
             name.replace("/", "."): leaf
-            for name, leaf in sharding.named_leaves(tree).items()
+            for name, leaf in named_leaves(tree).items()
             if not self._is_transient(name)
         }
 
@@ -150,7 +150,7 @@ class Checkpoints:
 
     def _fill(self, tree: PyTree, arrays: dict[str, Any]) -> PyTree:
         def leaf(path: tuple[Any, ...], _: Any) -> Any:
-            return arrays.get(sharding.path_name(path).replace("/", "."))
+            return arrays.get(path_name(path).replace("/", "."))
 
         return jax.tree_util.tree_map_with_path(leaf, tree)
 

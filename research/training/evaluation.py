@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from ml_collections import ConfigDict
 
-from research.training.experiment import Experiment, State
+from research.core.experiment import Experiment, State
 from research.training.program import eval_key
 
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from research.training.errors import UserError
-from research.training.experiment import Batch, Source, State
+from research.core.errors import UserError
+from research.core.experiment import Batch, Source, State
 
 
 class Feed:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from research.training.errors import UserError
+from research.core.errors import UserError
 
 log = logging.getLogger("landmarks")
 

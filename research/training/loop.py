@@ -9,11 +9,11 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from research.training import lost
+from research.core.errors import UserError
+from research.core.experiment import Experiment, State
+from research.training import peer_failure
 from research.training.checkpoint import Checkpoints
-from research.training.errors import UserError
 from research.training.evaluation import evaluate_at
-from research.training.experiment import Experiment, State
 from research.training.feed import Feed
 from research.training.meter import Meter, NonFiniteLoss, check_parameters
 from research.training.profile import Profile
@@ -81,7 +81,7 @@ class _Run:
         self.saved: int | None = None
 
     def go(self) -> State:
-        lost.watch_the_first()
+        peer_failure.watch_the_first()
         carry, step = self._start()
         total = self.experiment.num_steps
         self.writers = Writers(self.workdir, step, total, self.experiment.per_step)
@@ -101,7 +101,7 @@ class _Run:
                         self._save(step, carry, {})
                         raise Stopped(f"stopped at step {step}")
         except Exception as error:
-            lost.leave_if_alone(error)
+            peer_failure.leave_if_alone(error)
             raise
         finally:
             self.checkpoints.close()

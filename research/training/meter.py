@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.training.experiment import State
-from research.training.sharding import named_leaves
+from research.core.experiment import State
+from research.core.tree import named_leaves
 
 
 class NonFiniteLoss(RuntimeError):

@@ -9,54 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
-from research.training.errors import UserError
-from research.training.experiment import Experiment, State
+from research.core.experiment import Experiment, State
 from research.training.loop import run
 from research.training.writers import METRICS, read_metrics
-
-
-class RatePhase(NamedTuple):
-    """From epoch `start`, the learning rate `first`; with an `end`, linearly to `last` there."""
-
-    start: float
-    first: float
-    end: float | None = None
-    last: float | None = None
-
-
-def phase_rate(phases: Sequence[RatePhase], epoch: jax.Array | float) -> jax.Array:
-    """Learning rate at `epoch`, a fraction: batch b of B in epoch e is at e + b / B.
-
-    Of the phases that have begun the last one counts; after its end it stays at its last rate.
-
-    Raises:
-      UserError: phases are not in order, or the first is not at 0.
-    """
-    starts = [phase.start for phase in phases]
-    if not starts or starts[0] or starts != sorted(starts):
-        raise UserError(f"rate_phases begin at 0 and are in order, not at {starts}")
-    epoch = jnp.asarray(epoch, jnp.float32)
-    rate = jnp.zeros(())
-    for start, first, end, last in phases:
-        now = jnp.asarray(first, jnp.float32)
-        if end is not None and last is not None:
-            now = first + (last - first) * jnp.clip((epoch - start) / (end - start), 0, 1)
-        rate = jnp.where(epoch >= start, now, rate)
-    return rate
-
-
-def rate_by_step(
-    phases: Sequence[RatePhase], first_epoch: float, epoch_steps: int
-) -> optax.Schedule:
-    """`phase_rate` for the steps of a phase of training that begins at `first_epoch`."""
-    return lambda step: phase_rate(phases, first_epoch + step / epoch_steps)
 
 
 def run_phases(

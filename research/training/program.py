@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from research.core.experiment import Batch, Experiment, State
+from research.core.partition import BATCH_SPEC
 from research.training import sharding
-from research.training.experiment import Batch, Experiment, State
 
 _INIT, _STEP, _EVAL = range(3)  # streams of keys
 
@@ -68,7 +69,7 @@ class Program:
             layout,
             sharding.state_sharding(self.shapes.state, experiment.rules, mesh, experiment.splits),
         )
-        spec = sharding.BATCH if steps_per_call == 1 else PartitionSpec(None, *sharding.BATCH)
+        spec = BATCH_SPEC if steps_per_call == 1 else PartitionSpec(None, *BATCH_SPEC)
         self.batch_sharding = NamedSharding(mesh, spec)
         self._jit_init = jax.jit(self._init, out_shardings=self.carry_sharding)
         self.jit_advance = jax.jit(

@@ -20,9 +20,9 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
+from research.core.errors import UserError
+from research.core.experiment import Batch, Experiment, Rules, State
 from research.training.checkpoint import Checkpoints
-from research.training.errors import UserError
-from research.training.experiment import Batch, Experiment, Rules, State
 from research.training.loop import run
 from research.training.program import Carry, eval_key, init_key, step_key
 from research.training.writers import METRICS, read_metrics

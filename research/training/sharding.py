@@ -12,11 +12,11 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from research.training.errors import UserError
-from research.training.experiment import PyTree, Rules, Source
+from research.core.errors import UserError
+from research.core.experiment import PyTree, Rules, Source
+from research.core.tree import named_leaves, path_name
 
 AXES = ("data", "fsdp", "model")
-BATCH = PartitionSpec(("data", "fsdp"))
 
 
 def make_mesh(shape: ConfigDict, devices: Sequence[Any] | None = None) -> Mesh:
@@ -46,16 +46,6 @@ def make_mesh(shape: ConfigDict, devices: Sequence[Any] | None = None) -> Mesh:
 
 def _show(sizes: Sequence[int]) -> str:
     return " x ".join(f"{axis}={size}" for axis, size in zip(AXES, sizes, strict=True))
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """Name "a/b/0" of an array from its key path: what rules and error messages speak of."""
-    return "/".join(re.sub(r"^[.\['\"]+|['\"\]]+$", "", str(entry)) for entry in path)
-
-
-def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """Leaves of `tree` by path name."""
-    return {path_name(p): leaf for p, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
 def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, splits: Rules = ()) -> PyTree:
@@ -132,13 +122,3 @@ def check_batch(source: Source, mesh: Mesh, accumulate_steps: int) -> None:
                     f"fsdp) x {accumulate_steps} micro-batches (accumulate_steps); make "
                     f"{source.sized_by} a multiple of {parts}, or change the mesh"
                 )
-
-
-def count_parameters(state: PyTree) -> dict[str, int]:
-    """Parameters of each learner in a state (arrays or shapes), by the learner's path."""
-    counts: dict[str, int] = {}
-    for name, leaf in named_leaves(state).items():
-        head, found, _ = f"/{name}".partition("/params/")
-        if found and "/opt_state" not in head and "/ema" not in head:
-            counts[head.strip("/")] = counts.get(head.strip("/"), 0) + math.prod(leaf.shape)
-    return counts

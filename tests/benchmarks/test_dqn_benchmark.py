@@ -17,7 +17,7 @@ import pytest
 
 from configs.dqn_atari import get_config
 from experiments import dqn_atari
-from research.rl import games
+from research.rl.envs import games
 
 PAIRS = 3
 

@@ -17,9 +17,9 @@ import numpy as np
 import optax
 import pytest
 
+from research.core import Learner
 from research.losses.next_token import next_token_loss
 from research.models.gpt import GPT
-from research.training import Learner
 from tests.benchmarks import pairs
 
 SIZES = dict(vocab_size=65, layers=4, dim=128, num_heads=4, head_dim=32, hidden=512, max_length=64)

@@ -13,14 +13,14 @@ import pytest
 
 from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
-from research.rl import locomotion
+from research.papers.locomotion_ppo import bodies
 
 ROUNDS = 5
 
 
 def bare(config):
     """Random torques and nothing else: a function that plays 400 steps, and their frames."""
-    env = locomotion.training_environment(config.env, config.terrain)
+    env = bodies.training_environment(config.env, config.terrain)
 
     @jax.jit
     def advance(env_state, key):

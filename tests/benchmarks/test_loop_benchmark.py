@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from research import training
+from research.core import Experiment, Source
 
 ROOT = Path(__file__).resolve().parents[2]
 MILLISECONDS = 5.0  # of a step
@@ -28,7 +29,7 @@ PAIRS = 9
 ROWS, WIDTH = 32, 128
 
 
-class Clocked(training.Source):
+class Clocked(Source):
     """Batches that cost nothing; notes when each was asked for, and the thread's own time."""
 
     spec = {"x": jax.ShapeDtypeStruct((ROWS, WIDTH), jnp.float32)}
@@ -88,7 +89,7 @@ def looped(step, steps: int, workdir: Path, steps_per_call: int = 1) -> tuple[fl
     config = training.run_config()
     config.steps_per_call = steps_per_call
     total = WARM + steps + steps_per_call
-    training.run(training.Experiment(init, step, total, source), config, workdir)
+    training.run(Experiment(init, step, total, source), config, workdir)
     return per_step(source, steps)
 
 

@@ -17,9 +17,10 @@ import optax
 import pytest
 
 from experiments import dqn_atari, ppo
-from research.rl import games
-from research.rl.optimizers import make_optimizer
-from research.training import Aux, Learner, together
+from research.core import Aux, Learner
+from research.optim.centered_rmsprop import make_optimizer
+from research.rl.envs import games
+from research.training import together
 
 PAIRS = 5
 ENVS = 64

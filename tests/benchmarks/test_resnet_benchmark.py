@@ -12,8 +12,8 @@ import numpy as np
 import optax
 import pytest
 
+from research.core import Aux, Learner
 from research.models.resnet import ResNet
-from research.training import Aux, Learner
 from tests.benchmarks import pairs
 
 BATCH, STEPS = 128, 2

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from research.data import catalogue, files
-from research.data.readers import images, opening, sequences, text
-from research.training import UserError
+from research.core import UserError
+from research.data.sources import catalogue, files
+from research.data.sources.readers import image_files, opening, sequence_files, text_files
 from tests.data.formats import encode, picture, write_objects, write_tar, write_zip
 
 # Formats whose bytes are cut: (file, content, reader of the file's folder).
@@ -24,17 +24,17 @@ def cut_objects(path):
 
 
 CUT = {
-    "utkface64.zip": (cut_zip, lambda f: images.utkface(f, "train")),
-    "x.tar.xz": (lambda p: write_tar(p, ARCHIVE), lambda f: text.imdb(f, "train")),
+    "utkface64.zip": (cut_zip, lambda f: image_files.utkface(f, "train")),
+    "x.tar.xz": (lambda p: write_tar(p, ARCHIVE), lambda f: text_files.imdb(f, "train")),
     "x.json.gz": (
         lambda p: p.write_bytes(gzip.compress(json.dumps({"data": []}).encode())),
-        lambda f: text.squad(f, "validation"),
+        lambda f: text_files.squad(f, "validation"),
     ),
     "x.json": (
         lambda p: p.write_text(json.dumps({"train": [[[60]]]})),
-        lambda f: sequences.chorales(f, "train", "x.json"),
+        lambda f: sequence_files.chorales(f, "train", "x.json"),
     ),
-    "x.npz": (cut_objects, lambda f: sequences.sketches(f, "train", "x.npz")),
+    "x.npz": (cut_objects, lambda f: sequence_files.sketches(f, "train", "x.npz")),
 }
 
 
@@ -67,7 +67,7 @@ def test_damaged_member_of_an_archive_is_named(tmp_path, damage):
         content = bytearray(path.read_bytes())
         content[content.rindex(b"IDAT") + 200] ^= 255
         path.write_bytes(content)
-    records = images.utkface(tmp_path, "train")
+    records = image_files.utkface(tmp_path, "train")
     assert records[0]["image"].shape == (32, 32, 3)  # the others can still be read
     with pytest.raises(UserError, match=r"utkface64.zip \(2_0_0_0.jpg\) is damaged or truncated"):
         records[1]
@@ -82,7 +82,7 @@ def test_missing_records_are_noticed(tmp_path):
         source="example.org",
         sizes={"a.txt": 8},
         counts={"train": 3},
-        read=lambda folder, split: text.lines(folder, split, {"train": "a.txt"}, "text"),
+        read=lambda folder, split: text_files.lines(folder, split, {"train": "a.txt"}, "text"),
     )
     with pytest.raises(UserError, match="2 records of split 'train' instead of 3.*example.org"):
         files.read(raw, tmp_path, "toy", "train")
@@ -91,7 +91,7 @@ def test_missing_records_are_noticed(tmp_path):
 def test_text_that_is_no_text(tmp_path):
     (tmp_path / "input.txt").write_bytes(b"cut in the middle of \xc2")
     with pytest.raises(UserError, match="input.txt is damaged or truncated: 'utf-8' codec"):
-        text.character_text(tmp_path, "train")
+        text_files.character_text(tmp_path, "train")
 
 
 def test_read_lines_of_a_missing_file(tmp_path):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from research import data
-from research.data import catalogue, embedded, prepared
+from research.core import UserError
 from research.data.dataset import parse_split, slice_records
-from research.training import UserError
+from research.data.sources import catalogue, embedded, prepared
 
 
 def write_prepared(folder, name, version, count, marker=""):

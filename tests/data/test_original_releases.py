@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from research import data
-from research.data import catalogue
-from research.data.readers import images, scenes, sequences, text
-from research.training import UserError
+from research.core import UserError
+from research.data.sources import catalogue
+from research.data.sources.readers import image_files, scene_files, sequence_files, text_files
 
 SPLITS = [(name, split) for name, raw in catalogue.SETS.items() for split in raw.counts]
 # These take seconds each; the same readers are tested on the other splits.
@@ -59,7 +59,7 @@ def test_omniglot(load):
     assert set(np.unique(dataset[1000]["image"])) == {0, 255}
     seen = [(r["alphabet"], r["alphabet_char_id"], r["label"]) for r in drawings]
     assert len(set(seen)) == len({label for *_, label in seen}) == 136
-    assert {images.ALPHABETS[a] for a, *_ in seen} == {
+    assert {image_files.ALPHABETS[a] for a, *_ in seen} == {
         "Balinese",
         "Early_Aramaic",
         "Greek",
@@ -89,7 +89,7 @@ def test_detection_boxes(load):
         assert label.min() >= 0 and label.max() < count and len(label) > 900
         assert min(ymin.min(), xmin.min()) >= -1e-5 and max(ymax.max(), xmax.max()) <= 1 + 1e-5
         assert (ymin <= ymax).all() and (xmin <= xmax).all()
-    assert set(scenes.BLOOD_CELLS[i] for i in set(label)) == {"RBC", "WBC", "Platelets"}
+    assert set(scene_files.BLOOD_CELLS[i] for i in set(label)) == {"RBC", "WBC", "Platelets"}
 
 
 def test_polygons_lie_on_the_mask_of_their_class(load):
@@ -147,8 +147,8 @@ def test_labels_of_sentences(load):
     reviews = load("movie_review_mr")
     assert [reviews[i]["label"] for i in range(4)] == [0, 1, 0, 1]
     questions = load("trec")
-    assert len({r["label-coarse"] for r in questions}) == len(text.QUESTION_TYPES) == 6
-    assert {r["label-fine"] for r in questions} == set(range(len(text.QUESTION_SUBTYPES)))
+    assert len({r["label-coarse"] for r in questions}) == len(text_files.QUESTION_TYPES) == 6
+    assert {r["label-fine"] for r in questions} == set(range(len(text_files.QUESTION_SUBTYPES)))
     movies = load("imdb_reviews", "test")
     assert sum(r["label"] for r in movies) == 5000
     assert sum(r["label"] for r in [movies[i] for i in range(100)]) == 50
@@ -210,7 +210,7 @@ def test_sound(load):
     digits = load("spoken_digit")
     part = [digits[i] for i in range(0, 2000, 10)]
     assert {r["label"] for r in part} == set(range(10))
-    assert 70 < sum(len(r["audio"]) for r in part) / sequences.SAMPLE_RATE < 100  # of 848 s
+    assert 70 < sum(len(r["audio"]) for r in part) / sequence_files.SAMPLE_RATE < 100  # of 848 s
     notes = load("philharmonia")
     labels = [record["label"] for record in notes]
     assert np.bincount(labels).tolist() == [100, 100, 100]

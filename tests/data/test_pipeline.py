@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from research.core import UserError
 from research.data import pipeline
 from research.data.dataset import Dataset
-from research.training import UserError
 
 SIZE, BATCH = 25, 8  # three batches an epoch and one row: batches cross the ends of epochs
 VALUES = {"x": np.arange(SIZE), "y": 10.0 * np.arange(SIZE)}

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from research.data.readers import images, scenes
+from research.data.sources.readers import image_files, scene_files
 from tests.data.formats import encode, picture, write_zip
 
 
@@ -23,14 +23,16 @@ def test_omniglot(tmp_path):
             "images_background_small1/Greek/character03/0396_07.png": encode(image),
         },
     )
-    (record,) = images.omniglot(tmp_path, "small1")
+    (record,) = image_files.omniglot(tmp_path, "small1")
     assert equal(record.pop("image"), image)
     assert record == {
-        "alphabet": images.ALPHABETS.index("Greek"),
+        "alphabet": image_files.ALPHABETS.index("Greek"),
         "alphabet_char_id": 2,
         "label": 395,
     }
-    assert len(set(images.ALPHABETS)) == 50 and images.ALPHABETS == sorted(images.ALPHABETS)
+    assert len(set(image_files.ALPHABETS)) == 50 and image_files.ALPHABETS == sorted(
+        image_files.ALPHABETS
+    )
 
 
 def test_omniglot_runs(tmp_path):
@@ -41,7 +43,7 @@ def test_omniglot_runs(tmp_path):
         members[training] = encode(np.full((4, 4), 10 * item, np.uint8))
         members["run01/class_labels.txt"] += f"{test} run01/training/class0{label}.png\n"
     write_zip(tmp_path / "all_runs.zip", members)
-    (run,) = images.omniglot_runs(tmp_path, "test")
+    (run,) = image_files.omniglot_runs(tmp_path, "test")
     assert run["training"][:, 0, 0].tolist() == [10, 20, 30]
     assert run["test"][:, 0, 0].tolist() == [1, 2, 3]
     assert run["answer"].tolist() == [1, 0, 2]
@@ -60,18 +62,18 @@ def test_tiny_imagenet(tmp_path):
             f"{root}/val/images/val_9.JPEG": encode(picture(2), "JPEG"),
         },
     )
-    train = images.tiny_imagenet(tmp_path, "train")
+    train = image_files.tiny_imagenet(tmp_path, "train")
     assert [(r["label"], r["id"]) for r in train] == [(1, "n1_0.JPEG"), (0, "n2_0.JPEG")]
-    (validation,) = images.tiny_imagenet(tmp_path, "validation")
+    (validation,) = image_files.tiny_imagenet(tmp_path, "validation")
     assert validation["label"] == 0 and validation["image"].shape == (8, 8, 3)
 
 
 def test_facades(tmp_path):
     both = np.concatenate([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)], 1)
     write_zip(tmp_path / "facades128.zip", {"facades/val/1.jpg": encode(both, "PNG")})
-    (record,) = images.facades(tmp_path, "validation")
+    (record,) = image_files.facades(tmp_path, "validation")
     assert record["photo"].max() == 0 and record["labels"].min() == 255
-    assert not len(images.facades(tmp_path, "train"))
+    assert not len(image_files.facades(tmp_path, "train"))
 
 
 def test_emoji_pairs(tmp_path):
@@ -79,14 +81,14 @@ def test_emoji_pairs(tmp_path):
         f"{d}/{c}.png": encode(picture(i)) for i, d in enumerate(("noto", "emojitwo")) for c in "ab"
     }
     write_zip(tmp_path / "emoji_pairs64.zip", members)
-    first, second = images.emoji_pairs(tmp_path, "train")
+    first, second = image_files.emoji_pairs(tmp_path, "train")
     assert (first["codepoint"], second["codepoint"]) == ("a", "b")
     assert equal(first["noto"], picture(0)) and equal(first["emojitwo"], picture(1))
 
 
 def test_utkface(tmp_path):
     write_zip(tmp_path / "utkface64.zip", {"31_1_4_2017.jpg": encode(picture(0))})
-    (record,) = images.utkface(tmp_path, "train")
+    (record,) = image_files.utkface(tmp_path, "train")
     assert (record["age"], record["sex"], record["race"]) == (31, 1, 4)
 
 
@@ -101,11 +103,11 @@ def test_coco(tmp_path):
             "semantic_segmentation/masks/train2017/1.png": encode(np.full((10, 20), 90, np.uint8)),
         },
     )
-    with_box, without = scenes.coco_boxes(tmp_path, "train")
+    with_box, without = scene_files.coco_boxes(tmp_path, "train")
     np.testing.assert_allclose(with_box["objects"]["bbox"], [[0.2, 0.4, 0.3, 0.6]], atol=1e-6)
     assert with_box["objects"]["label"].tolist() == [7]
     assert without["objects"]["bbox"].shape == (0, 4) and without["id"] == "2"
-    (record,) = scenes.coco_segmentation(tmp_path, "train")
+    (record,) = scene_files.coco_segmentation(tmp_path, "train")
     np.testing.assert_allclose(record["polygons"][0], [[0.2, 0.1], [0.4, 0.3], [0.6, 0.5]])
     assert record["label"].tolist() == [90] and record["mask"].shape == (10, 20)
 
@@ -120,9 +122,9 @@ def test_bccd(tmp_path):
             "BCCD/Annotations/B_1.xml": f"<a><object><name>WBC</name>{box}</object></a>",
         },
     )
-    (record,) = scenes.bccd(tmp_path, "validation")
+    (record,) = scene_files.bccd(tmp_path, "validation")
     np.testing.assert_allclose(record["objects"]["bbox"], [[0.1, 0.1, 0.5, 1.0]])  # cut at the edge
-    assert record["objects"]["label"].tolist() == [scenes.BLOOD_CELLS.index("WBC")]
+    assert record["objects"]["label"].tolist() == [scene_files.BLOOD_CELLS.index("WBC")]
 
 
 def test_easy_vqa(tmp_path):
@@ -135,7 +137,7 @@ def test_easy_vqa(tmp_path):
             "train/images/1.png": encode(picture(1)),
         },
     )
-    first, second = scenes.easy_vqa(tmp_path, "train")
+    first, second = scene_files.easy_vqa(tmp_path, "train")
     assert (first["question"], first["answer"], first["label"]) == ("is it red?", "no", 1)
     assert equal(first["image"], picture(1)) and equal(second["image"], picture(0))
 
@@ -144,5 +146,5 @@ def test_pix2code(tmp_path):
     file = io.BytesIO()
     np.savez(file, features=np.full((4, 4, 3), 0.5, np.float32))
     write_zip(tmp_path / "eval_light.zip", {"A.gui": "row {}", "A.npz": file.getvalue()})
-    (record,) = scenes.pix2code(tmp_path, "train")
+    (record,) = scene_files.pix2code(tmp_path, "train")
     assert record["gui"] == "row {}" and record["image"].dtype == np.float32

@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from research.data.readers import text
-from research.training import UserError
+from research.core import UserError
+from research.data.sources.readers import text_files
 from tests.data.formats import write_tar
 
 
 def test_lines_keep_what_looks_like_a_line_end(tmp_path):
     (tmp_path / "a.txt").write_bytes("one \n tw\x85o\u2028\r\n".encode())
-    records = text.lines(tmp_path, "train", {"train": "a.txt"}, "text")
+    records = text_files.lines(tmp_path, "train", {"train": "a.txt"}, "text")
     assert [r["text"] for r in records] == ["one", "tw\x85o"]
 
 
@@ -20,13 +20,13 @@ def test_parallel(tmp_path):
     (tmp_path / "a.en.gz").write_bytes(gzip.compress(b"one\ntwo\n"))
     (tmp_path / "a.de.gz").write_bytes(gzip.compress("eins\nzwölf".encode()))
     names = {"train": {"en": "a.en.gz", "de": "a.de.gz"}}
-    assert text.parallel(tmp_path, "train", names) == [
+    assert text_files.parallel(tmp_path, "train", names) == [
         {"en": "one", "de": "eins"},
         {"en": "two", "de": "zwölf"},
     ]
     (tmp_path / "a.de.gz").write_bytes(gzip.compress(b"eins\n"))
     with pytest.raises(UserError, match=r"a.en.gz, a.de.gz\) is damaged"):
-        text.parallel(tmp_path, "train", names)
+        text_files.parallel(tmp_path, "train", names)
 
 
 def test_atis(tmp_path):
@@ -38,33 +38,33 @@ def test_atis(tmp_path):
         ("label", "flight\n"),
     ):
         (place / name).write_text(content)
-    (record,) = text.atis(tmp_path, "validation")
+    (record,) = text_files.atis(tmp_path, "validation")
     assert record == {"text": "to rome", "slots": "O B-city", "intent": "flight"}
     (place / "seq.out").write_text("O\n")
     with pytest.raises(UserError, match="seq.out .line 1. is damaged or truncated: not one slot"):
-        text.atis(tmp_path, "validation")
+        text_files.atis(tmp_path, "validation")
 
 
 def test_labelled_lines(tmp_path):
     (tmp_path / "x").write_bytes("4 tr\xe8s bon\n0 bad\n".encode("latin-1"))
-    records = text.labelled(tmp_path, "train", {"train": "x"})
+    records = text_files.labelled(tmp_path, "train", {"train": "x"})
     assert records == [{"text": "très bon", "label": 4}, {"text": "bad", "label": 0}]
     (tmp_path / "x").write_text("4 good\n0")
     with pytest.raises(UserError, match=r"x \(line 2\) is damaged"):
-        text.labelled(tmp_path, "train", {"train": "x"})
+        text_files.labelled(tmp_path, "train", {"train": "x"})
 
 
 def test_trec(tmp_path):
     (tmp_path / "TREC.test").write_text("NUM:dist How far ?\n")
-    (record,) = text.trec(tmp_path, "test")
-    assert text.QUESTION_TYPES[record["label-coarse"]] == "NUM"
-    assert text.QUESTION_SUBTYPES[record["label-fine"]] == "dist"
+    (record,) = text_files.trec(tmp_path, "test")
+    assert text_files.QUESTION_TYPES[record["label-coarse"]] == "NUM"
+    assert text_files.QUESTION_SUBTYPES[record["label-fine"]] == "dist"
 
 
 def test_movie_reviews(tmp_path):
     (tmp_path / "rt-polarity.neg").write_bytes(b"bad \nworse\n")
     (tmp_path / "rt-polarity.pos").write_bytes(b"good\nbest\n")
-    records = text.movie_reviews(tmp_path, "train")
+    records = text_files.movie_reviews(tmp_path, "train")
     assert [(r["text"], r["label"]) for r in records] == [
         ("bad", 0),
         ("good", 1),
@@ -83,7 +83,7 @@ def test_imdb(tmp_path):
             "aclImdb/test/neg/0_1.txt": "other",
         },
     )
-    records = text.imdb(tmp_path, "train")
+    records = text_files.imdb(tmp_path, "train")
     assert [(r["text"], r["label"]) for r in records] == [("bad", 0), ("good", 1), ("fine", 1)]
 
 
@@ -102,7 +102,7 @@ def test_babi(tmp_path):
             f"{root}-10k/qa2_y_train.txt": story,
         },
     )
-    records = text.babi(tmp_path, "train", "en")
+    records = text_files.babi(tmp_path, "train", "en")
     assert [r["task"] for r in records] == [2, 2, 2, 10]
     assert records[1]["story"] == ("Mary is here.", "Jo left.")
     assert records[1]["support"].tolist() == [1, 0] and records[1]["answer"] == "out,off"
@@ -114,7 +114,7 @@ def test_squad(tmp_path):
     paragraph = {"context": "So Jo did.", "qas": [question]}
     content = {"data": [{"title": "T", "paragraphs": [paragraph]}]}
     (tmp_path / "x.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
-    (record,) = text.squad(tmp_path, "validation")
+    (record,) = text_files.squad(tmp_path, "validation")
     assert record["title"] == "T" and record["answers"]["text"] == ("Jo",)
     assert record["answers"]["answer_start"].tolist() == [3]
 
@@ -126,25 +126,27 @@ def test_negotiations(tmp_path):
         "<partner_input> 1 2 3 2 2 1 </partner_input>\n"
     )
     (tmp_path / "val.txt").write_text(line)
-    (record,) = text.negotiations(tmp_path, "validation")
+    (record,) = text_files.negotiations(tmp_path, "validation")
     assert record["input"].tolist() == [1, 6, 3, 0, 2, 2]
     assert record["partner_input"].tolist() == [1, 2, 3, 2, 2, 1]
     assert record["dialogue"] == "YOU: hi <eos> THEM: <selection>"
     (tmp_path / "val.txt").write_text(line + line[:40])
     with pytest.raises(UserError, match=r"val.txt \(line 2\)"):
-        text.negotiations(tmp_path, "validation")
+        text_files.negotiations(tmp_path, "validation")
     (tmp_path / "selfplay.txt").write_text("1 0 1 1 3 3\n1 1 1 0 3 3\n")
-    (context,) = text.negotiation_contexts(tmp_path, "train")
+    (context,) = text_files.negotiation_contexts(tmp_path, "train")
     assert context["you"].tolist() == [1, 0, 1, 1, 3, 3]
 
 
 def test_pronunciations(tmp_path):
     (tmp_path / "cmudict.dict").write_text("a AH0\na(2) EY1\naalst AA1 L # place, dutch\n")
-    records = text.pronunciations(tmp_path, "train")
+    records = text_files.pronunciations(tmp_path, "train")
     assert [tuple(r.values()) for r in records] == [("a", "AH0"), ("a", "EY1"), ("aalst", "AA1 L")]
 
 
 def test_character_text(tmp_path):
     (tmp_path / "input.txt").write_text("0123456789" * 2)
-    parts = [text.character_text(tmp_path, s)[0]["text"] for s in ("train", "validation", "test")]
+    parts = [
+        text_files.character_text(tmp_path, s)[0]["text"] for s in ("train", "validation", "test")
+    ]
     assert parts == ["012345678901234567", "8", "9"]

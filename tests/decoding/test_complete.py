@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.decoding.cache_error import cache_error
 from research.decoding.complete import complete, left_padded
 from research.models.gpt import GPT
 from research.nn.decoder_state import DecoderState
+from research.papers.gpt.cache_error import cache_error
 
 PROMPTS = [np.array(p, np.int32) for p in ([3], [1, 2, 3, 4, 5], [7, 2])]
 

@@ -5,11 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.metrics.classification import (
-    response_deviations,
-    top_k_error,
-    view_probabilities,
-)
+from research.metrics.classification import response_deviations, top_k_error, view_probabilities
 
 
 def test_top_k_error_counts_labels_outside_the_best_k():

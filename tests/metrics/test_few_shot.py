@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from research.data.procedural.key_labels import KeyLabels
-from research.metrics import in_context
 from research.metrics.few_shot import Prompts, Query, Scorer, accuracy, choose
+from research.papers.gpt import in_context
+from research.papers.gpt.key_labels import KeyLabels
 
 ALPHABET = "abcdefgh0123\n ="
 

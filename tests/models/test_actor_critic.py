@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.core import UserError
 from research.models.actor_critic import Actor, ActorCritic, Critic
-from research.training import UserError
 
 IMAGE = jnp.zeros((2, 84, 84, 4), jnp.uint8)
 VECTOR = jnp.ones((2, 3))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from research.models import dcgan
+from research.papers.dcgan.guided_responses import guided_responses
 
 G = dcgan.Generator(image_size=16, channels=3, width=4)
 D = dcgan.Discriminator(width=4)
@@ -223,7 +224,7 @@ def test_host_functions_equal_one_call_in_batches(g_variables, d_variables, imag
 
 
 def test_guided_responses_lie_where_the_strongest_image_is(d_variables, images):
-    rows = dcgan.guided_responses(D, d_variables, np.asarray(images), num_features=2, num_images=3)
+    rows = guided_responses(D, d_variables, np.asarray(images), num_features=2, num_images=3)
     assert rows.shape == (2, 6, 16, 16, 3)
     _, maps = D.apply(d_variables, images, train=False)
     strongest = int(maps["map2"][..., 1].max((1, 2)).argmax())

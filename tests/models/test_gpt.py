@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.metrics.residual_growth import residual_growth
 from research.models import gpt
 from research.models.gpt import GPT
+from research.papers.gpt.residual_growth import residual_growth
 
 V, T = 19, 12
 SMALL = dict(vocab_size=V, layers=2, dim=16, num_heads=2, head_dim=8, hidden=24, max_length=20)

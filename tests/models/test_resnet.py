@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from research.models.batch_norm import precise_statistics
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet, subsample_and_pad
+from research.nn.precise_batch_norm import precise_statistics
 
 
 def count(variant, num_classes, **options):

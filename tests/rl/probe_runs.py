@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.rl import probes, rollouts
+from research.rl.acting import rollouts
+from research.rl.envs import probe_envs
 
-SEEN = [name for name in probes.PROBES if name != "probe_recall"]  # what one frame tells
-CONTINUOUS = list(probes.CONTINUOUS_PROBES)
+SEEN = [name for name in probe_envs.PROBES if name != "probe_recall"]  # what one frame tells
+CONTINUOUS = list(probe_envs.CONTINUOUS_PROBES)
 # Bugs, as (termination, end of the episode) -> (the same, as they are mistaken for).
 BUGS = ("none", "truncation_is_termination", "nothing_terminates")
 
@@ -21,7 +22,7 @@ def train(script, config, names, bugs=("none",)):
     Returns:
       {(name, bug): (state, probe)}; the probe of arrays has all probes' padded states.
     """
-    table = {**probes.PROBES, **probes.CONTINUOUS_PROBES}
+    table = {**probe_envs.PROBES, **probe_envs.CONTINUOUS_PROBES}
     states = max(len(table[name].levels) for name in names)
     stacked = {
         field.name: jnp.array([_padded(getattr(table[name], field.name), states) for name in names])
@@ -37,7 +38,7 @@ def train(script, config, names, bugs=("none",)):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rollouts, "lambda_returns", mistaken)
-            patch.setattr(probes, "PROBES", {names[0]: kind(**fields)})
+            patch.setattr(probe_envs, "PROBES", {names[0]: kind(**fields)})
             experiment = script.build(config)
             state = experiment.init(jax.random.key(0))
 

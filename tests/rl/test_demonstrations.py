@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.rl import demonstrations
-from research.rl.environments import Vectorized
+from research.rl.envs.environments import Vectorized
 
 LENGTH = 23
 

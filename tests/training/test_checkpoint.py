@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from research import training
+from research.core.errors import UserError
 from research.training.checkpoint import Checkpoints
-from research.training.errors import UserError
 from tests.training.toy import assert_same, build, records, settings
 
 SHAPES = {

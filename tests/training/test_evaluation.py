@@ -4,14 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from research import training
+from research.core import Experiment
 from research.training.evaluation import evaluate_at
 from tests.training.toy import build, settings
 
 
 def experiment(evals):
-    return training.Experiment(
-        lambda key: {"x": jnp.zeros(())}, lambda s, b, k: (s, {}), 3, evals=evals
-    )
+    return Experiment(lambda key: {"x": jnp.zeros(())}, lambda s, b, k: (s, {}), 3, evals=evals)
 
 
 def test_numbers_are_named_after_their_evaluation():

@@ -2,8 +2,9 @@ import jax
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
+from research.core.partition import BATCH_SPEC
 from research.training import sharding
-from research.training.errors import UserError
 from research.training.feed import Feed
 from tests.training.toy import FEATURES, ROWS, Numbers, settings
 
@@ -11,7 +12,7 @@ MESH = sharding.make_mesh(settings().mesh)
 
 
 def feed(source, steps_per_call=1):
-    spec = sharding.BATCH
+    spec = BATCH_SPEC
     if steps_per_call > 1:
         spec = jax.sharding.PartitionSpec(None, *spec)
     return Feed(source, jax.sharding.NamedSharding(MESH, spec), steps_per_call)

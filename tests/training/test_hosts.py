@@ -1,7 +1,7 @@
 import pytest
 
+from research.core.errors import UserError
 from research.training import hosts
-from research.training.errors import UserError
 from tests.training.toy import free_port
 
 SLURM = {

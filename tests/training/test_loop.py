@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from research import training
+from research.core import Experiment
+from research.core.errors import UserError
 from research.training import loop
-from research.training.errors import UserError
 from research.training.meter import NonFiniteLoss
 from tests.training.toy import Numbers, assert_close, assert_same, build, records, settings
 
@@ -90,7 +91,7 @@ def test_the_key_of_a_step_depends_on_seed_and_step_alone(tmp_path):
             value = jax.random.uniform(key)
             return {"sum": state["sum"] + value}, {"value": value}
 
-        return training.Experiment(lambda key: {"sum": jax.random.normal(key)}, step, 6)
+        return Experiment(lambda key: {"sum": jax.random.normal(key)}, step, 6)
 
     def values(name, **overrides):
         config = settings(log_every_steps=1, **overrides)
@@ -124,9 +125,7 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
             w = jnp.where(state["step"] == 7, jnp.nan, w)
             return {"params": {"w": w}, "step": state["step"] + 1}, {"loss": jnp.float32(1.0)}
 
-        return training.Experiment(
-            lambda key: {**learner_state, "step": jnp.zeros((), int)}, step, 20
-        )
+        return Experiment(lambda key: {**learner_state, "step": jnp.zeros((), int)}, step, 20)
 
     config = settings(checkpoint_every_steps=4)
     with pytest.raises(NonFiniteLoss, match="params/w .* after step 8.*last good .* step 4"):
@@ -199,7 +198,7 @@ def test_the_host_is_at_most_one_step_ahead(tmp_path):
         return {"x": state["x"] + slow.sum()}, {"loss": slow.sum()}
 
     source = Watching(prefetch=1)
-    experiment = training.Experiment(lambda key: {"x": jnp.zeros(())}, step, 30, source)
+    experiment = Experiment(lambda key: {"x": jnp.zeros(())}, step, 30, source)
     config = settings()
     training.run(experiment, config, tmp_path)
     # When batch i is read ahead, step i - 1 was just handed out, and i - 2 may be at work.

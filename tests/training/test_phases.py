@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
+from research.papers.imagenet_18min.rate_phases import RatePhase, phase_rate, rate_by_step
 from research.training import phases as library
-from research.training.errors import UserError
-from research.training.phases import RatePhase, phase_rate, rate_by_step, run_phases
+from research.training.phases import run_phases
 from tests.training import toy
 
 # 4 machines, as released.

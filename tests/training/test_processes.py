@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from research import training
-from research.training import lost
+from research.training import peer_failure
 from tests.training.toy import Job, assert_close, assert_same, build, records, settings
 
 CONFIG = {"checkpoint_every_steps": 7, "eval_every_steps": 20}
@@ -130,7 +130,7 @@ def test_one_of_four_is_killed(alone, killed, tmp_path):
     started[0 if killed == "the first" else random.randint(1, 3)].kill()
     outputs = [process.communicate(timeout=60)[0] for process in started]
     codes = sorted(process.returncode for process in started)
-    assert codes == [-9, lost.LOST, lost.LOST, lost.LOST], outputs
+    assert codes == [-9, peer_failure.LOST, peer_failure.LOST, peer_failure.LOST], outputs
     assert sum("another process of this run has ended" in output for output in outputs) == 3
     assert not any("Traceback" in output for output in outputs)
     job.finish(job.start())

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research import training
+from research.core import Experiment
 from research.training import sharding
 from research.training.feed import Feed
 from research.training.program import Program, eval_key
@@ -37,7 +37,7 @@ def test_calls_of_any_length_are_single_steps():
 def test_state_is_donated():
     """No step copies the state: the new one lies where the old one was."""
     p = program(
-        training.Experiment(
+        Experiment(
             lambda key: {"replay": jnp.zeros((1 << 16,), jnp.uint8)},
             lambda s, b, key: ({"replay": s["replay"].at[3].add(1)}, {}),
             10,
@@ -88,7 +88,7 @@ def test_streams_of_keys_never_meet():
     def step(state, batch, key):
         return state, {f"key{i}": jax.random.key_data(key)[i] for i in range(2)}
 
-    p = program(training.Experiment(lambda key: {"key": jax.random.key_data(key)}, step, 9))
+    p = program(Experiment(lambda key: {"key": jax.random.key_data(key)}, step, 9))
     seen = set()
     for seed in (0, 1):
         carry = p.init(seed)

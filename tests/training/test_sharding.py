@@ -8,8 +8,10 @@ from jax.sharding import AbstractMesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from research import training
+from research.core.errors import UserError
+from research.core.partition import BATCH_SPEC
+from research.core.tree import count_parameters, named_leaves
 from research.training import sharding
-from research.training.errors import UserError
 from tests.training.toy import TENSOR, Numbers, build, settings
 
 
@@ -61,7 +63,7 @@ def test_meshes_that_do_not_match(eight, sizes, said):
 
 def test_paths_are_named_by_keys_fields_and_indices():
     config = settings()
-    names = sharding.named_leaves(jax.eval_shape(build(config).init, jax.random.key(0)))
+    names = named_leaves(jax.eval_shape(build(config).init, jax.random.key(0)))
     assert "net/params/Dense_0/kernel" in names
     assert "net/opt_state/0/mu/Dense_1/bias" in names
     assert "seen" in names
@@ -75,7 +77,7 @@ SHAPES = {
 
 def specs(rules, mesh):
     layout = sharding.state_sharding(SHAPES, rules, mesh)
-    return {name: where.spec for name, where in sharding.named_leaves(layout).items()}
+    return {name: where.spec for name, where in named_leaves(layout).items()}
 
 
 def test_the_first_rule_that_is_found_wins():
@@ -87,7 +89,7 @@ def test_the_first_rule_that_is_found_wins():
 def test_optimizer_states_follow_their_parameters():
     config = settings()
     shapes = jax.eval_shape(build(config).init, jax.random.key(0))
-    layout = sharding.named_leaves(sharding.state_sharding(shapes, TENSOR, abstract(1, 2, 2)))
+    layout = named_leaves(sharding.state_sharding(shapes, TENSOR, abstract(1, 2, 2)))
     kernels = {name: where.spec for name, where in layout.items() if "Dense_0/kernel" in name}
     assert len(kernels) == 3 and set(kernels.values()) == {P("fsdp", "model")}
 
@@ -131,7 +133,7 @@ def test_every_size_of_batch_is_checked():
         mesh, parts = abstract(*rng.integers(1, 4, 3)), int(rng.integers(1, 4))
         source = Numbers(rows=tuple(int(n) for n in 6 * rng.integers(1, 13, rng.integers(1, 4))))
         source.sized_by = "rows.multiple"
-        where, fits = NamedSharding(mesh, sharding.BATCH), []
+        where, fits = NamedSharding(mesh, BATCH_SPEC), []
         for rows in source.rows:
             try:
                 own = where.shard_shape((rows, 3))[0]
@@ -152,10 +154,10 @@ def test_parameters_are_counted_by_learner_without_optimizer_and_average():
     config = settings(ema_decay=0.9)
     state = jax.eval_shape(build(config).init, jax.random.key(0))
     count = 4 * 8 + 8 + 8 + 1
-    assert sharding.count_parameters(state) == {"net": count}
+    assert count_parameters(state) == {"net": count}
     pair = {"generator": state["net"], "discriminator": state["net"], "pool": jnp.zeros(9)}
-    assert sharding.count_parameters(pair) == {"generator": count, "discriminator": count}
-    assert sharding.count_parameters(state["net"]) == {"": count}
+    assert count_parameters(pair) == {"generator": count, "discriminator": count}
+    assert count_parameters(state["net"]) == {"": count}
 
 
 def test_a_split_state_holds_what_a_whole_one_does():

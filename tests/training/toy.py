@@ -26,13 +26,15 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT)]
 
 from research import training  # noqa: E402
+from research.core import Aux, Experiment, Learner, Source  # noqa: E402
+from research.core.tree import named_leaves  # noqa: E402
 from research.training import hosts, loop, sharding  # noqa: E402
 from research.training.writers import read_metrics  # noqa: E402
 
 ROWS, FEATURES = 16, 4
 
 
-class Numbers(training.Source):
+class Numbers(Source):
     """Global batch t is a function of t; each process gives its own rows.
 
     Args:
@@ -84,7 +86,7 @@ class Net(nn.Module):
 
 def build(config, num_steps=40, width=8, rules=(), transient=(), noise=0.1, **source):
     """A regression with noise from the step's key, batches from the host and an evaluation."""
-    learner = training.Learner(
+    learner = Learner(
         Net(width, jnp.dtype(config.compute_dtype)),
         optax.adam(1e-2),
         config.accumulate_steps,
@@ -99,7 +101,7 @@ def build(config, num_steps=40, width=8, rules=(), transient=(), noise=0.1, **so
         x = batch["x"]
         y = learner.apply(variables, x)[:, 0].astype(jnp.float32)
         target = x.sum(-1) + noise * jax.random.normal(key)
-        return jnp.mean((y - target) ** 2), training.Aux({"mean": y.mean()})
+        return jnp.mean((y - target) ** 2), Aux({"mean": y.mean()})
 
     def step(state, batch, key):
         net, metrics = learner.minimize(state["net"], loss_fn, batch, key)
@@ -112,7 +114,7 @@ def build(config, num_steps=40, width=8, rules=(), transient=(), noise=0.1, **so
         y = learner.apply(learner.eval_variables(state["net"]), x)[:, 0]
         return {"error": jnp.mean((y - x.sum(-1)) ** 2)}
 
-    return training.Experiment(
+    return Experiment(
         init=init,
         step=step,
         num_steps=num_steps,
@@ -143,7 +145,7 @@ def settings(**overrides):
 
 def leaves(state) -> dict[str, np.ndarray]:
     """A state as NumPy arrays by path name."""
-    return {name: np.asarray(leaf) for name, leaf in sharding.named_leaves(state).items()}
+    return {name: np.asarray(leaf) for name, leaf in named_leaves(state).items()}
 
 
 def records(workdir: Path) -> list[dict[str, float]]:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from research.viz.attention import plot_attention
+from research.viz.attention_maps import plot_attention
 
 
 def test_picture(tmp_path):

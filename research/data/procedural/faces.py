@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from research.core.errors import check_choice
 from research.data.dataset import Dataset, parse_split, slice_records
-from research.training.errors import check_choice
 
 IDENTITY = (
     "width",

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from research.core.errors import UserError
 from research.data.dataset import Dataset, Rows, parse_split, slice_records
-from research.training.errors import UserError
 
 SIZES = {"train": 12_800, "test": 2_000}
 _SEEDS = {"train": 0, "test": 1}

@@ -1,0 +1,31 @@
+"""Paths of pytrees: the names by which rules, checkpoints and messages speak of arrays."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import jax
+
+from research.core.experiment import PyTree
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """Name "a/b/0" of an array from its key path: what rules and error messages speak of."""
+    return "/".join(re.sub(r"^[.\['\"]+|['\"\]]+$", "", str(entry)) for entry in path)
+
+
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """Leaves of `tree` by path name."""
+    return {path_name(p): leaf for p, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def count_parameters(state: PyTree) -> dict[str, int]:
+    """Parameters of each learner in a state (arrays or shapes), by the learner's path."""
+    counts: dict[str, int] = {}
+    for name, leaf in named_leaves(state).items():
+        head, found, _ = f"/{name}".partition("/params/")
+        if found and "/opt_state" not in head and "/ema" not in head:
+            counts[head.strip("/")] = counts.get(head.strip("/"), 0) + math.prod(leaf.shape)
+    return counts

@@ -1,0 +1,1 @@
+"""Images: augmentation, crops, and what makes batches of them."""

@@ -1,0 +1,82 @@
+"""Corpora of text, tokenised: what language models train on, and are tested on."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from research.data.load import load
+from research.data.text import vocabulary
+from research.data.text.contamination import without_overlap
+from research.data.text.packing import Documents, MixedRows, PackedRows, Rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Data sets whose records have a "text". All is read when it is first asked for.
+
+    Tokens are held in memory, four bytes each.
+
+    Attributes:
+      names: of the sets for `data.load`; the test text is that of the first.
+      weights: share of each set in the rows.
+      data_dir: where they lie.
+      kind, vocab_size: see `vocabulary.make`.
+      overlap_words: runs of so many words that the test text has too are taken out of the training
+        text; 0 leaves them in.
+      test_split: split of the first set to test on.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    data_dir: str
+    kind: str
+    vocab_size: int
+    overlap_words: int
+    test_split: str
+
+    @functools.cached_property
+    def _train(self) -> list[tuple[list[str], str]]:
+        """Texts and origin of every set's training split."""
+        read = []
+        for name in self.names:
+            data = load(name, "train", self.data_dir)
+            texts = (record["text"] for record in data)
+            read.append((without_overlap(texts, self.test_texts, self.overlap_words), data.origin))
+        return read
+
+    @property
+    def train_texts(self) -> list[str]:
+        """Documents to train on."""
+        return [text for texts, _ in self._train for text in texts]
+
+    @functools.cached_property
+    def test_texts(self) -> list[str]:
+        """Documents to test on."""
+        return [r["text"] for r in load(self.names[0], self.test_split, self.data_dir)]
+
+    @functools.cached_property
+    def vocabulary(self) -> vocabulary.Vocabulary:
+        return vocabulary.make(self.kind, self.vocab_size, self.train_texts)
+
+    def encode(self, texts: Sequence[str], origin: str = "") -> Documents:
+        encoded = (self.vocabulary.encode(text) for text in texts)
+        return Documents.of(encoded, self.vocabulary.end_of_text, origin)
+
+    @functools.cached_property
+    def train(self) -> list[Documents]:
+        """Training documents of every set."""
+        return [self.encode(texts, origin) for texts, origin in self._train]
+
+    @functools.cached_property
+    def test(self) -> np.ndarray:
+        """Tokens of the test documents."""
+        return self.encode(self.test_texts).tokens
+
+    def rows(self, length: int, seed: int) -> Rows:
+        """Training rows of `length` + 1 tokens, the sets mixed by their weights."""
+        packed = [PackedRows(documents, length, seed + i) for i, documents in enumerate(self.train)]
+        return packed[0] if len(packed) == 1 else MixedRows(packed, self.weights, seed)

@@ -1,0 +1,46 @@
+"""Sentence pairs by name, with their tokenizer: what translation scripts start from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from research.data.load import load
+from research.data.procedural import translation
+from research.data.text.pairs import Pair, ParallelText
+
+
+@functools.cache
+def parallel_text(
+    name: str,
+    data_dir: str,
+    source: str,
+    target: str,
+    vocab_size: int,
+    procedural_train: int,
+    procedural_test: int,
+) -> ParallelText:
+    """Pairs of a data set; the same object for the same arguments, so that arms read it once.
+
+    Args:
+      name: "procedural" for `procedural.translation`, or a name for `data.load`.
+      data_dir: for `data.load`.
+      source: name of the source side in the set's records.
+      target: name of its target side.
+      vocab_size: of the joint BPE.
+      procedural_train: training pairs of the procedural task.
+      procedural_test: its test pairs, and as many for validation.
+    """
+
+    def read(split: str) -> tuple[Sequence[Pair], str]:
+        if name != "procedural":
+            records = load(name, split, data_dir)
+            return [(record[source], record[target]) for record in records], records.origin
+        # One stream of different sentences: none of the test is ever trained on.
+        sentences = translation.generate(2 * procedural_test + procedural_train)
+        start = ("test", "validation", "train").index(split) * procedural_test
+        count = procedural_train if split == "train" else procedural_test
+        pairs = [(s.source, s.target) for s in sentences[start : start + count]]
+        return pairs, "procedural translation"
+
+    return ParallelText(read, vocab_size)

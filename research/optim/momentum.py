@@ -1,0 +1,105 @@
+"""Momentum with the learning rate inside, as cuda-convnet and Caffe have it, and what it needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from research.core.tree import path_name
+
+
+def momentum_sgd(
+    rate: optax.Schedule, bias_rate: optax.Schedule, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """v <- momentum v - rate (g + weight_decay w); w <- w + v (Krizhevsky et al., 2012, section 5).
+
+    The rate is inside: after it drops, the velocity of before still counts in full, other than in
+    `optax.sgd`. Biases, arrays whose name ends in "bias", have a rate of their own and no decay.
+    """
+
+    def group(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.add_decayed_weights(decay),
+            optax.scale_by_learning_rate(schedule),
+            optax.trace(momentum),
+        )
+
+    return optax.partition(
+        {"bias": group(bias_rate, 0.0), "weights": group(rate, weight_decay)},
+        lambda params: jax.tree_util.tree_map_with_path(
+            lambda path, _: "bias" if path_name(path).endswith("bias") else "weights", params
+        ),
+    )
+
+
+def scaled_momentum_sgd(
+    optimizer: ConfigDict, batch_size: int, num_steps: int
+) -> optax.GradientTransformation:
+    """`momentum_sgd` as `config.optimizer` describes it, for layers that see `batch_size` images.
+
+    Its rates are those for 128 images; they grow with the batch, linearly or with its root
+    (Krizhevsky, 2014, section 5), and are `dropping` in the course of `num_steps` updates.
+    """
+    o, ratio = optimizer, batch_size / 128
+    scale = {"linear": ratio, "sqrt": math.sqrt(ratio)}[o.scaling]
+    return momentum_sgd(
+        dropping(scale * o.learning_rate, num_steps, o.drops_at, o.drop_factor),
+        dropping(scale * o.bias_learning_rate, num_steps, o.bias_drops_at, o.bias_drop_factor),
+        o.momentum,
+        o.weight_decay,
+    )
+
+
+def dropping(rate: float, num_steps: int, at: Sequence[float], factor: float) -> optax.Schedule:
+    """`rate`, divided by `factor` after each of the shares `at` of `num_steps`."""
+    return optax.piecewise_constant_schedule(
+        rate, {round(share * num_steps): 1 / factor for share in at}
+    )
+
+
+def without_norms(params: optax.Params) -> Any:
+    """Mask for `optax.add_decayed_weights`: all but gamma and beta of layers named `*norm`."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: not path_name(path[:-1]).endswith("norm"), params
+    )
+
+
+class RateInsideState(NamedTuple):
+    """`velocity` of `nesterov_rate_inside`, the last step's `rate`, and the `step` to come."""
+
+    velocity: optax.Updates
+    rate: jax.Array
+    step: jax.Array
+
+
+def nesterov_rate_inside(
+    rate: optax.Schedule, momentum: float, correct: bool = True
+) -> optax.GradientTransformation:
+    """u <- c momentum u + rate g; w <- w - (rate g + momentum u), Nesterov's momentum.
+
+    With c = rate / (the last step's rate), the momentum correction of Goyal et al. (2017, remark
+    2), u is the rate times the velocity of `optax.sgd(rate, momentum, nesterov=True)` and both give
+    the same weights. Without it, c = 1, a rise of the rate leaves the history too small and a drop
+    too large.
+    """
+
+    def init(params: optax.Params) -> RateInsideState:
+        velocity = jax.tree.map(jnp.zeros_like, params)
+        return RateInsideState(velocity, jnp.asarray(rate(0), jnp.float32), jnp.int32(0))
+
+    def update(
+        grads: optax.Updates, state: RateInsideState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, RateInsideState]:
+        new = jnp.asarray(rate(state.step), jnp.float32)
+        keep = momentum * (new / state.rate if correct else 1.0)
+        velocity = jax.tree.map(lambda u, g: keep * u + new * g, state.velocity, grads)
+        updates = jax.tree.map(lambda u, g: -(new * g + momentum * u), velocity, grads)
+        return updates, RateInsideState(velocity, new, state.step + 1)
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,1 @@
+"""What belongs to one paper alone: its task, its figure, its odd layer."""

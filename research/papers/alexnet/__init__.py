@@ -1,0 +1,1 @@
+"""What `experiments/alexnet.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/domain_randomization.py` alone uses."""

@@ -1,0 +1,43 @@
+"""Pictures with what is there and what a detector says marked on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from research.viz.image_grids import grid, to_uint8
+
+LEAST = 128  # pixels of the height of an image
+_TRUE, _FOUND, _UNDER = (255, 255, 255), (255, 0, 200), (0, 0, 0)
+
+
+def save_positions(
+    path: str | Path,
+    images: np.ndarray,
+    true: np.ndarray,
+    found: np.ndarray,
+    *,
+    rows: int = 1,
+) -> None:
+    """A ring around each true place, a cross at the one found.
+
+    Args:
+      images: `[N, H, W, 3]` in [-1, 1] or uint8.
+      true, found: `[N, 2]`, (row, column) in pixels of an image.
+      rows: of the grid; in it pixels are repeated until an image is `LEAST` of them high.
+    """
+    magnify = -(-LEAST // images.shape[1])
+    marked = []
+    for image, ring, cross in zip(to_uint8(images), true, found, strict=True):
+        picture = Image.fromarray(image.repeat(magnify, 0).repeat(magnify, 1))
+        draw = ImageDraw.Draw(picture)
+        (y, x), (v, u) = (magnify * (np.asarray(place) + 0.5) for place in (ring, cross))
+        for colour, width, reach in ((_UNDER, 5, 12), (_TRUE, 2, 11)):
+            draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=colour, width=width)
+        for colour, width in ((_UNDER, 6), (_FOUND, 3)):
+            draw.line((u - 8, v - 8, u + 8, v + 8), colour, width)
+            draw.line((u - 8, v + 8, u + 8, v - 8), colour, width)
+        marked.append(np.asarray(picture))
+    Image.fromarray(grid(np.stack(marked), rows)).save(path)

@@ -1,0 +1,1 @@
+"""What `experiments/gail.py` alone uses."""

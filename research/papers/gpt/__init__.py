@@ -1,0 +1,1 @@
+"""What `experiments/gpt.py` alone uses."""

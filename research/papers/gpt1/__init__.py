@@ -1,0 +1,1 @@
+"""What `experiments/gpt1.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/her.py` alone uses."""

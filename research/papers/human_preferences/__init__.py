@@ -1,0 +1,1 @@
+"""What `experiments/human_preferences.py` alone uses."""

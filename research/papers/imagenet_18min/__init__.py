@@ -1,0 +1,1 @@
+"""What `experiments/imagenet_18min.py` alone uses."""

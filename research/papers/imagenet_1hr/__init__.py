@@ -1,0 +1,1 @@
+"""What `experiments/imagenet_1hr.py` alone uses."""

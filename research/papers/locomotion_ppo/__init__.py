@@ -1,0 +1,1 @@
+"""What `experiments/locomotion_ppo.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/one_shot_imitation.py` alone uses."""

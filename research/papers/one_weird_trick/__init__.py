@@ -1,0 +1,1 @@
+"""What `experiments/one_weird_trick.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/resnet.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/transformer.py` alone uses."""

@@ -1,0 +1,1 @@
+"""What `experiments/unreal.py` alone uses."""

@@ -1,0 +1,1 @@
+"""Machines that are not there: dry runs, topologies, cost, communication."""

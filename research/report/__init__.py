@@ -1,0 +1,1 @@
+"""What a run leaves for people: claims, results, tables, curves, one page."""

@@ -1,0 +1,198 @@
+"""The folder of a run: one folder for each arm and seed, `result.json`, pictures, claims table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from research.core import UserError
+from research.report.claims import Claim, Paper
+from research.report.curves import Curve, draw_curves
+from research.training.writers import read_metrics
+
+RESULT = "result.json"
+Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> number
+
+
+class Results:
+    """What the arms and seeds of one run left in its folder.
+
+    Attributes:
+      workdir: the folder.
+      paper: name of the script.
+      config, variant: what is run.
+    """
+
+    def __init__(self, workdir: Path, paper: str, config: ConfigDict, variant: str):
+        self.workdir, self.paper, self.variant = workdir, paper, variant
+        self.config = json.loads(config.to_json_best_effort())
+
+    def check(self) -> None:
+        """Refuses a folder that cannot be written, or that holds another run.
+
+        Raises:
+          UserError: it is refused; nothing was written.
+        """
+        if self.workdir.exists() and not self.workdir.is_dir():
+            raise UserError(f"workdir {self.workdir} is not a folder; choose another --workdir")
+        parent = next(p for p in [self.workdir, *self.workdir.absolute().parents] if p.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UserError(f"workdir {self.workdir} is not writable; choose another --workdir")
+        path = self.workdir / "config.json"
+        if not path.exists():
+            if self.workdir.exists() and any(self.workdir.iterdir()):
+                raise UserError(
+                    f"workdir {self.workdir} holds something else; choose another --workdir"
+                )
+            return
+        before = _read(path)
+        after = {"paper": self.paper, "variant": self.variant, **_flat(self.config)}
+        differing = [k for k in {**before, **after} if before.get(k) != after.get(k)]
+        if differing:
+            shown = ", ".join(f"{k} {before.get(k)!r} -> {after.get(k)!r}" for k in differing[:3])
+            raise UserError(
+                f"workdir {self.workdir} holds a run of another configuration ({shown}); "
+                "choose another --workdir"
+            )
+
+    def create(self) -> None:
+        """Makes the folder and notes in it what runs there."""
+        try:
+            self.workdir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"workdir {self.workdir} cannot be made ({error.strerror}); take another --workdir"
+            ) from error
+        if jax.process_index() == 0:
+            _write(
+                self.workdir / "config.json",
+                {"paper": self.paper, "variant": self.variant, **_flat(self.config)},
+            )
+
+    def folder(self, arm: str, seed: int) -> Path:
+        """Folder of one arm and seed."""
+        path = self.workdir / arm / str(seed)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def has(self, arm: str, seed: int) -> bool:
+        """Whether that arm and seed has run to its end."""
+        return (self.workdir / arm / str(seed) / RESULT).exists()
+
+    def add(self, arm: str, seed: int, numbers: Mapping[str, float], seconds: float) -> None:
+        """Notes the final numbers of one arm and seed."""
+        if jax.process_index() == 0:
+            _write(
+                self.folder(arm, seed) / RESULT,
+                {"metrics": {k: float(v) for k, v in numbers.items()}, "seconds": seconds},
+            )
+
+    def read(self, arms: Iterable[str], seeds: Iterable[int]) -> Numbers:
+        """Final numbers of the arms of which every seed is there."""
+        if jax.process_count() > 1:  # process 0 has written them all
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("results")
+        seeds = list(seeds)
+        return {
+            arm: {str(s): _read(self.workdir / arm / str(s) / RESULT)["metrics"] for s in seeds}
+            for arm in arms
+            if all(self.has(arm, s) for s in seeds)
+        }
+
+    def write(
+        self,
+        claims: list[Claim],
+        origin: str,
+        device: str,
+        versions: Mapping[str, str],
+    ) -> None:
+        """Writes the `result.json` of the whole run."""
+        arms: Numbers = {}
+        seconds = 0.0
+        for path in sorted(self.workdir.glob(f"*/*/{RESULT}")):
+            run = _read(path)
+            arms.setdefault(path.parent.parent.name, {})[path.parent.name] = run["metrics"]
+            seconds += run["seconds"]
+        _write(
+            self.workdir / RESULT,
+            {
+                "paper": self.paper,
+                "config": self.config,
+                "variant": self.variant,
+                "arms": arms,
+                "claims": [
+                    {
+                        "claim": c.claim,
+                        "paper": c.paper,
+                        "ours": c.ours,
+                        "holds": c.holds,
+                    }
+                    for c in claims
+                ],
+                "data": origin,
+                "seconds": seconds,
+                "device": device,
+                "versions": dict(versions),
+            },
+        )
+
+    def draw(self, paper: Paper) -> None:
+        """Learning curves of all arms and seeds, a PNG for each of the paper's metrics."""
+        curves = read_curves(self.workdir, paper)
+        for metric, arms in curves.items():
+            path = self.workdir / f"{metric.replace('/', '_')}.png"
+            draw_curves(path, arms, title=paper.title, x=paper.x, y=metric)
+
+
+def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]]:
+    """Learning curves in a run's folder: metric -> arm -> one curve a seed."""
+    curves: dict[str, dict[str, list[Curve]]] = {}
+    for folder in sorted(path.parent for path in workdir.glob("*/*/metrics.jsonl")):
+        records = read_metrics(folder)
+        for metric in paper.curves:
+            points = [(r[paper.x], r[metric]) for r in records if r.get(metric) is not None]
+            if points:
+                xs, ys = zip(*points, strict=True)
+                curves.setdefault(metric, {}).setdefault(folder.parent.name, []).append((xs, ys))
+    return curves
+
+
+def print_claims(paper: Paper, claims: list[Claim]) -> None:
+    """The table «claim, paper, ours, holds?» on the terminal."""
+    if not claims:
+        return
+    table = Table(title=paper.title, show_lines=True)
+    for column in ("claim", "paper", "ours", "holds?"):
+        table.add_column(column)
+    for claim in claims:
+        holds = {True: "yes", False: "NO", None: "not checked"}[claim.holds]
+        table.add_row(claim.claim, claim.paper, claim.ours, holds)
+    Console().print(table)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
+    return flat
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    partial.rename(path)

@@ -1,0 +1,1 @@
+"""Actors on the device, their rollouts, and whole episodes."""

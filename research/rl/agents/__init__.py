@@ -1,0 +1,1 @@
+"""Updates that more than one agent shares."""

@@ -1,0 +1,1 @@
+"""The protocol of environments, and what speaks it."""

@@ -1,0 +1,1 @@
+"""Memories: frames, transitions, segments, sequences, goals."""

@@ -1,0 +1,58 @@
+"""Vocabularies give any text back."""
+
+import pytest
+
+from research.core.errors import UserError
+from research.data.text import vocabulary
+from research.data.text.corpus import Corpus
+from research.data.text.vocabulary import Bytes, Subwords
+
+TEXTS = ["def f(x):\n    return x  # naïve\n", "the cat's 42 hats", " blanks  and\ttabs ", "日本"]
+
+
+@pytest.fixture(scope="module")
+def subwords():
+    return Subwords.train(TEXTS * 3, 300)
+
+
+def test_bytes_round_trip():
+    for text in TEXTS:
+        ids = Bytes().encode(text)
+        assert Bytes().decode([*ids, Bytes.end_of_text]) == text
+        assert ids.max() < Bytes.end_of_text < Bytes.size
+
+
+def test_subwords_round_trip_and_merge(subwords):
+    for text in [*TEXTS, "never seen: žluťoučký"]:
+        assert subwords.decode([*subwords.encode(text), subwords.end_of_text]) == text
+    assert len(subwords.encode(TEXTS[0])) < len(TEXTS[0].encode())
+    assert subwords.end_of_text not in subwords.encode(TEXTS[0])
+
+
+def test_merges_stay_within_categories():
+    learned = Subwords.train(["dog. dog! dog? dog1 dog2"] * 50, 400)
+    tokens = [learned.tokenizer.id_to_token(int(i)) for i in learned.encode("dog. dog1")]
+    assert tokens == ["dog", ".", "Ġdog", "1"]
+
+
+def test_a_saved_tokenizer_is_read(subwords, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    subwords.tokenizer.save(str(path))
+    read = vocabulary.make(str(path), 300, [])
+    assert read.encode(TEXTS[1]).tolist() == subwords.encode(TEXTS[1]).tolist()
+    assert read.end_of_text == subwords.end_of_text
+
+
+def test_errors_say_what_to_do(subwords, tmp_path):
+    with pytest.raises(UserError, match=r"tokenizer\.json"):
+        vocabulary.make("nowhere.json", 300, [])
+    with pytest.raises(UserError, match="vocab_size=257"):
+        vocabulary.make("bytes", 100, [])
+
+
+def test_corpus_of_embedded_text():
+    corpus = Corpus(("python_reference",), (1.0,), "", "bytes", 257, 13, "test")
+    assert "python_reference" in corpus.rows(32, 0).origin
+    rows = corpus.rows(32, 0)
+    assert rows[0].shape == (33,) and len(corpus.train[0].tokens) > 10 * len(corpus.test) / 9
+    assert corpus.test[-1] == 256

@@ -1,0 +1,123 @@
+"""The script's own logic: alternating updates, separate batch norm, honest claims."""
+
+import jax
+import numpy as np
+import pytest
+
+from research import app
+from research import config as configs
+from research.data.dataset import parse_split, slice_records
+
+ROOT = configs.Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def script():
+    return configs.load_module(ROOT / "experiments" / "dcgan.py")
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return configs.load_config(ROOT / "configs" / "dcgan.py", "smoke")
+
+
+@pytest.fixture(scope="module")
+def stepped(script, smoke):
+    experiment = script.build(smoke)
+    state = experiment.init(jax.random.key(0))
+    batch = {"image": np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8)}
+    return state, batch, jax.jit(experiment.step)(state, batch, jax.random.key(1))
+
+
+def test_one_step_moves_both_players_and_their_running_statistics(stepped):
+    before, _, (after, metrics) = stepped
+    for name in ("generator", "discriminator"):
+        for part in ("params", "variables"):
+            old, new = (jax.tree.leaves(getattr(s[name], part)) for s in (before, after))
+            assert all((a != b).any() for a, b in zip(old, new, strict=True)), (name, part)
+        # Adam moves every entry by about the learning rate in the first step.
+        assert int(jax.tree.leaves(after[name].opt_state)[0]) == 1
+    assert {"generator/loss", "discriminator/loss", "discriminator/real"} <= set(metrics)
+
+
+def test_discriminator_sees_each_batch_by_itself(script, smoke, stepped, monkeypatch):
+    """The classic bug, one mixed batch, gives other logits on the data; the step does not."""
+    from research.models import dcgan
+
+    state, batch, (_, metrics) = stepped
+    _, discriminator = script.learners(smoke)
+    alone, _ = dcgan.train_mode(discriminator, state["discriminator"], batch["image"] / 127.5 - 1)
+    np.testing.assert_allclose(metrics["discriminator/real"], alone.mean(), rtol=1e-3, atol=1e-5)
+
+    def mixed(model, variables, real, fake):
+        both = jax.numpy.concatenate([real, fake])
+        (logits, _), updated = model.apply(variables, both, train=True, mutable=["batch_stats"])
+        return logits[: len(real)], logits[len(real) :], updated
+
+    monkeypatch.setattr(dcgan, "discriminate_pair", mixed)
+    _, broken = jax.jit(script.build(smoke).step)(state, batch, jax.random.key(1))
+    assert abs(broken["discriminator/real"] - alone.mean()) > 1e-3
+
+
+def test_accumulated_gradients_keep_the_players_apart(script, smoke):
+    two = configs.with_overrides(smoke, {"accumulate_steps": 2})
+    experiment = script.build(two)
+    batch = {"image": np.zeros((16, 16, 16, 3), np.uint8)}
+    state, metrics = jax.eval_shape(
+        lambda key: experiment.step(experiment.init(key), batch, key), jax.random.key(0)
+    )
+    assert set(state) == {"generator", "discriminator"}
+    assert metrics["generator/loss"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--config.data.test_split=validation", "not 'validation'"),
+        ("--config.probe.test_split=test[", "split 'test[' is not understood"),
+        ("--config.probe.data=no_such_set", "no data set is called 'no_such_set'"),
+        ("--config.eval.num_images=301", "eval.num_images is at most 300"),
+    ],
+)
+def test_data_to_judge_by_is_opened_before_anything_is_trained(
+    script, flag, said, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(script.training, "run", lambda *_: pytest.fail("trained"))
+    base = ["--config", f"{ROOT / 'configs' / 'dcgan.py'}:smoke", "--arm=street"]
+    assert app.main(script, [*base, flag, "--workdir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and said in error and "\n" not in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variant", ["lsun", "torch", "paper", "celeb_a", "imagenet", "svhn"])
+def test_large_variants_are_not_judged_by_what_they_train_on(variant):
+    config = configs.load_config(ROOT / "configs" / "dcgan.py", variant)
+    (train, *ends), (test, *held_out) = map(
+        parse_split, (config.data.train_split, config.data.test_split)
+    )
+    if train == test:
+        images = range(3_033_042)
+        kept, judged = (set(slice_records(images, *slice_)) for slice_ in (ends, held_out))
+        assert not kept & judged and len(kept | judged) == len(images)
+        assert len(judged) >= config.eval.num_images
+        assert config.total_images == 5 * len(kept)
+    assert bool(config.deduplicate_steps) == (config.data.name == "lsun/bedroom")
+
+
+def test_the_claim_of_100_labels_is_of_no_other_number(script):
+    numbers = {
+        "samples/std_ratio": 0.9,
+        "samples/coverage[project_cnn:mnist]": 1.0,
+        "probe/trained_100": 0.79,
+        "probe/untrained_100": 0.73,
+        "probe/pixels_100": 0.70,
+        "probe/trained_1000": 0.92,
+        "probe/untrained_1000": 0.91,
+        "probe/pixels_1000": 0.83,
+    }
+    results = {"main": {name: np.array([value]) for name, value in numbers.items()}}
+    assert [claim.holds for claim in script.claims(results)] == [True, True, True]
+    results["main"]["probe/untrained_100"] = np.array([0.78])
+    *_, features = script.claims(results)
+    assert features.holds is False and features.ours == "D 79, pixels 70, untrained 78"

@@ -1,0 +1,84 @@
+"""What is the script's own: its arms, its unseen tasks, its claims."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs.one_shot_imitation import get_config
+from experiments import one_shot_imitation
+from research.config import arms_of, with_overrides
+from research.core import UserError
+
+
+def configured(arm, **overrides):
+    config = get_config("smoke")
+    overrides = {key.replace("__", "."): value for key, value in overrides.items()}
+    return with_overrides(config, {**arms_of(config)[arm], **overrides})
+
+
+@pytest.mark.slow
+def test_all_arms_of_a_seed_are_taught_the_same():
+    states = {
+        arm: jax.jit(one_shot_imitation.build(configured(arm)).init)(jax.random.key(0))
+        for arm in ("lstm", "lstm_attention")
+    }
+    jax.tree.map(
+        np.testing.assert_array_equal, states["lstm"].taught, states["lstm_attention"].taught
+    )
+
+
+def test_unseen_towers_are_of_other_heights():
+    for variant in ("", "smoke", "stacking", "paper"):
+        env = get_config(variant).env
+        assert not set(map(tuple, env.shapes)) & set(map(tuple, env.unseen_shapes))
+        assert not set(env.numbers) & set(env.unseen_numbers)
+
+
+def test_evaluations_of_the_blocks_are_of_unseen_tasks():
+    """They are what the configuration names, whoever acts."""
+    tasks = one_shot_imitation.unseen_tasks(configured("stacking").env)
+    assert list(tasks) == ["unseen"] and tasks["unseen"].shapes == ((2, 2),)
+
+
+@pytest.mark.parametrize(
+    ("arm", "overrides"),
+    [
+        ("lstm", {"env__name": "bogus"}),
+        ("lstm", {"model__variant": "bogus"}),
+        ("lstm", {"demonstrations__seen": "bogus"}),
+        ("lstm", {"demonstrations__per_task": 1}),
+        ("lstm", {"dagger__episodes": 1}),
+    ],
+    ids=str,
+)
+def test_wrong_values_are_one_clear_line(arm, overrides):
+    with pytest.raises(UserError):
+        one_shot_imitation.build(configured(arm, **overrides))
+
+
+def rates(trained, *unseen):
+    names = ("unseen", "more") if len(unseen) == 2 else ("unseen",)
+    return {
+        "trained/success": np.array(trained),
+        "trained/expert": np.ones(len(trained)),
+        **{f"{n}/success": np.array(x) for n, x in zip(names, unseen, strict=True)},
+    }
+
+
+def holds(**results):
+    return [bool(claim.holds) for claim in one_shot_imitation.claims(results)]
+
+
+def test_claims_are_missed_by_what_is_broken():
+    good, rival = rates([0.98], [0.99], [0.95]), rates([0.98], [0.7], [0.4])
+    assert holds(attention=good, lstm_attention=rival) == [True, True, True]
+    # Attention that only does what it was trained on; a rival that generalises as well, or is not
+    # trained.
+    assert holds(attention=rival, lstm_attention=rival) == [False, False, True]
+    assert holds(attention=good, lstm_attention=good) == [True, False, True]
+    assert holds(attention=good, lstm_attention=rates([0.2], [0.2], [0.1]))[-1] is False
+    assert holds(stacking=rates([0.95], [0.8]), stacking_no_demonstration=rates([0.9], [0.7])) == [
+        True,
+        False,
+    ]
+    assert holds(stacking=rates([0.95], [0.6])) == [False]
