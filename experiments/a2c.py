@@ -18,6 +18,7 @@ import jax
 
 from research import app, training
 from research.core import Experiment, LearnerState
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorCritic
 from research.report.claims import Claim, Paper
 from research.rl.acting.rollouts import Actors, flattened
@@ -66,7 +67,7 @@ def build(config: Any) -> Experiment:
         return State(learned, actors), {**metrics, **played}
 
     play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -89,8 +90,8 @@ def network(config: Any, env: Any) -> ActorCritic:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

@@ -22,6 +22,7 @@ from jax.sharding import PartitionSpec
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorQ
 from research.report.claims import Claim, Paper
 from research.rl.acting.distributions import Categorical
@@ -41,7 +42,6 @@ PAPER = Paper(
     parameters={"2015": 1_684_128 + 2 * 513 * 4},  # trunk, and Breakout's 4 actions twice
     curves=("train/return",),
     x="frames",
-    unused=("accumulate_steps",),
 )
 
 
@@ -163,7 +163,7 @@ def build(config: Any) -> Experiment:
         learned, average, metrics = jax.lax.fori_loop(0, count, again, loop)
         return State(learned, average, actors, replay, steps), {**metrics, **played}
 
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -209,8 +209,8 @@ def bounded(gain: jax.Array, divergence: jax.Array, limit: float) -> jax.Array:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

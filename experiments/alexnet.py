@@ -23,9 +23,10 @@ import optax
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from research import app, data, training
+from research import app, data
 from research import config as configs
 from research.core import Aux, Experiment, Learner, UserError
+from research.core.legacy import OldExperiment
 from research.data.images.photographs import Photographs, opener
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
 from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
@@ -173,7 +174,7 @@ def build(config: ConfigDict) -> Experiment:
             config.seed,
             held_out,
         )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         steps_of(config, config.num_epochs),
@@ -211,14 +212,13 @@ def check_towers(config: ConfigDict) -> float:
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     every, end = config.stop_at_target_every_epochs, config.num_epochs
-    experiment, state, steps = run_to_error(
+    experiment, state, numbers, steps = run_to_error(
         lambda epochs: build(configs.with_overrides(config, {"num_epochs": epochs})),
         [*(np.arange(every, end, every).tolist() if every else ()), end],
         config.target_error,
         config,
         workdir,
     )
-    numbers = training.evaluate(experiment, state, config)
     # A run that does not get there counts as its whole length.
     numbers["epochs_to_target"] = steps * config.batch_size / config.data.num_train
     if config.check_towers and jax.device_count() > 1 and jax.process_count() == 1:

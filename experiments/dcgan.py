@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, UserError
+from research.core.legacy import OldExperiment
 from research.data import pipeline
 from research.data.images import squares
 from research.losses import gan
@@ -119,14 +120,14 @@ def build(config: ConfigDict, kept: np.ndarray | None = None) -> Experiment:
     spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
     source = pipeline.stream(opened, spec, config.batch_size, config.seed)
     num_steps = config.total_images // config.batch_size
-    return Experiment(init, step, num_steps, source, per_step={"images": config.batch_size})
+    return OldExperiment(init, step, num_steps, source, per_step={"images": config.batch_size})
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     train, test, *probed = open_data(config)
     kept = code_autoencoder.unique_images(train, config, workdir / "deduplicate")
     experiment = build(config, kept)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
 
     generator, discriminator = learners(config)
     first = jax.jit(experiment.init)(jax.random.key(config.seed))

@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec
 from research import app, training
 from research.core import Experiment, Learner, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.models.deterministic_actor_critic import NORMALIZATIONS, Actor, Critic
 from research.report.claims import Claim, Paper
 from research.rl.acting.episodes import Evaluation
@@ -46,7 +47,6 @@ PAPER = Paper(
     },
     curves=("eval/return", "train/return"),
     x="frames",
-    unused=("accumulate_steps",),
 )
 NOISES = ("ornstein_uhlenbeck", "gaussian", "parameters")
 
@@ -164,7 +164,7 @@ def build(config: Any) -> Experiment:
         make_env(config.env.name, config.eval.episodes),
         lambda actor, x, key: agent.action(actor.replace(params=actor.eval_params), x),
     )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_frames // env.num_envs,
@@ -201,8 +201,8 @@ def make_agent(config: Any, action_size: int) -> DDPG:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

@@ -23,6 +23,7 @@ import optax
 from research import app, training
 from research.core import Aux, Experiment, Learner, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.core.partition import BATCH, constrain
 from research.models.vgg import VGG
 from research.papers.domain_randomization import unseen_look
@@ -82,7 +83,7 @@ def build(config: Any, detectors: Any = None) -> Experiment:
     def on(look: str) -> Callable[[dict, jax.Array], dict[str, float]]:
         return lambda state, key: errors(detectors[look], state, key, config.eval)
 
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.num_steps,
@@ -166,7 +167,7 @@ def make_detectors(config: Any) -> dict[str, Any]:
 def main(config: Any, workdir: Path) -> dict[str, float]:
     detectors = make_detectors(config)
     experiment = build(config, detectors)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     if jax.process_index() == 0:  # rings where the object is, crosses where it is said to be
         for look, detect in detectors.items():
             images, _, (found, true) = jax.device_get(
@@ -176,7 +177,7 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
             save_positions(
                 workdir / f"{look}.png", images[shown], true[shown], found[shown], rows=2
             )
-    return training.evaluate(experiment, state, config)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
+from research.core.legacy import OldExperiment
 from research.models.dqn import DQN
 from research.optim.centered_rmsprop import make_optimizer
 from research.report.claims import Claim, Paper
@@ -39,7 +40,6 @@ PAPER = Paper(
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
     curves=("train/return",),
     x="frames",
-    unused=("accumulate_steps",),
 )
 
 
@@ -174,7 +174,7 @@ def build(config: Any) -> Experiment:
 
     split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
     frames = env.num_envs * env.frames_per_step
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_frames // frames,
@@ -198,9 +198,9 @@ def network(config: Any, env: Any) -> DQN:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     random = evaluation(config, epsilon=1.0)(state, jax.random.key(config.seed))
-    return {**training.evaluate(experiment, state, config), "random/return": random["return"]}
+    return {**numbers, "random/return": random["return"]}
 
 
 def claims(results: Any) -> list[Claim]:

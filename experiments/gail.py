@@ -25,6 +25,7 @@ from research import app, training
 from research.config import with_overrides
 from research.core import Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import Actor, Critic
 from research.papers.gail.adversary import REWARDS, Adversary
 from research.papers.gail.behavioral_cloning import Cloning
@@ -45,7 +46,6 @@ PAPER = Paper(
     arxiv="1606.03476",
     claim="Few episodes of an expert suffice to act like it, where cloning them fails.",
     curves=("eval/return",),
-    unused=("ema_decay",),
 )
 METHODS = ("gail", "cloning", "expert")
 
@@ -123,7 +123,7 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
     frames = env.num_envs * config.agent.rollout_steps
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_frames // frames,
@@ -154,7 +154,7 @@ def cloning(config: Any, env: Any, expert: Demonstrations) -> Experiment:
         return policy.mode() if config.eval.greedy else policy.sample(key)
 
     play = Evaluation(games.evaluation_games(config.env, config.eval), act)
-    return Experiment(
+    return OldExperiment(
         lambda key: method.init(key, expert),
         step,
         settings.num_steps,
@@ -166,16 +166,16 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
     frames = config.expert.total_frames
     settings = with_overrides(config, {"method": "expert", "total_frames": frames})
     master = build(settings)
-    learned = training.run(master, settings, workdir / "expert")
-    numbers = {"expert/return": training.evaluate(master, learned, settings)["eval/return"]}
+    learned, trained = training.run(master, settings, workdir / "expert")
+    numbers = {"expert/return": trained["eval/return"]}
     # Keys, as the expert itself, are the same in every arm of a seed.
     pairs_key = jax.random.fold_in(jax.random.key(config.seed), 7)
     pairs = demonstrate(config, jax.device_get(learned.policy.params), pairs_key)
     numbers["random/return"] = random_return(config)
 
     experiment = build(config, pairs)
-    state = training.run(experiment, config, workdir)
-    numbers |= training.evaluate(experiment, state, config)
+    state, found = training.run(experiment, config, workdir)
+    numbers |= found
     span = numbers["expert/return"] - numbers["random/return"]
     numbers["score"] = (numbers["eval/return"] - numbers["random/return"]) / span
     return {**numbers, "expert/pairs": float(pairs.present.sum())}

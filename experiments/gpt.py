@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Experiment, Learner
+from research.core.legacy import OldExperiment
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
@@ -113,7 +114,7 @@ def build(config: ConfigDict) -> Experiment:
         per_byte = perplexity.per_unit(nats, len(tokens), size)
         return {"loss": nats, "perplexity": np.exp(nats), "nats_per_byte": per_byte}
 
-    return Experiment(
+    return OldExperiment(
         init=init,
         step=step,
         num_steps=ramp.num_steps,
@@ -126,8 +127,7 @@ def build(config: ConfigDict) -> Experiment:
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
     model, _, data = build_parts(config)
     params = state["learner"].eval_params
     if isinstance(data, KeyLabels):

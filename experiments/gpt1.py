@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner
+from research.core.legacy import OldExperiment
 from research.data import load, pipeline
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
@@ -76,7 +77,7 @@ def build_pretraining(config: ConfigDict) -> Experiment:
         learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
         return {"learner": learned}, metrics
 
-    return Experiment(
+    return OldExperiment(
         init=init,
         step=step,
         num_steps=p.num_steps,
@@ -154,7 +155,7 @@ def build(config: ConfigDict, pretrained: Any = None) -> Experiment:
             count += float(np.sum(batch["mask"]))
         return {"accuracy": hits / count}
 
-    return Experiment(
+    return OldExperiment(
         init=init,
         step=step,
         num_steps=f.num_steps,
@@ -168,11 +169,11 @@ def build(config: ConfigDict, pretrained: Any = None) -> Experiment:
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     pretrained = None
     if config.pretraining.num_steps:
-        state = training.run(build_pretraining(config), config, workdir / "pretraining")
+        state, numbers = training.run(build_pretraining(config), config, workdir / "pretraining")
         pretrained = state["learner"].params
     experiment = build(config, pretrained)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:

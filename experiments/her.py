@@ -21,6 +21,7 @@ import optax
 from research import app, training
 from research.core import Experiment, Learner
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.models.deterministic_actor_critic import Actor, Critic
 from research.models.q_network import QNetwork
 from research.papers.her.bit_flipping import BitFlipping
@@ -43,7 +44,6 @@ PAPER = Paper(
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
     curves=("eval/success", "train/success"),
     x="frames",
-    unused=("accumulate_steps", "ema_decay"),
 )
 
 
@@ -100,7 +100,7 @@ def build(config: Any) -> Experiment:
     frames = env.num_envs * task.horizon
     test = Vectorized(task, config.eval.episodes)
     evaluate = jax.jit(lambda state, key: goals.success(play(test, state, False, key)))
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_frames // frames,
@@ -166,8 +166,8 @@ def make_agent(config: Any, task: goals.GoalEnvironment) -> tuple[Any, Any]:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec
 from research import app, training
 from research.core import Experiment, Learner, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import Actor, ActorCritic, Critic
 from research.papers.human_preferences import clips
 from research.papers.human_preferences.clip_films import check_drawn, film_strip
@@ -48,7 +49,6 @@ PAPER = Paper(
     claim="Some hundred comparisons of short clips stand in for the reward.",
     curves=("train/return", "reward/correlation"),
     x="frames",
-    unused=("ema_decay",),
 )
 
 
@@ -177,7 +177,7 @@ def build(config: Any) -> Experiment:
             source,
         )
     splits = [*SPLITS, ("^history", PartitionSpec(None, "data"))]
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -205,13 +205,13 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
         desk = experiment.source.desk = Desk(workdir, config.queries.total_labels)
         page = LabelPage(desk, ANSWERS, config.queries.port)
     with page:
-        state = training.run(experiment, config, workdir)
+        state, numbers = training.run(experiment, config, workdir)
     also = (
         {"labels/needed": float(state.needed)}
         if config.agent.reward == "predicted"
         else {"random/return": random_return(config)}
     )
-    return {**training.evaluate(experiment, state, config), **also}
+    return {**numbers, **also}
 
 
 def claims(results: Any) -> list[Claim]:

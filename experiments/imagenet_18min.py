@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from research import app, data
 from research.core import Aux, Experiment, Learner
 from research.core.experiment import State
+from research.core.legacy import OldExperiment
 from research.data.dataset import Dataset
 from research.data.images.crops import Crops, normalize
 from research.data.images.photographs import opener
@@ -90,8 +91,8 @@ def open_data(config: ConfigDict, split: str) -> Dataset:
     )
 
 
-def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Experiment:
-    """Phase `index`, which goes on from the state `before`."""
+def build(config: ConfigDict, index: int = 0) -> Experiment:
+    """Phase `index`."""
     phases = [Phase(*phase) for phase in config.phases]
     ends = [phase.start for phase in phases[1:]] + [config.num_epochs]
     phase, c = phases[index], config.data
@@ -104,10 +105,10 @@ def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Ex
     shape = (phase.size, phase.size, 3)
 
     def init(key: jax.Array) -> dict[str, Any]:
-        fresh = learner.init(key, jnp.zeros((1, *shape)), train=False)
-        if before is None:
-            return {"learner": fresh}
-        kept = jax.tree.map(jnp.asarray, before["learner"])
+        return {"learner": learner.init(key, jnp.zeros((1, *shape)), train=False)}
+
+    def warm_start(state: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+        kept = before["learner"]
         return {"learner": kept.replace(opt_state=optax.tree.set(kept.opt_state, count=0))}
 
     def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
@@ -146,13 +147,14 @@ def build(config: ConfigDict, index: int = 0, before: State | None = None) -> Ex
         crops.augmented,
     )
     steps = round((ends[index] - phase.start) * epoch_steps)
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         steps,
         source,
         {"test": test},
         per_step={"images": batch_size, "pixels": batch_size * phase.size**2},
+        warm_start=warm_start,
     )
 
 
@@ -191,7 +193,9 @@ def predict(model: ResNet, statistics: Sequence, variables: Any, images: Any) ->
 
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    _, state = run_phases(functools.partial(build, config), len(config.phases), config, workdir)
+    _, state, numbers = run_phases(
+        functools.partial(build, config), len(config.phases), config, workdir
+    )
     numbers = {}
     for name, whole in (("square", False), ("rectangular", True)):
         found = evaluate(config, state, config.test.size, whole)

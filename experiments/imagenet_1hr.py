@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 from research import app, data, training
 from research import config as configs
 from research.core import Aux, Experiment, Learner
+from research.core.legacy import OldExperiment
 from research.core.tree import count_parameters
 from research.data.images.crops import Crops, normalize
 from research.data.images.photographs import opener
@@ -136,7 +137,7 @@ def build(config: ConfigDict) -> Experiment:
     source = data.pipeline.stream(
         lambda: open_split(c.train_split), spec, config.batch_size, config.seed, crops.augmented
     )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         steps_of(config, config.num_epochs),
@@ -184,8 +185,7 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     # The reported numbers are medians over the last epochs (section 5.1).
     config = configs.with_overrides(config, {"eval_every_steps": steps_of(config, 1)})
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
     for name in numbers:
         epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs :]
         numbers[name] = float(np.median(epochs or [numbers[name]]))

@@ -27,6 +27,7 @@ import optax
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.legacy import OldExperiment
 from research.papers.locomotion_ppo import bodies
 from research.papers.locomotion_ppo.networks import LocomotionActorCritic
 from research.papers.locomotion_ppo.terrain import CELL
@@ -138,7 +139,7 @@ def build(config: Any) -> Experiment:
         metres = np.asarray(tested(state, key)[0]).reshape(-1, config.eval.tracks).mean(axis=1)
         return {name: float(x) for name, x in zip(config.eval.terrains, metres, strict=True)}
 
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -179,10 +180,10 @@ def tester(learner: Learner, tests: OnTracks | None) -> Any:
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     if experiment.evals and jax.process_index() == 0:  # probes have none
         film(config, state, workdir / "walker.gif")
-    return training.evaluate(experiment, state, config)
+    return numbers
 
 
 def film(config: Any, state: State, path: Path) -> None:

@@ -24,6 +24,7 @@ import optax
 from research import app, training
 from research.core import Experiment, Learner, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.papers.one_shot_imitation import policies as models
 from research.papers.one_shot_imitation.block_stacking import SIDE, BlockStacking, named
 from research.papers.one_shot_imitation.imitation import SEEN, Imitator, OneShotCloning
@@ -84,7 +85,7 @@ def build(config: Any) -> Experiment:
         return lambda state, key: play(jax.device_get(variables(state.policy)), key)
 
     evals = {name: unseen(tasks) for name, tasks in unseen_tasks(config.env).items()}
-    return Experiment(
+    return OldExperiment(
         init,
         lambda state, batch, key: method.step(state, key),
         config.num_steps,
@@ -161,10 +162,10 @@ def unseen_tasks(env: Any) -> dict[str, TaskFamily]:
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     if config.env.name == "stacking" and jax.process_index() == 0:
         film(config, jax.device_get(state.policy), workdir / "unseen.gif")
-    return training.evaluate(experiment, state, config)
+    return numbers
 
 
 def film(config: Any, policy: Any, path: Path) -> None:

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from research import app, data, training
 from research import config as configs
 from research.core import Experiment, Learner, UserError
+from research.core.legacy import OldExperiment
 from research.core.tree import count_parameters
 from research.data.images.photographs import Photographs, opener
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
@@ -140,7 +141,7 @@ def build(config: ConfigDict) -> Experiment:
     source = data.pipeline.stream(
         photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
     )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_images // config.batch_size,
@@ -194,8 +195,7 @@ def check_programs(config: ConfigDict) -> dict[str, float]:
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
     if config.check_programs and jax.device_count() > 1 and jax.process_count() == 1:
         numbers |= check_programs(config)
     return numbers

@@ -22,6 +22,7 @@ import optax
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorCritic
 from research.report.claims import Claim, Paper
 from research.rl.acting.rollouts import Actors, flattened, sweep
@@ -141,7 +142,7 @@ def build(config: Any) -> Experiment:
     play = evaluation(
         config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
     )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -164,8 +165,8 @@ def network(config: Any, env: Any) -> ActorCritic:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    return training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
+    return numbers
 
 
 def claims(results: Any) -> list[Claim]:

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from research import app, data, training
 from research.core import Aux, Experiment, Learner, LearnerState
+from research.core.legacy import OldExperiment
 from research.data.dataset import Dataset
 from research.data.images.photographs import Photographs
 from research.data.procedural import shapes
@@ -154,7 +155,7 @@ def build(config: ConfigDict) -> Experiment:
     source = data.pipeline.stream(
         photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
     )
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.num_steps,
@@ -186,8 +187,7 @@ def precise_variables(
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
 
     photographs, learner = make_photographs(config), make_learner(config)
     variables = precise_variables(config, learner, photographs, state["learner"])

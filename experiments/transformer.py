@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner
+from research.core.legacy import OldExperiment
 from research.data.text.pairs import BOS, PAD, PairBatches, ParallelText, bucket_lengths, every_pair
 from research.data.text.parallel import parallel_text
 from research.decoding.translate import translate
@@ -38,7 +39,6 @@ PAPER = Paper(
     claim="attention alone translates, once it is told the positions",
     parameters={"base": 63_045_632, "big": 214_171_648},
     curves=("valid/loss",),
-    unused=("ema_decay",),  # the average of the last checkpoints is what is evaluated
 )
 
 # Layers are stacked: the first axis of a kernel counts them.
@@ -109,7 +109,7 @@ def build(config: ConfigDict) -> Experiment:
         averaged = loss(average.params(state["average"], last))
         return {"loss": averaged, "last_loss": loss(last), "perplexity": np.exp(averaged)}
 
-    return Experiment(
+    return OldExperiment(
         init=init,
         step=step,
         num_steps=config.num_steps,
@@ -122,8 +122,7 @@ def build(config: ConfigDict) -> Experiment:
 
 def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+    state, numbers = training.run(experiment, config, workdir)
 
     model, text, lengths, average = build_parts(config)
     params = jax.jit(average.params)(state["average"], state["learner"].params)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from research import app, training
 from research.core import Experiment, LearnerState
+from research.core.legacy import OldExperiment
 from research.models.actor_critic import Actor, Critic
 from research.report.claims import Claim, Paper
 from research.rl.acting.rollouts import Actors, flattened
@@ -34,7 +35,6 @@ PAPER = Paper(
     claim="A bound on the KL divergence of each step makes improvement nearly monotone.",
     curves=("train/return", "kl"),
     x="frames",
-    unused=("ema_decay",),
 )
 
 
@@ -107,7 +107,7 @@ def build(config: Any) -> Experiment:
         }
 
     play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         config.total_frames // (size * env.frames_per_step),
@@ -120,11 +120,11 @@ def build(config: Any) -> Experiment:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     record = {f"run/{name}": float(x) for name, x in vars(state.record).items()}
     record["run/kl_limit"] = config.agent.kl_limit
     record["run/taken"] /= experiment.num_steps
-    return {**training.evaluate(experiment, state, config), **record}
+    return {**numbers, **record}
 
 
 def claims(results: Any) -> list[Claim]:

@@ -25,6 +25,7 @@ from jax.sharding import PartitionSpec
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
+from research.core.legacy import OldExperiment
 from research.papers.unreal import auxiliary
 from research.papers.unreal.losses import Batch, losses
 from research.papers.unreal.network import SIZES, Unreal
@@ -46,7 +47,6 @@ PAPER = Paper(
     claim="Auxiliary tasks that share the network make the agent learn from fewer frames.",
     curves=("train/return",),
     x="frames",
-    unused=("accumulate_steps",),
 )
 BINS = 10  # of the learning curve that claims compare
 
@@ -157,7 +157,7 @@ def build(config: Any) -> Experiment:
     played = games.evaluation_games(config.env, config.eval)
     play_on = Evaluation(Recurrent(played, size.lstm, config.env.reward_clip), act)
     splits = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
-    return Experiment(
+    return OldExperiment(
         init,
         step,
         num_steps,
@@ -184,10 +184,10 @@ def loss_of(learner: Learner, config: Any, variables: Any, batch: Batch) -> Any:
 
 def main(config: Any, workdir: Any) -> dict[str, float]:
     experiment = build(config)
-    state = training.run(experiment, config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
     curve = jax.device_get(state.curve).means()
     named = {f"return/{i:02d}": value for i, value in enumerate(curve.tolist())}
-    return {**training.evaluate(experiment, state, config), **named}
+    return {**numbers, **named}
 
 
 def claims(results: Any) -> list[Claim]:

@@ -17,7 +17,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,13 +28,12 @@ from ml_collections import ConfigDict
 
 from research import config as configs
 from research import training
-from research.core import UserError
+from research.core import Experiment, UserError
 from research.pods import simulated
-from research.report.claims import Claim, Paper
-from research.report.results import Results, print_claims
-from research.training import hosts, loop
+from research.report.claims import Claim, Results
+from research.report.results import Numbers, RunFolder, print_claims
+from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
-from research.training.run_config import run_config
 
 log = logging.getLogger("landmarks")
 
@@ -79,10 +78,41 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
         return _FULL
 
 
+def build(module: ModuleType, config: ConfigDict) -> Experiment:
+    """The experiment of a script: of its one `Experiment` class, or as its own `build` makes it.
+
+    Raises:
+      UserError: the configuration's values do not go together.
+    """
+    if hasattr(module, "build"):
+        return module.build(config)
+    own: list[Any] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Experiment)
+        and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        names = ", ".join(cls.__name__ for cls in own) or "no class"
+        raise TypeError(f"{module.__name__} has {names} to choose from: give it a `build(config)`")
+    return own[0](config)
+
+
+def train(
+    module: ModuleType, experiment: Experiment, config: ConfigDict, workdir: Path
+) -> Mapping[str, float]:
+    """Trains as the script's `main` does, or in one go; returns the final numbers."""
+    if not hasattr(module, "main"):
+        return training.run(experiment, config, workdir)[1]
+    if hasattr(module, "build") and module.main.__code__.co_argcount == 2:  # TEMPORARY: old form
+        return module.main(config, workdir)
+    return module.main(experiment, config, workdir)
+
+
 def _main(module: ModuleType, argv: Sequence[str]) -> int:
     script = Path(str(module.__file__)).resolve()
     flags = configs.parse(argv, script)
-    _refuse_unused(module.PAPER, flags.config)
     if flags.dry_run is not None:
         return _dry_run(module, flags)
     hosts.initialize()
@@ -92,58 +122,56 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
 
     workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
     arms = configs.arms_of(flags.config)
-    chosen = [flags.arm] if flags.arm else list(arms)
-    settings = {
-        (arm, seed): configs.with_overrides(flags.config, {**arms[arm], "seed": seed})
-        for arm in chosen
-        for seed in flags.config.seeds
-    }
-    results = Results(workdir, script.stem, flags.config, flags.variant)
+    results = RunFolder(workdir, script.stem, flags.config, flags.variant)
     results.check()
-    origin = ""
-    for arm in chosen:
-        setting = settings[arm, flags.config.seeds[0]]
-        experiment = module.build(setting)
+    # Whatever can be refused is refused before anything is compiled or written.
+    experiments, origin = {}, ""
+    for arm in [flags.arm] if flags.arm else arms:
+        setting = _setting(flags.config, arm, flags.config.seeds[0])
+        checked = experiments[arm] = build(module, setting)
         if flags.config.vmap_seeds:
-            training.together(experiment, flags.config.seeds)
-        loop.check(experiment, setting)
-        if experiment.source is not None:
-            origin = experiment.source.origin
+            seeds.SeedBatch(checked, flags.config.seeds)
+        loop.check(checked, setting)
+        if checked.source is not None:
+            origin = checked.source.origin
 
     results.create()
-    shared = 0.0  # seconds of one seed's share in what its arm did for all seeds
-    for (arm, seed), setting in settings.items():
-        if flags.config.vmap_seeds and seed == flags.config.seeds[0]:
-            shared = _train_together(module, setting, results, arm) / len(flags.config.seeds)
-        if results.has(arm, seed):
-            continue
-        started = time.monotonic()
-        numbers = module.main(setting, results.folder(arm, seed))
-        results.add(arm, seed, numbers, shared + time.monotonic() - started)
+    for arm in list(experiments):
+        # The first seed's experiment is at hand; no seed's parts are kept for the next.
+        ready = {flags.config.seeds[0]: experiments.pop(arm)}
+        together = 0.0  # seconds of one seed's share in what its arm did for all seeds
+        if flags.config.vmap_seeds:
+            setting = _setting(flags.config, arm, flags.config.seeds[0])
+            together = _train_seeds(ready[flags.config.seeds[0]], setting, results, arm)
+        for seed in flags.config.seeds:
+            experiment, setting = ready.pop(seed, None), _setting(flags.config, arm, seed)
+            if results.has(arm, seed):
+                continue
+            started = time.monotonic()
+            if experiment is None:
+                experiment = build(module, setting)
+            numbers = train(module, experiment, setting, results.folder(arm, seed))
+            results.add(arm, seed, numbers, together + time.monotonic() - started)
     return _finish(module, flags.config, results, arms, origin)
 
 
-def _refuse_unused(paper: Paper, config: ConfigDict) -> None:
-    for overrides in ({}, *configs.arms_of(config).values()):
-        setting = configs.with_overrides(config, overrides)
-        for key in paper.unused:
-            if setting[key] != run_config()[key]:
-                raise UserError(
-                    f"{key}={setting[key]!r} has no effect in this script: leave it out"
-                )
+def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
+    return configs.with_overrides(config, {**configs.arms_of(config)[arm], "seed": seed})
 
 
-def _train_together(module: ModuleType, setting: ConfigDict, results: Results, arm: str) -> float:
-    """Trains an arm's seeds in one program, unless all of them have ended; returns the seconds."""
+def _train_seeds(
+    experiment: Experiment, setting: ConfigDict, results: RunFolder, arm: str
+) -> float:
+    """Trains an arm's seeds in one program, unless all have ended; returns the seconds of each."""
     started = time.monotonic()
     if not all(results.has(arm, seed) for seed in setting.seeds):
         folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
-        training.run_together(module.build(setting), setting, folders)
-    return time.monotonic() - started
+        seeds.run_seeds(experiment, setting, folders)
+    return (time.monotonic() - started) / len(setting.seeds)
 
 
 def _finish(
-    module: ModuleType, config: ConfigDict, results: Results, arms: dict[str, Any], origin: str
+    module: ModuleType, config: ConfigDict, results: RunFolder, arms: dict[str, Any], origin: str
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -152,15 +180,7 @@ def _finish(
     if missing:
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
-        claims = module.claims(
-            {
-                arm: {
-                    m: np.array([run[m] for run in seeds.values()])
-                    for m in next(iter(seeds.values()))
-                }
-                for arm, seeds in numbers.items()
-            }
-        )
+        claims = module.claims(_by_metric(module, numbers))
     if jax.process_index() != 0:
         return 0
     claims = [
@@ -176,19 +196,34 @@ def _finish(
     return int(any(claim.holds is False for claim in claims))
 
 
+def _by_metric(module: ModuleType, numbers: Numbers) -> Any:
+    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
+    arms = {
+        arm: {
+            metric: np.array([run[metric] for run in seeds.values()])
+            for metric in next(iter(seeds.values()))
+            if all(metric in run for run in seeds.values())
+        }
+        for arm, seeds in numbers.items()
+    }
+    if hasattr(module, "build") and getattr(module, "OLD_CLAIMS", True):  # TEMPORARY: old form
+        return arms
+    return Results(arms)
+
+
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     from research.pods import topology
     from research.pods.dry_run import dry_run
     from research.pods.dry_run_report import show
 
     assert flags.dry_run is not None
-    names = topology.by_size(flags.dry_run.split(","))  # before `build` starts JAX
+    names = topology.by_size(flags.dry_run.split(","))  # before an experiment starts JAX
     arms = configs.arms_of(flags.config)
     setting = configs.with_overrides(flags.config, arms[flags.arm] if flags.arm else {})
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
     for name in names:
         try:
-            report = dry_run(module.build(setting), setting, name, published)
+            report = dry_run(build(module, setting), setting, name, published)
         except UserError as error:
             if len(names) == 1:
                 raise

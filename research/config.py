@@ -60,6 +60,9 @@ def load_module(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    root = str(path.resolve().parent.parent)  # for `from configs import common`
+    if root not in sys.path:
+        sys.path.append(root)
     spec.loader.exec_module(module)
     return module
 
@@ -120,6 +123,13 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
         override(config, key, text)
     config.lock()
     arms = arms_of(config)
+    for key in overrides:
+        setting = [arm for arm, values in arms.items() if key in values]
+        if setting:
+            raise UserError(
+                f"--config.{key} is what the arms {_few(setting)} set, each to a value of its own; "
+                "choose one with --arm, or another variant"
+            )
     if flags["--arm"] is not None and flags["--arm"] not in arms:
         raise UserError(
             f"no arm {flags['--arm']!r}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"

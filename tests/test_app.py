@@ -1,7 +1,6 @@
 """The entry point, on a toy script: arms, seeds, results, exit codes."""
 
 import contextlib
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -175,8 +174,7 @@ def test_seeds_trained_together_end_as_each_would_alone(line, tmp_path):
 
 
 def test_seeds_of_a_run_with_a_source_are_not_trained_together(line, tmp_path, capsys):
-    build = line.build
-    line.build = lambda config: dataclasses.replace(build(config), source=Source())
+    line.Line.source = Source()
     assert run(line, tmp_path / "run", "--config.vmap_seeds=true") == 2
     assert "vmap_seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
@@ -215,19 +213,3 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path
         assert result(disk / "run")["arms"] == result(tmp_path / "whole")["arms"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ["--config.ema_decay=0.5"],
-        ["--config.ema_decay=0.5", "--dry_run=v5e:2x2"],
-    ],
-)
-def test_a_shared_key_that_the_script_has_no_use_for_is_refused(line, tmp_path, capsys, flags):
-    line.PAPER = dataclasses.replace(line.PAPER, unused=("accumulate_steps", "ema_decay"))
-    assert run(line, tmp_path / "run", *flags) == 2
-    assert capsys.readouterr().err == (
-        "error: ema_decay=0.5 has no effect in this script: leave it out\n"
-    )
-    assert not (tmp_path / "run").exists()

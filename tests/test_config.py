@@ -17,8 +17,8 @@ def parse(*argv):
 @pytest.mark.parametrize(
     ("flag", "key", "value"),
     [
-        ("--config.learning_rate=1", "learning_rate", 1.0),
-        ("--config.learning_rate=3e-4", "learning_rate", 3e-4),
+        ("--config.worst_loss=1", "worst_loss", 1.0),
+        ("--config.worst_loss=3e-4", "worst_loss", 3e-4),
         ("--config.num_steps=7", "num_steps", 7),
         ("--config.flag=true", "flag", True),
         ("--config.name=12", "name", "12"),

@@ -1,9 +1,8 @@
-"""What a paper is to the loop: a small set of functions, and a source of batches."""
+"""What a paper is to the loop: an object of pure functions, and a source of batches."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from jax.sharding import PartitionSpec
 PyTree = Any
 State = Any
 Batch = Any
-Metrics = Mapping[str, jax.Array]
+Metrics = Mapping[str, Any]
 Rules = Sequence[tuple[str, PartitionSpec]]
 
 
@@ -58,39 +57,69 @@ class Source:
         raise NotImplementedError
 
 
-@dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One phase of a paper: everything that trains is a value of this type.
+    """One phase of a paper: everything that trains is one of these.
+
+    A script's class makes its parts (learner, images, schedule, environment) once, in
+    `__init__(config)`, as attributes. Its methods are the paper's equations; those that are pure
+    (`init`, `warm_start`, `step`) may read the attributes but never write them.
 
     Attributes:
-      init: `key -> state`, any pytree of arrays (no functions, no keys). The names of its
-        dictionaries and dataclass fields give every array a path "a/b/c".
-      step: `(state, batch, key) -> (state, metrics)`, pure and jittable: one step of the paper's
-        algorithm. `batch` is None without a source. Metrics are scalars; one whose name contains
-        "loss" stops the run when it is not finite, any other may be NaN for «nothing to report».
       num_steps: length of the whole run.
-      source: batches made on the host; None when the data is made inside `step`.
-      evals: `{name: (state, key) -> {metric: number}}` on the host, free to jit what they like. In
-        a run of several processes each of them computes the same.
+      source: batches made on the host; None where the data is made inside `step`.
       rules: `(regex, PartitionSpec)` pairs; the first whose regex is found in an array's path says
         how it is split over the mesh. What no rule names is replicated.
-      per_step: units consumed by one step, e.g. `{"frames": 256}`, for rates and curve axes.
-      transient: regexes of paths left out of checkpoints (a large replay buffer); a resumed run
-        starts them anew, so it is not bit-identical, and says so in its log.
-      splits: as `rules`, of what is split where the mesh divides it and replicated elsewhere, as
+      soft_rules: as `rules`, but an axis that the mesh does not divide is replicated, as
         environments are, however few or many.
+      per_step: units that one step consumes, e.g. `{"frames": 256}`, for rates and curve axes.
+      micro_batches: parts that a step splits its batch into; a batch must divide by them as well.
     """
 
-    init: Callable[[jax.Array], State]
-    step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     num_steps: int
     source: Source | None = None
-    evals: Mapping[str, Callable[[State, jax.Array], Mapping[str, Any]]] = dataclasses.field(
-        default_factory=dict
-    )
     rules: Rules = ()
-    per_step: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    transient: Sequence[str] = ()
-    splits: Rules = ()
-    # (state, numbers) of the last evaluation, so that a final state is not evaluated twice.
-    last_evaluation: list[Any] = dataclasses.field(default_factory=list, repr=False, compare=False)
+    soft_rules: Rules = ()
+    per_step: Mapping[str, int] = {}
+    micro_batches: int = 1
+
+    def init(self, key: jax.Array) -> State:
+        """The first state: any pytree of arrays (no functions, no keys).
+
+        The names of its dictionaries and dataclass fields give every array a path "a/b/c".
+        """
+        raise NotImplementedError
+
+    def warm_start(self, state: State, before: PyTree) -> State:
+        """The first state of a phase that goes on from what an earlier one left.
+
+        Args:
+          state: from `init`.
+          before: what `training.run` was given, such as the parameters of an earlier phase. They
+            are arguments of the compiled program, never its constants.
+        """
+        raise NotImplementedError
+
+    def step(
+        self, state: State, batch: Batch, t: jax.Array, key: jax.Array
+    ) -> tuple[State, Metrics]:
+        """One step of the paper's algorithm; pure and jittable.
+
+        Args:
+          state: from `init` or the step before.
+          batch: from `source`, None without one.
+          t: the step's number, int32, from 0.
+          key: of this step, a function of the seed and `t` alone.
+
+        Returns:
+          The new state, of the same shapes, and scalars to report. One whose name contains "loss"
+          stops the run when it is not finite; any other may be NaN for «nothing to report».
+        """
+        raise NotImplementedError
+
+    def evaluate(self, state: State, key: jax.Array) -> Mapping[str, Any]:
+        """Numbers such as `{"test/error": 7.1}`; on the host, free to jit what it likes.
+
+        The key depends on the seed and the step alone. In a run of several processes all of them
+        call it at the same step; `training.map_batches` shares the work between them.
+        """
+        return {}

@@ -12,18 +12,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from research.core.tree import join_batch, split_batch
+
 Variables = dict[str, Any]
 
 
-@flax.struct.dataclass
-class LearnerState:
+class LearnerState(flax.struct.PyTreeNode):
     """Arrays of one learner.
 
     Attributes:
       params: the parameters, in float32.
       opt_state: the optimizer's state.
       variables: the model's other collections, such as `{"batch_stats": ...}`.
-      ema: exponential moving average of the parameters, or None when none is kept.
+      ema: exponential moving averages of "params" and of the other collections, or None when none
+        are kept.
     """
 
     params: Any
@@ -34,7 +36,7 @@ class LearnerState:
     @property
     def eval_params(self) -> Any:
         """Parameters to evaluate with: the moving average where one is kept."""
-        return self.params if self.ema is None else self.ema
+        return self.params if self.ema is None else self.ema["params"]
 
 
 class Aux(NamedTuple):
@@ -45,11 +47,13 @@ class Aux(NamedTuple):
       variables: updated collections, merged into the learner's.
       weight: how much this (micro-)batch counts in the mean over micro-batches: 1, or for a loss
         per token its number of tokens.
+      extra: pytree of arrays `[B, ...]`, one row for each row of the batch, such as TD errors.
     """
 
     metrics: Mapping[str, Any] = {}
     variables: Mapping[str, Any] = {}
     weight: float | jax.Array = 1.0
+    extra: Any = None
 
 
 LossFn = Callable[[Variables, Any, jax.Array], tuple[jax.Array, Aux]]
@@ -64,7 +68,7 @@ class Learner:
       tx: the optimizer.
       accumulate: number of micro-batches that one `minimize` splits its batch into.
       max_grad_norm: gradients with a larger global norm are scaled down to it; 0 for never.
-      ema_decay: decay of the parameters' moving average; 0 to keep none.
+      ema_decay: decay of the variables' moving average; 0 to keep none.
     """
 
     model: nn.Module
@@ -77,9 +81,9 @@ class Learner:
         """State for a model called as `model(*inputs, **kwargs)`."""
         keys = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
         variables = dict(self.model.init(keys, *inputs, **kwargs))
+        # A copy: the average and what it is of must not share buffers, for the state is donated.
+        ema = jax.tree.map(jnp.copy, variables) if self.ema_decay else None
         params = variables.pop("params")
-        # A copy: `ema` and `params` must not share buffers, for the state is donated.
-        ema = jax.tree.map(jnp.copy, params) if self.ema_decay else None
         return LearnerState(params, self.tx.init(params), variables, ema)
 
     def apply(self, state: LearnerState | Variables, *args: Any, **kwargs: Any) -> Any:
@@ -89,8 +93,22 @@ class Learner:
         return self.model.apply(state, *args, **kwargs)
 
     def eval_variables(self, state: LearnerState) -> Variables:
-        """Variables to evaluate with: `eval_params` and the other collections."""
-        return {"params": state.eval_params, **state.variables}
+        """Variables to evaluate with: the moving averages where they are kept."""
+        if state.ema is not None:
+            return dict(state.ema)
+        return {"params": state.params, **state.variables}
+
+    def set_hyperparams(self, state: LearnerState, **values: Any) -> LearnerState:
+        """Sets hyperparameters of an optimizer made by `optax.inject_hyperparams`.
+
+        Args:
+          state: of this learner.
+          **values: by name, such as `learning_rate=0.1`.
+
+        Raises:
+          KeyError: the optimizer has no such hyperparameter.
+        """
+        return state.replace(opt_state=optax.tree.set(state.opt_state, **values))
 
     def minimize(
         self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array
@@ -101,14 +119,19 @@ class Learner:
         (before clipping). With `accumulate` > 1 every leaf of `batch` `[B, ...]` is split into that
         many micro-batches, their gradients averaged by `Aux.weight`.
         """
+        state, metrics, _ = self.minimize_with_extra(state, loss_fn, batch, key)
+        return state, metrics
+
+    def minimize_with_extra(
+        self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array
+    ) -> tuple[LearnerState, dict[str, jax.Array], Any]:
+        """`minimize` that also returns `Aux.extra`, row for row as in `batch`."""
         if self.accumulate == 1:
-            grads, metrics, variables = self._gradient(
-                state.params, state.variables, loss_fn, batch, key
-            )[:3]
+            grads, metrics, variables, extra, _ = self._gradient(state, loss_fn, batch, key)
         else:
-            grads, metrics, variables = self._accumulated(state, loss_fn, batch, key)
-        state, norm = self.apply_gradients(dataclasses.replace(state, variables=variables), grads)
-        return state, {**metrics, **norm}
+            grads, metrics, variables, extra = self._accumulated(state, loss_fn, batch, key)
+        state, norm = self.apply_gradients(state.replace(variables=variables), grads)
+        return state, {**metrics, **norm}, extra
 
     def apply_gradients(
         self, state: LearnerState, grads: Any
@@ -125,46 +148,47 @@ class Learner:
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            ema = optax.incremental_update(params, ema, 1.0 - self.ema_decay)
+            # Batch statistics too: those of the newest weights do not fit the averaged ones.
+            ema = self._averaged(ema, {"params": params, **state.variables})
         return LearnerState(params, opt_state, state.variables, ema), {"grad_norm": norm}
 
-    def _gradient(
-        self, params: Any, variables: Variables, loss_fn: LossFn, batch: Any, key: jax.Array
-    ) -> tuple[Any, dict[str, jax.Array], Variables, jax.Array]:
-        def with_params(params: Any) -> tuple[jax.Array, Aux]:
-            return loss_fn({"params": params, **variables}, batch, key)
+    def _averaged(self, ema: Variables, new: Variables) -> Variables:
+        def average(old: jax.Array, new: jax.Array) -> jax.Array:
+            if not jnp.issubdtype(new.dtype, jnp.inexact):  # a counter
+                return new
+            return optax.incremental_update(new, old, 1.0 - self.ema_decay)
 
-        (loss, aux), grads = jax.value_and_grad(with_params, has_aux=True)(params)
-        metrics = {"loss": loss, **aux.metrics}
+        return jax.tree.map(average, ema, new)
+
+    def _gradient(
+        self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array
+    ) -> tuple[Any, dict[str, jax.Array], Variables, Any, jax.Array]:
+        """Gradients, metrics, collections, extra and weight of one (micro-)batch."""
+        (loss, aux), grads = jax.value_and_grad(
+            lambda params: loss_fn({"params": params, **state.variables}, batch, key), has_aux=True
+        )(state.params)
         weight = jnp.asarray(aux.weight, jnp.float32)
-        return grads, metrics, {**variables, **aux.variables}, weight
+        variables = {**state.variables, **aux.variables}
+        return grads, {"loss": loss, **aux.metrics}, variables, aux.extra, weight
 
     def _accumulated(
         self, state: LearnerState, loss_fn: LossFn, batch: Any, key: jax.Array
-    ) -> tuple[Any, dict[str, jax.Array], Variables]:
-        m = self.accumulate
+    ) -> tuple[Any, dict[str, jax.Array], Variables, Any]:
+        micro = split_batch(batch, self.accumulate), jax.random.split(key, self.accumulate)
 
-        def split(x: jax.Array) -> jax.Array:
-            # Micro-batch i takes rows i, i+m, ...: each device keeps the rows it already has.
-            return jnp.moveaxis(x.reshape(x.shape[0] // m, m, *x.shape[1:]), 1, 0)
-
-        micro, keys = jax.tree.map(split, batch), jax.random.split(key, m)
-
-        def body(carry: Any, xs: Any) -> tuple[Any, None]:
+        def body(carry: Any, xs: Any) -> tuple[Any, Any]:
             sums, total, variables = carry
-            grads, metrics, variables, weight = self._gradient(
-                state.params, variables, loss_fn, *xs
+            grads, metrics, variables, extra, weight = self._gradient(
+                state.replace(variables=variables), loss_fn, *xs
             )
             sums = jax.tree.map(lambda s, x: s + weight * x, sums, (grads, metrics))
-            return (sums, total + weight, variables), None
+            return (sums, total + weight, variables), extra
 
-        first = jax.tree.map(lambda x: x[0], (micro, keys))
-        shapes = jax.eval_shape(
-            lambda xs: self._gradient(state.params, state.variables, loss_fn, *xs)[:2], first
-        )
+        first = jax.tree.map(lambda x: x[0], micro)
+        shapes = jax.eval_shape(lambda xs: self._gradient(state, loss_fn, *xs)[:2], first)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, jnp.float32), shapes)
-        (sums, total, variables), _ = jax.lax.scan(
-            body, (zeros, jnp.zeros(()), state.variables), (micro, keys)
+        (sums, total, variables), extra = jax.lax.scan(
+            body, (zeros, jnp.zeros(()), state.variables), micro
         )
         grads, metrics = jax.tree.map(lambda s: s / total, sums)
-        return grads, metrics, variables
+        return grads, metrics, variables, join_batch(extra)

@@ -1,4 +1,4 @@
-"""Paths of pytrees: the names by which rules, checkpoints and messages speak of arrays."""
+"""Pytrees: the names of their arrays, and batches in parts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from research.core.experiment import PyTree
 
@@ -29,3 +30,24 @@ def count_parameters(state: PyTree) -> dict[str, int]:
         if found and "/opt_state" not in head and "/ema" not in head:
             counts[head.strip("/")] = counts.get(head.strip("/"), 0) + math.prod(leaf.shape)
     return counts
+
+
+def split_batch(batch: PyTree, parts: int) -> PyTree:
+    """Splits every leaf `[B, ...]` of a global batch into `[parts, B / parts, ...]`.
+
+    Part i takes the rows i, i + parts, ...: each device keeps the rows that it already has.
+    """
+
+    def split(x: jax.Array) -> jax.Array:
+        return jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
+
+    return jax.tree.map(split, batch)
+
+
+def join_batch(parts: PyTree) -> PyTree:
+    """The inverse of `split_batch`: leaves `[parts, B / parts, ...]` back to `[B, ...]`."""
+
+    def join(x: jax.Array) -> jax.Array:
+        return jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:])
+
+    return jax.tree.map(join, parts)

@@ -18,7 +18,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from research import training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Learner, LearnerState
+from research.core.legacy import OldExperiment
 from research.data import pipeline
 from research.data.batches import in_batches
 from research.data.images.squares import Squares
@@ -127,7 +128,7 @@ def train(
         "label": jax.ShapeDtypeStruct((), np.int32),
     }
     source = pipeline.stream(lambda: data, spec, batch_size, seed=0)
-    experiment = Experiment(init, step, num_steps, source, per_step={"images": batch_size})
-    state = training.run(experiment, phase, workdir)
+    experiment = OldExperiment(init, step, num_steps, source, per_step={"images": batch_size})
+    state, numbers = training.run(experiment, phase, workdir)
     _trained[known] = ProjectCNN(jax.device_get(state.params), net, name)
     return _trained[known]

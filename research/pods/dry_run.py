@@ -54,7 +54,7 @@ def dry_run(
     mesh = sharding.make_mesh(config.mesh, slice_.devices)
     source = experiment.source
     if source is not None:
-        sharding.check_batch(source, mesh, config.accumulate_steps)
+        sharding.check_batch(source, mesh, experiment.micro_batches)
     program = Program(experiment, mesh)
     start = time.monotonic()
     traced = program.trace()

@@ -1,11 +1,15 @@
-"""What a script says of its paper: `Paper`, `Claim`, and how it writes a number over seeds."""
+"""What a script says of its paper: `Paper`, and claims as comparisons between arms."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
+
+Rule = Literal["every seed", "seed by seed", "mean", "median"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +23,6 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
-      unused: keys that every configuration has and that mean nothing to the script, such as
-        "accumulate_steps": setting one is an error.
     """
 
     title: str
@@ -31,7 +33,6 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
-    unused: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,159 @@ class Claim:
     paper: str
     ours: str
     holds: bool | None
+
+
+class MissingResult(LookupError):
+    """A claim asks for an arm or a metric that was not measured: it never passes on nothing."""
+
+
+class Results:
+    """Final numbers of a run: `results["test/error"]["plain_20"]` is an array over seeds.
+
+    Args:
+      numbers: arm -> metric -> numbers `[S]` over seeds.
+    """
+
+    def __init__(self, numbers: Mapping[str, Mapping[str, np.ndarray]]):
+        self._numbers = numbers
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms that were run, in the configuration's order."""
+        return list(self._numbers)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that some arm reports."""
+        return list(dict.fromkeys(name for found in self._numbers.values() for name in found))
+
+    def __getitem__(self, metric: str) -> Scores:
+        arms = {arm: found[metric] for arm, found in self._numbers.items() if metric in found}
+        if not arms:
+            raise MissingResult(
+                f"no arm of {', '.join(self.arms) or 'this run'} reports {metric!r}; "
+                f"reported: {', '.join(self.metrics)}"
+            )
+        return Scores(metric, arms)
+
+
+class Scores(Mapping[str, np.ndarray]):
+    """One metric of all arms that report it, and the comparisons that claims are made of.
+
+    A comparison takes the same last arguments everywhere:
+      claim, paper: texts of the row.
+      rule: how seeds count. "every seed": the worst seed of one side against the best of the
+        other, or against the number. "seed by seed": each seed against the same seed of the other
+        arm. "mean", "median": of all seeds. It stands in the row.
+      digits: decimals shown.
+      judged: False where this run does not suffice to tell; the row then says «not checked».
+    """
+
+    def __init__(self, metric: str, arms: Mapping[str, np.ndarray]):
+        self.metric = metric
+        self._arms = {arm: np.asarray(values, float) for arm, values in arms.items()}
+
+    def __getitem__(self, arm: str) -> np.ndarray:
+        """Numbers `[S]` of an arm's seeds."""
+        if arm not in self._arms or not self._arms[arm].size:
+            raise MissingResult(
+                f"arm {arm!r} reports no {self.metric!r}; arms that do: {', '.join(self._arms)}"
+            )
+        return self._arms[arm]
+
+    def __iter__(self):
+        return iter(self._arms)
+
+    def __len__(self) -> int:
+        return len(self._arms)
+
+    def above(
+        self,
+        higher: str,
+        lower: str,
+        *,
+        by: float = 0.0,
+        claim: str,
+        paper: str,
+        rule: Rule = "every seed",
+        digits: int = 2,
+        judged: bool = True,
+    ) -> Claim:
+        """Arm `higher` exceeds arm `lower` by at least `by`."""
+        gap = self._gap(higher, lower, operator.sub, rule)
+        shown = f"{self._named(higher, digits)}, {self._named(lower, digits)}; by {gap:.{digits}f}"
+        return _row(
+            f"{claim} ({higher} - {lower} >= {by:g})", paper, shown, rule, gap >= by, judged
+        )
+
+    def ratio(
+        self,
+        higher: str,
+        lower: str,
+        factor: float,
+        *,
+        claim: str,
+        paper: str,
+        rule: Rule = "every seed",
+        digits: int = 2,
+        judged: bool = True,
+    ) -> Claim:
+        """Arm `higher` is at least `factor` times arm `lower`; both are positive."""
+        found = self._gap(higher, lower, operator.truediv, rule)
+        shown = f"{self._named(higher, digits)}, {self._named(lower, digits)}; {found:.2f} x"
+        text = f"{claim} ({higher} >= {factor:g} x {lower})"
+        return _row(text, paper, shown, rule, found >= factor, judged)
+
+    def at_least(
+        self,
+        arm: str,
+        least: float,
+        *,
+        claim: str,
+        paper: str,
+        rule: Rule = "every seed",
+        digits: int = 2,
+        judged: bool = True,
+    ) -> Claim:
+        """Arm `arm` reaches the number `least`."""
+        found = _of_seeds(self[arm], rule, np.min)
+        shown = self._named(arm, digits)
+        return _row(f"{claim} (>= {least:g})", paper, shown, rule, found >= least, judged)
+
+    def at_most(
+        self,
+        arm: str,
+        most: float,
+        *,
+        claim: str,
+        paper: str,
+        rule: Rule = "every seed",
+        digits: int = 2,
+        judged: bool = True,
+    ) -> Claim:
+        """Arm `arm` stays at or below the number `most`."""
+        found = _of_seeds(self[arm], rule, np.max)
+        shown = self._named(arm, digits)
+        return _row(f"{claim} (<= {most:g})", paper, shown, rule, found <= most, judged)
+
+    def _gap(self, higher: str, lower: str, compare: Callable, rule: Rule) -> float:
+        """`compare(higher, lower)`, as the rule takes seeds together."""
+        a, b = self[higher], self[lower]
+        if rule == "seed by seed":
+            return float(np.min(compare(a, b)))
+        return float(compare(_of_seeds(a, rule, np.min), _of_seeds(b, rule, np.max)))
+
+    def _named(self, arm: str, digits: int) -> str:
+        return f"{arm} {spread(self[arm], digits)}"
+
+
+def _of_seeds(values: np.ndarray, rule: Rule, worst: Callable[[np.ndarray], float]) -> float:
+    together: dict[str, Callable] = {"mean": np.mean, "median": np.median}
+    return float(together.get(rule, worst)(values))
+
+
+def _row(claim: str, paper: str, ours: str, rule: Rule, holds: bool, judged: bool) -> Claim:
+    return Claim(claim, paper, f"{ours} [{rule}]", bool(holds) if judged else None)
 
 
 def spread(values: np.ndarray, digits: int = 1) -> str:

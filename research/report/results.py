@@ -22,7 +22,7 @@ RESULT = "result.json"
 Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> number
 
 
-class Results:
+class RunFolder:
     """What the arms and seeds of one run left in its folder.
 
     Attributes:

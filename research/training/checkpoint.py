@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,7 @@ class Checkpoints:
         keep: int,
         best_metric: str,
         best_mode: str,
-        transient: tuple[str, ...] = (),
     ):
-        self.transient = [re.compile(pattern) for pattern in transient]
         policies: list[Any] = [managers.LatestN(keep)]
         if best_metric:
             policies.append(
@@ -81,7 +78,7 @@ class Checkpoints:
     ) -> tuple[int, PyTree, dict[str, Any]] | None:
         """The newest checkpoint that is whole, or None when there is none.
 
-        Transient members come back as None. A damaged checkpoint is named in the log and removed,
+        A damaged checkpoint is named in the log and removed,
         and the one before it is used.
 
         Returns:
@@ -137,20 +134,11 @@ class Checkpoints:
         self.manager.close()
 
     def _arrays(self, tree: PyTree) -> dict[str, Any]:
-        return {
-            name.replace("/", "."): leaf
-            for name, leaf in named_leaves(tree).items()
-            if not self._is_transient(name)
-        }
-
-    def _is_transient(self, name: str) -> bool:
-        # Patterns speak of the experiment's state, as those of sharding rules do.
-        inner = name.removeprefix("state/")
-        return inner != name and any(pattern.search(inner) for pattern in self.transient)
+        return {name.replace("/", "."): leaf for name, leaf in named_leaves(tree).items()}
 
     def _fill(self, tree: PyTree, arrays: dict[str, Any]) -> PyTree:
         def leaf(path: tuple[Any, ...], _: Any) -> Any:
-            return arrays.get(path_name(path).replace("/", "."))
+            return arrays[path_name(path).replace("/", ".")]
 
         return jax.tree_util.tree_map_with_path(leaf, tree)
 

@@ -6,11 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from research.core.errors import UserError
-from research.core.experiment import Experiment, State
+from research.core.experiment import Experiment, PyTree, State
 from research.training import peer_failure
 from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
@@ -29,47 +28,52 @@ class Stopped(Exception):
     """The run was told to stop; its state is saved and the same command resumes it."""
 
 
-def run(experiment: Experiment, config: ConfigDict, workdir: Path | str) -> State:
+def run(
+    experiment: Experiment, config: ConfigDict, workdir: Path | str, before: PyTree | None = None
+) -> tuple[State, dict[str, float]]:
     """Trains an experiment, or goes on where an earlier run in `workdir` was interrupted.
 
     Args:
       experiment: what to train.
       config: the keys of `run_config`, and any others.
       workdir: folder of this run's checkpoints and metrics.
+      before: arrays that `Experiment.warm_start` puts into the first state, such as what an earlier
+        phase has learned; None to begin as `Experiment.init` says.
 
     Returns:
-      The final state.
+      The final state, and the numbers of `Experiment.evaluate` for it.
 
     Raises:
       UserError: the mesh, batch, data or an earlier checkpoint does not fit; nothing is compiled.
       NonFiniteLoss: a loss became NaN or infinite.
       Stopped: SIGTERM or SIGINT came; the state is saved.
     """
-    return _Run(experiment, config, Path(workdir)).go()
+    return _Run(experiment, config, Path(workdir), before).go()
 
 
-def check(experiment: Experiment, config: ConfigDict) -> Program:
+def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = None) -> Program:
     """Everything that can be refused before compilation: mesh, batch, rules, data."""
     mesh = make_mesh(config.mesh)
     if experiment.source is not None:
-        check_batch(experiment.source, mesh, config.accumulate_steps)
+        check_batch(experiment.source, mesh, experiment.micro_batches)
         if experiment.source.every_step and config.steps_per_call > 1:
             raise UserError("each batch is of the newest state; set --config.steps_per_call=1")
         experiment.source.open()
-    return Program(experiment, mesh, config.steps_per_call)
+    return Program(experiment, mesh, config.steps_per_call, before)
 
 
 class _Run:
-    def __init__(self, experiment: Experiment, config: ConfigDict, workdir: Path):
+    def __init__(
+        self, experiment: Experiment, config: ConfigDict, workdir: Path, before: PyTree | None
+    ):
         self.experiment, self.config, self.workdir = experiment, config, workdir
-        self.program = check(experiment, config)
+        self.program = check(experiment, config, before)
         workdir.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(
             workdir.absolute() / "checkpoints",
             config.keep_checkpoints,
             config.best_metric,
             config.best_mode,
-            tuple(experiment.transient),
         )
         self.feed: Feed | None = None
         if experiment.source is not None:
@@ -79,8 +83,9 @@ class _Run:
         self.meter = Meter()
         self.pending: tuple[int, int, Any] | None = None
         self.saved: int | None = None
+        self.numbers: dict[str, float] | None = None  # of the final state
 
-    def go(self) -> State:
+    def go(self) -> tuple[State, dict[str, float]]:
         peer_failure.watch_the_first()
         carry, step = self._start()
         total = self.experiment.num_steps
@@ -100,32 +105,21 @@ class _Run:
                     if step < total and stop.requested(step):
                         self._save(step, carry, {})
                         raise Stopped(f"stopped at step {step}")
+            if self.numbers is None:  # the run had ended before it was started again
+                self.numbers = evaluate_at(self.experiment, carry.state, self.config.seed, total)
         except Exception as error:
             peer_failure.leave_if_alone(error)
             raise
         finally:
             self.checkpoints.close()
             self.writers.close()
-        return carry.state
+        return carry.state, self.numbers
 
     def _start(self) -> tuple[Carry, int]:
         restored = self.checkpoints.restore(self.program.shapes, self.program.carry_sharding)
         if restored is None:
-            if self.experiment.transient:
-                log.info("left out of checkpoints: %s", ", ".join(self.experiment.transient))
             return self.program.init(self.config.seed), 0
         step, carry, extra = restored
-        if self.experiment.transient:
-            fresh = self.program.init(self.config.seed)
-            carry = jax.tree.map(
-                lambda kept, new: new if kept is None else kept,
-                carry,
-                fresh,
-                is_leaf=lambda leaf: leaf is None,
-            )
-            log.warning(
-                "left out of checkpoints and started anew: %s", ", ".join(self.experiment.transient)
-            )
         if self.feed:
             assert self.experiment.source is not None
             self.experiment.source.set_state(extra["source"])
@@ -177,7 +171,7 @@ class _Run:
             numbers = evaluate_at(self.experiment, carry.state, config.seed, step)
             self.writers.write(step, numbers)
         if last:
-            self.experiment.last_evaluation[:] = carry.state, numbers
+            self.numbers = numbers
         if saves:
             self._save(step, carry, numbers)
 

@@ -20,30 +20,29 @@ from research.training.writers import METRICS, read_metrics
 
 
 def run_phases(
-    build: Callable[[int, State | None], Experiment], count: int, config: ConfigDict, workdir: Path
-) -> tuple[Experiment, State]:
+    build: Callable[[int], Experiment], count: int, config: ConfigDict, workdir: Path
+) -> tuple[Experiment, State, dict[str, float]]:
     """Trains phase after phase in `workdir`/phase_0 and so on.
 
     The run's own `metrics.jsonl` is that of all phases that have ended, with steps and units
     counted from the beginning.
 
     Args:
-      build: `(index, state) -> Experiment`; `state` is the last phase's, as NumPy arrays, None for
-        the first. The experiment's `init` makes its own from it; only arrays of one shape in all
-        processes, so replicated ones, are passed on.
+      build: the experiment of a phase, from its number; from the second phase on its `warm_start`
+        is given the final state of the one before.
       count: number of phases.
       config: of `training.run`.
       workdir: of the whole run.
 
     Returns:
-      The last phase's experiment and final state.
+      The last phase's experiment, final state and numbers.
     """
     state: State | None = None
     records: list[dict[str, Any]] = []
     for index in range(count):
-        experiment = build(index, None if state is None else jax.device_get(state))
+        experiment = build(index)
         folder = workdir / f"phase_{index}"
-        state = run(experiment, config, folder)
+        state, numbers = run(experiment, config, folder, state)
         # `seconds` are those since a phase's start; "step" and the units are added up.
         names = ("step", *experiment.per_step)
         before = {name: records[-1][name] if records else 0 for name in names}
@@ -51,7 +50,7 @@ def run_phases(
             records.append({**record, **{name: before[name] + record[name] for name in names}})
         if jax.process_index() == 0:
             _write(workdir / METRICS, records)
-    return experiment, state
+    return experiment, state, numbers
 
 
 def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from research.core.experiment import Batch, Experiment, State
+from research.core.experiment import Batch, Experiment, PyTree, State
 from research.core.partition import BATCH_SPEC
 from research.training import sharding
 
@@ -29,7 +29,10 @@ def step_key(seed: jax.Array, step: jax.Array) -> jax.Array:
 
 def eval_key(seed: int, step: int) -> jax.Array:
     """Key of the evaluation at a step, a function of (seed, step) alone."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _EVAL), step)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _EVAL), step)
+    # Evaluations once had names, each with a key of its own: of the numbers in `results/`, all come
+    # from the first one's.
+    return jax.random.fold_in(key, 0)
 
 
 @flax.struct.dataclass
@@ -57,17 +60,26 @@ class Program:
       steps_per_call: the most steps that one dispatch makes.
     """
 
-    def __init__(self, experiment: Experiment, mesh: Mesh, steps_per_call: int = 1):
+    def __init__(
+        self,
+        experiment: Experiment,
+        mesh: Mesh,
+        steps_per_call: int = 1,
+        before: PyTree | None = None,
+    ):
         self.experiment = experiment
         self.mesh = mesh
         self.steps_per_call = steps_per_call
-        self.shapes = jax.eval_shape(self._init, jax.ShapeDtypeStruct((), jnp.uint32))
+        self._before = before
+        self.shapes = jax.eval_shape(self._init, jax.ShapeDtypeStruct((), jnp.uint32), before)
         replicated = NamedSharding(mesh, PartitionSpec())
         layout: Any = replicated
         self.carry_sharding = Carry(
             layout,
             layout,
-            sharding.state_sharding(self.shapes.state, experiment.rules, mesh, experiment.splits),
+            sharding.state_sharding(
+                self.shapes.state, experiment.rules, mesh, experiment.soft_rules
+            ),
         )
         spec = BATCH_SPEC if steps_per_call == 1 else PartitionSpec(None, *BATCH_SPEC)
         self.batch_sharding = NamedSharding(mesh, spec)
@@ -83,7 +95,7 @@ class Program:
     def init(self, seed: int) -> Carry:
         """The state before the first step."""
         with jax.set_mesh(self.mesh):
-            return self._jit_init(np.uint32(seed))
+            return self._jit_init(np.uint32(seed), self._before)
 
     def advance(self, carry: Carry, batches: Batch, n: int) -> tuple[Carry, Any]:
         """Makes `n` steps; `carry` is donated.
@@ -117,13 +129,15 @@ class Program:
         with jax.set_mesh(self.mesh):
             return self.jit_advance.trace(carry, batch)
 
-    def _init(self, seed: jax.Array) -> Carry:
+    def _init(self, seed: jax.Array, before: PyTree | None) -> Carry:
         state = self.experiment.init(init_key(seed))
+        if before is not None:
+            state = self.experiment.warm_start(state, before)
         return Carry(jnp.asarray(seed, jnp.uint32), jnp.int32(0), state)
 
     def _one(self, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
         key = step_key(carry.seed, carry.step)
-        state, metrics = self.experiment.step(carry.state, batch, key)
+        state, metrics = self.experiment.step(carry.state, batch, carry.step, key)
         metrics = {k: jnp.asarray(v, jnp.float32)[None] for k, v in metrics.items()}
         return Carry(carry.seed, carry.step + 1, state), metrics
 

@@ -29,19 +29,25 @@ from research.training.writers import METRICS, read_metrics
 
 
 @flax.struct.dataclass
-class Together:
-    """Attributes: seeds `[S]` uint32; step int32 scalar; state, every leaf `[S, ...]`."""
+class SeedStates:
+    """States of all seeds.
+
+    Attributes:
+      seeds: `[S]` uint32.
+      steps: int32 scalar, steps done: keys of evaluations depend on it.
+      state: the experiment's, every leaf `[S, ...]`.
+    """
 
     seeds: jax.Array
-    step: jax.Array
+    steps: jax.Array
     state: State
 
 
-def run_together(experiment: Experiment, config: ConfigDict, folders: Mapping[int, Path]) -> None:
+def run_seeds(experiment: Experiment, config: ConfigDict, folders: Mapping[int, Path]) -> None:
     """Trains all seeds to their end; `run` then finds each of them finished in its own folder.
 
     Args:
-      experiment: one without a source, whose `build` does not depend on the seed.
+      experiment: one without a source, whose parts do not depend on the seed.
       config: of any of the seeds.
       folders: seed -> its folder. What they share lies in the first one, under `together`.
 
@@ -50,18 +56,14 @@ def run_together(experiment: Experiment, config: ConfigDict, folders: Mapping[in
       NonFiniteLoss, Stopped: as from `run`.
     """
     joint = next(iter(folders.values())) / "together"
-    final = run(together(experiment, tuple(folders)), config, joint)
+    final, _ = run(SeedBatch(experiment, tuple(folders)), config, joint)
     records = read_metrics(joint)
     for i, (seed, folder) in enumerate(folders.items()):
         checkpoints = Checkpoints(
-            folder.absolute() / "checkpoints",
-            config.keep_checkpoints,
-            "",
-            "min",
-            tuple(experiment.transient),
+            folder.absolute() / "checkpoints", config.keep_checkpoints, "", "min"
         )
         if experiment.num_steps not in checkpoints.manager.all_steps():
-            carry = Carry(final.seeds[i], final.step, _member(final.state, i))
+            carry = Carry(final.seeds[i], final.steps, _member(final.state, i))
             checkpoints.save(experiment.num_steps, carry, {"source": None, "sums": {}}, {})
         checkpoints.close()
         if jax.process_index() == 0:
@@ -69,51 +71,47 @@ def run_together(experiment: Experiment, config: ConfigDict, folders: Mapping[in
             (folder / METRICS).write_text("".join(lines), encoding="utf-8")
 
 
-def together(experiment: Experiment, seeds: tuple[int, ...]) -> Experiment:
+class SeedBatch(Experiment):
     """The experiment whose state is those of all seeds.
 
     Metrics are there as `seed_0/loss`, and as means over the seeds that report one.
     """
-    if experiment.source is not None:
-        raise UserError(
-            "vmap_seeds is for experiments that make their data inside the step; "
-            "this one takes batches from the host: set --config.vmap_seeds=false"
+
+    def __init__(self, experiment: Experiment, seeds: tuple[int, ...]):
+        if experiment.source is not None:
+            raise UserError(
+                "vmap_seeds is for experiments that make their data inside the step; "
+                "this one takes batches from the host: set --config.vmap_seeds=false"
+            )
+        self.experiment, self.seeds = experiment, seeds
+        self.num_steps, self.per_step = experiment.num_steps, experiment.per_step
+        self.rules = _of_all(experiment.rules)
+        self.soft_rules = _of_all(experiment.soft_rules)
+
+    def init(self, key: jax.Array) -> SeedStates:
+        seeds = jnp.asarray(self.seeds, jnp.uint32)
+        state = jax.vmap(lambda seed: self.experiment.init(init_key(seed)))(seeds)
+        return SeedStates(seeds, jnp.int32(0), state)
+
+    def step(
+        self, joint: SeedStates, batch: Batch, t: jax.Array, key: jax.Array
+    ) -> tuple[SeedStates, dict]:
+        keys = jax.vmap(lambda seed: step_key(seed, t))(joint.seeds)
+        state, metrics = jax.vmap(lambda s, k: self.experiment.step(s, None, t, k))(
+            joint.state, keys
         )
-
-    def init(key: jax.Array) -> Together:
-        all_seeds = jnp.asarray(seeds, jnp.uint32)
-        state = jax.vmap(lambda seed: experiment.init(init_key(seed)))(all_seeds)
-        return Together(all_seeds, jnp.int32(0), state)
-
-    def step(joint: Together, batch: Batch, key: jax.Array) -> tuple[Together, dict]:
-        keys = jax.vmap(lambda seed: step_key(seed, joint.step))(joint.seeds)
-        state, metrics = jax.vmap(lambda s, k: experiment.step(s, None, k))(joint.state, keys)
         found = {name: jnp.nanmean(values) for name, values in metrics.items()}
-        for i, seed in enumerate(seeds):
+        for i, seed in enumerate(self.seeds):
             found |= {_prefix(seed) + name: values[i] for name, values in metrics.items()}
-        return Together(joint.seeds, joint.step + 1, state), found
+        return SeedStates(joint.seeds, joint.steps + 1, state), found
 
-    def evaluation(position: int, name: str, i: int, seed: int) -> Any:
-        def evaluate(joint: Together, key: jax.Array) -> Mapping[str, Any]:
-            own = jax.random.fold_in(eval_key(seed, int(joint.step)), position)
-            return experiment.evals[name](_member(joint.state, i), own)
-
-        return evaluate
-
-    return Experiment(
-        init,
-        step,
-        experiment.num_steps,
-        evals={
-            _prefix(seed) + name: evaluation(position, name, i, seed)
-            for i, seed in enumerate(seeds)
-            for position, name in enumerate(experiment.evals)
-        },
-        rules=_of_all(experiment.rules),
-        splits=_of_all(experiment.splits),
-        per_step=experiment.per_step,
-        transient=[_inner(pattern) for pattern in experiment.transient],
-    )
+    def evaluate(self, joint: SeedStates, key: jax.Array) -> Mapping[str, Any]:
+        numbers: dict[str, Any] = {}
+        for i, seed in enumerate(self.seeds):
+            own = eval_key(seed, int(joint.steps))
+            found = self.experiment.evaluate(_member(joint.state, i), own)
+            numbers |= {_prefix(seed) + name: value for name, value in found.items()}
+        return numbers
 
 
 @jax.jit
@@ -134,7 +132,7 @@ def _of_all(rules: Rules) -> Rules:
 
 
 def _inner(pattern: str) -> str:
-    """A regex over a state's paths, for that state inside of `Together`."""
+    """A regex over a state's paths, for that state inside of `SeedStates`."""
     return re.sub(r"(?<![\[\\])\^", "^state/", pattern)
 
 

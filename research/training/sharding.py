@@ -48,9 +48,9 @@ def _show(sizes: Sequence[int]) -> str:
     return " x ".join(f"{axis}={size}" for axis, size in zip(AXES, sizes, strict=True))
 
 
-def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, splits: Rules = ()) -> PyTree:
+def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, soft_rules: Rules = ()) -> PyTree:
     """Sharding of every array of the state: the first rule found in its path, else the first of
-    `splits` that the mesh divides it by, else replicated.
+    `soft_rules` that the mesh divides it by, else replicated.
 
     Raises:
       UserError: a rule splits a dimension that its mesh axes do not divide, or that is not there.
@@ -64,7 +64,7 @@ def state_sharding(shapes: PyTree, rules: Rules, mesh: Mesh, splits: Rules = ())
                 return NamedSharding(mesh, rule)
         fitting = [
             rule
-            for pattern, rule in splits
+            for pattern, rule in soft_rules
             if re.search(pattern, name)
             and len(rule) <= leaf.ndim
             and _undivided(leaf.shape, rule, mesh) is None
@@ -96,7 +96,7 @@ def _undivided(
     return None
 
 
-def check_batch(source: Source, mesh: Mesh, accumulate_steps: int) -> None:
+def check_batch(source: Source, mesh: Mesh, micro_batches: int) -> None:
     """Checks that every global batch can be split over the mesh, and into micro-batches.
 
     Raises:
@@ -113,12 +113,12 @@ def check_batch(source: Source, mesh: Mesh, accumulate_steps: int) -> None:
                 "(mesh data x fsdp); let --config.mesh.model be at most the "
                 f"{jax.local_device_count()} devices of one process"
             )
-    parts = ways * accumulate_steps
+    parts = ways * micro_batches
     for name, leaf in named_leaves(source.spec).items():
         for size in (leaf.shape[0], *source.row_counts):
             if size % parts:
                 raise UserError(
                     f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x "
-                    f"fsdp) x {accumulate_steps} micro-batches (accumulate_steps); make "
+                    f"fsdp) x {micro_batches} micro-batches (accumulate_steps); make "
                     f"{source.sized_by} a multiple of {parts}, or change the mesh"
                 )

@@ -35,7 +35,7 @@ def trainer(config, steps):
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(state, batch):
         def body(i, state):
-            return experiment.step(state, batch, jax.random.fold_in(jax.random.key(1), i))[0]
+            return experiment.step(state, batch, i, jax.random.fold_in(jax.random.key(1), i))[0]
 
         return jax.lax.fori_loop(0, steps, body, state)
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from research import training
-from research.core import Experiment, Source
+from research.core import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 MILLISECONDS = 5.0  # of a step
@@ -89,7 +89,7 @@ def looped(step, steps: int, workdir: Path, steps_per_call: int = 1) -> tuple[fl
     config = training.run_config()
     config.steps_per_call = steps_per_call
     total = WARM + steps + steps_per_call
-    training.run(Experiment(init, step, total, source), config, workdir)
+    training.run(Functions(init, step, total, source), config, workdir)
     return per_step(source, steps)
 
 

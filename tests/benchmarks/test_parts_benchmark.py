@@ -61,7 +61,7 @@ def best_seconds(*runs, clock=time.process_time):
 
 def trainer(experiment, times):
     state = jax.jit(experiment.init)(jax.random.key(0))
-    return repeated(lambda state, key: experiment.step(state, {}, key)[0], state, times)
+    return repeated(lambda state, key: experiment.step(state, {}, 0, key)[0], state, times)
 
 
 def bare_environment(env, times):

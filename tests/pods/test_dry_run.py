@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from research.core import Experiment
 from research.core.errors import UserError
 from research.pods import topology
 from research.pods.dry_run import dry_run as compile_for
 from research.pods.dry_run_report import show
-from tests.training.toy import ROOT, TENSOR, build, settings
+from tests.training.toy import ROOT, TENSOR, Functions, build, settings
 
 needs_compiler = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="libtpu, the extra `pod`, is not installed"
@@ -116,7 +115,7 @@ def test_sharding_makes_it_fit(capsys):
         state = {name: w * 0.9 for name, w in state.items()}
         return state, {"loss": sum(w.sum() for w in state.values())}
 
-    experiment = Experiment(
+    experiment = Functions(
         init=lambda key: {name: jnp.zeros((40_000, 120_000)) for name in ("a", "b", "c")},
         step=step,
         num_steps=1,
@@ -197,7 +196,7 @@ def test_a_step_that_only_a_cpu_can_run():
         out = jax.ffi.ffi_call("some_emulator", jax.ShapeDtypeStruct((), jnp.float32))(state)
         return out, {}
 
-    experiment = Experiment(lambda key: jnp.zeros(()), step, 1)
+    experiment = Functions(lambda key: jnp.zeros(()), step, 1)
     with pytest.raises(UserError, match="the step calls some_emulator, which runs on the host"):
         dry_run(experiment, settings(), "v5e:2x2", None)
 

@@ -43,7 +43,9 @@ def train(script, config, names, bugs=("none",)):
             state = experiment.init(jax.random.key(0))
 
             def body(state, t):
-                return experiment.step(state, None, jax.random.fold_in(jax.random.key(1), t))[0], ()
+                return experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))[
+                    0
+                ], ()
 
             return jax.lax.scan(body, state, jnp.arange(experiment.num_steps))[0]
 

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 
 from research import training
-from research.core import Experiment
 from research.core.errors import UserError
 from research.training import loop
 from research.training.meter import NonFiniteLoss
-from tests.training.toy import Numbers, assert_close, assert_same, build, records, settings
+from tests.training.toy import (
+    Functions,
+    Numbers,
+    assert_close,
+    assert_same,
+    build,
+    records,
+    settings,
+)
 
 
 def resumed(config, folder, signals, **options):
@@ -35,7 +42,7 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, steps_per_call, prefetch
         checkpoint_every_steps=8,
         ema_decay=0.9,
     )
-    whole = training.run(build(config, prefetch=prefetch), config, tmp_path / "whole")
+    whole, _ = training.run(build(config, prefetch=prefetch), config, tmp_path / "whole")
     random = np.random.default_rng().choice(39, 2, replace=False)
     signals = {int(t): s for t, s in zip(sorted(random), (signal.SIGTERM, signal.SIGINT))}  # noqa: B905
     state, stops = resumed(config, tmp_path / "broken", signals, prefetch=prefetch)
@@ -47,9 +54,9 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, steps_per_call, prefetch
 def test_a_finished_run_is_not_run_again(tmp_path):
     config = settings()
     first, second = build(config), build(config)
-    state = training.run(first, config, tmp_path)
+    state, _ = training.run(first, config, tmp_path)
     lines = records(tmp_path)
-    again = training.run(second, config, tmp_path)
+    again, _ = training.run(second, config, tmp_path)
     assert second.source.read == []
     assert_same(state, again)
     assert training.evaluate(first, state, config) == training.evaluate(second, again, config)
@@ -91,7 +98,7 @@ def test_the_key_of_a_step_depends_on_seed_and_step_alone(tmp_path):
             value = jax.random.uniform(key)
             return {"sum": state["sum"] + value}, {"value": value}
 
-        return Experiment(lambda key: {"sum": jax.random.normal(key)}, step, 6)
+        return Functions(lambda key: {"sum": jax.random.normal(key)}, step, 6)
 
     def values(name, **overrides):
         config = settings(log_every_steps=1, **overrides)
@@ -110,7 +117,7 @@ def test_non_finite_loss_names_its_step_and_keeps_the_good_checkpoint(tmp_path, 
     with pytest.raises(NonFiniteLoss, match=f"loss is not finite at step {at}.*good .* step") as e:
         training.run(build(config, nan_at=at), config, tmp_path)
     assert f"last good checkpoint: step {at // 8 * 8}" in str(e.value)
-    whole = training.run(build(config), config, tmp_path / "whole")
+    whole, _ = training.run(build(config), config, tmp_path / "whole")
     assert_same(whole, training.run(build(config), config, tmp_path))  # with the data mended
 
 
@@ -125,7 +132,7 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
             w = jnp.where(state["step"] == 7, jnp.nan, w)
             return {"params": {"w": w}, "step": state["step"] + 1}, {"loss": jnp.float32(1.0)}
 
-        return Experiment(lambda key: {**learner_state, "step": jnp.zeros((), int)}, step, 20)
+        return Functions(lambda key: {**learner_state, "step": jnp.zeros((), int)}, step, 20)
 
     config = settings(checkpoint_every_steps=4)
     with pytest.raises(NonFiniteLoss, match="params/w .* after step 8.*last good .* step 4"):
@@ -139,16 +146,16 @@ def test_transient_members_start_anew_and_are_said(tmp_path, caplog):
     with pytest.raises(loop.Stopped):
         training.run(build(config, signals={20: signal.SIGTERM}, **options), config, tmp_path)
     assert "left out of checkpoints: ^seen$" in caplog.text
-    state = training.run(build(config, **options), config, tmp_path)
+    state, _ = training.run(build(config, **options), config, tmp_path)
     assert "left out of checkpoints and started anew: ^seen$" in caplog.text
-    whole = training.run(build(config, **options), config, tmp_path / "whole")
+    whole, _ = training.run(build(config, **options), config, tmp_path / "whole")
     assert 0 < int(state["seen"]) < int(whole["seen"]) == 40
     assert_same(whole["net"], state["net"])
 
 
 def test_evaluations_read_the_state_and_do_not_change_it(tmp_path):
     config = settings(eval_every_steps=3)
-    often = training.run(build(config), config, tmp_path / "often")
+    often, _ = training.run(build(config), config, tmp_path / "often")
     config = settings()
     assert_same(often, training.run(build(config), config, tmp_path / "once"))
 
@@ -156,7 +163,7 @@ def test_evaluations_read_the_state_and_do_not_change_it(tmp_path):
 def test_batches_of_several_shapes(tmp_path):
     rows = (16, 8, 12)
     config = settings(checkpoint_every_steps=5)
-    whole = training.run(build(config, rows=rows), config, tmp_path / "whole")
+    whole, _ = training.run(build(config, rows=rows), config, tmp_path / "whole")
     state, stops = resumed(config, tmp_path / "broken", {17: signal.SIGTERM}, rows=rows)
     assert stops
     assert_same(whole, state)
@@ -198,7 +205,7 @@ def test_the_host_is_at_most_one_step_ahead(tmp_path):
         return {"x": state["x"] + slow.sum()}, {"loss": slow.sum()}
 
     source = Watching(prefetch=1)
-    experiment = Experiment(lambda key: {"x": jnp.zeros(())}, step, 30, source)
+    experiment = Functions(lambda key: {"x": jnp.zeros(())}, step, 30, source)
     config = settings()
     training.run(experiment, config, tmp_path)
     # When batch i is read ahead, step i - 1 was just handed out, and i - 2 may be at work.

@@ -3,11 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.core import Experiment
 from research.training import sharding
 from research.training.feed import Feed
 from research.training.program import Program, eval_key
-from tests.training.toy import Numbers, assert_same, build, settings
+from tests.training.toy import Functions, Numbers, assert_same, build, settings
 
 
 def program(experiment, steps_per_call=1):
@@ -37,7 +36,7 @@ def test_calls_of_any_length_are_single_steps():
 def test_state_is_donated():
     """No step copies the state: the new one lies where the old one was."""
     p = program(
-        Experiment(
+        Functions(
             lambda key: {"replay": jnp.zeros((1 << 16,), jnp.uint8)},
             lambda s, b, key: ({"replay": s["replay"].at[3].add(1)}, {}),
             10,
@@ -88,7 +87,7 @@ def test_streams_of_keys_never_meet():
     def step(state, batch, key):
         return state, {f"key{i}": jax.random.key_data(key)[i] for i in range(2)}
 
-    p = program(Experiment(lambda key: {"key": jax.random.key_data(key)}, step, 9))
+    p = program(Functions(lambda key: {"key": jax.random.key_data(key)}, step, 9))
     seen = set()
     for seed in (0, 1):
         carry = p.init(seed)

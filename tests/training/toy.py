@@ -84,14 +84,28 @@ class Net(nn.Module):
         return nn.Dense(1, dtype=self.dtype)(x)
 
 
-def build(config, num_steps=40, width=8, rules=(), transient=(), noise=0.1, **source):
+class Functions(Experiment):
+    """An experiment of functions: `init(key)`, `step(state, batch, key)`, `evaluate`."""
+
+    def __init__(self, init, step, num_steps, source=None, evaluate=None, **attributes):
+        self.init, self.num_steps, self.source = init, num_steps, source
+        self.step = lambda state, batch, t, key: step(state, batch, key)
+        if evaluate is not None:
+            self.evaluate = evaluate
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+def build(
+    config, num_steps=40, width=8, rules=(), noise=0.1, accumulate=1, ema_decay=0.0, **source
+):
     """A regression with noise from the step's key, batches from the host and an evaluation."""
     learner = Learner(
         Net(width, jnp.dtype(config.compute_dtype)),
         optax.adam(1e-2),
-        config.accumulate_steps,
+        accumulate,
         config.max_grad_norm,
-        config.ema_decay,
+        ema_decay,
     )
 
     def init(key):
@@ -112,17 +126,17 @@ def build(config, num_steps=40, width=8, rules=(), transient=(), noise=0.1, **so
     def test(state, key):
         x = jax.random.normal(key, (64, FEATURES))
         y = learner.apply(learner.eval_variables(state["net"]), x)[:, 0]
-        return {"error": jnp.mean((y - x.sum(-1)) ** 2)}
+        return {"test/error": jnp.mean((y - x.sum(-1)) ** 2)}
 
-    return Experiment(
-        init=init,
-        step=step,
-        num_steps=num_steps,
-        source=Numbers(**source),
-        evals={"test": test},
+    return Functions(
+        init,
+        step,
+        num_steps,
+        Numbers(**source),
+        test,
         rules=rules,
         per_step={"rows": ROWS},
-        transient=transient,
+        micro_batches=accumulate,
     )
 
 
@@ -243,7 +257,7 @@ def main(folder: str, runs: dict[str, tuple[dict[str, Any], dict[str, Any]]]) ->
         )
         workdir = Path(folder) / name
         try:
-            state = training.run(experiment, config, workdir)
+            state, _ = training.run(experiment, config, workdir)
         except loop.Stopped as stopped:
             print(stopped)
             continue

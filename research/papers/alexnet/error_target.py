@@ -18,7 +18,7 @@ def run_to_error(
     target: float,
     config: ConfigDict,
     workdir: Path,
-) -> tuple[Experiment, State, int]:
+) -> tuple[Experiment, State, dict[str, float], int]:
     """Trains an experiment to its end, or to the first stop after its metric "error" is low enough.
 
     Args:
@@ -28,13 +28,13 @@ def run_to_error(
       config, workdir: as for `run`, which goes on at every stop from where it was.
 
     Returns:
-      The experiment and its state at the last stop; the step of the line of the log at which the
-      target was reached, or the last one.
+      The experiment, its state and numbers at the last stop; the step of the line of the log at
+      which the target was reached, or the last one.
     """
     for stop in stops:
         experiment = build(stop)
-        state = run(experiment, config, workdir)
+        state, numbers = run(experiment, config, workdir)
         reached = [r["step"] for r in read_metrics(workdir) if r.get("error", 101.0) <= target]
         if reached:
-            return experiment, state, int(reached[0])
-    return experiment, state, experiment.num_steps
+            return experiment, state, numbers, int(reached[0])
+    return experiment, state, numbers, experiment.num_steps

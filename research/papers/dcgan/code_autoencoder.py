@@ -15,7 +15,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from research import training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Learner, LearnerState
+from research.core.legacy import OldExperiment
 from research.data import pipeline
 from research.data.images.squares import Squares
 from research.papers.dcgan.deduplicate import first_of_each, threshold
@@ -84,10 +85,10 @@ def unique_images(data: Squares, config: ConfigDict, workdir: Path | str) -> np.
     phase.update(eval_every_steps=0, checkpoint_every_steps=0, best_metric="", accumulate_steps=1)
     spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
     source = pipeline.stream(lambda: data, spec, _BATCH, config.seed)
-    experiment = Experiment(
+    experiment = OldExperiment(
         init, step, config.deduplicate_steps, source, per_step={"images": _BATCH}
     )
-    state = jax.device_get(training.run(experiment, phase, workdir))
+    state = jax.device_get(training.run(experiment, phase, workdir)[0])
     codes = []
     for start in range(0, len(data), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(data)))

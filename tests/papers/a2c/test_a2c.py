@@ -54,7 +54,7 @@ def test_a_step_follows_the_gradient_of_its_own_rollout():
     collector, model = a2c.make_collector(config, env), a2c.network(config, env)
     experiment = a2c.build(config)
     state = experiment.init(jax.random.key(0))
-    after, _ = experiment.step(state, None, jax.random.key(1))
+    after, _ = experiment.step(state, None, 0, jax.random.key(1))
 
     def policy(params, x):
         output, value = model.apply({"params": params}, x)[0]

@@ -72,7 +72,9 @@ def test_factors_are_those_of_the_model_and_steps_keep_near_the_trust_region():
     experiment = acktr.build(config)
     state, metrics = jax.jit(
         lambda s: jax.lax.scan(
-            lambda s, k: experiment.step(s, None, k), s, jax.random.split(jax.random.key(1), count)
+            lambda s, k: experiment.step(s, None, 0, k),
+            s,
+            jax.random.split(jax.random.key(1), count),
         )
     )(experiment.init(jax.random.key(0)))
     factors = state.learner.opt_state.factors

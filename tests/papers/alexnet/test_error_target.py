@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 from research import training
-from research.core import Experiment
 from research.papers.alexnet.error_target import run_to_error
 from research.training.writers import read_metrics
-from tests.training.toy import settings
+from tests.training.toy import Functions, settings
 
 FELL = [90.0, 80.0, 50.0, 20.0, 10.0, 5.0]  # error in the course of the run
 
@@ -22,7 +21,7 @@ def build(steps):
     def init(key):
         return {"t": jnp.int32(0), "x": jnp.float32(0)}
 
-    return Experiment(init, step, steps)
+    return Functions(init, step, steps)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,7 @@ def test_ends_at_the_first_stop_after_the_error_is_reached(target, reached, stop
     config = settings(log_every_steps=2)
     experiment, state, steps = run_to_error(build, [4, 8, 12], target, config, tmp_path / "stops")
     assert (steps, experiment.num_steps, int(state["t"])) == (reached, stopped, stopped)
-    whole = training.run(build(stopped), config, tmp_path / "whole")
+    whole, _ = training.run(build(stopped), config, tmp_path / "whole")
     assert float(whole["x"]) == float(state["x"])
     errors = [r["error"] for r in read_metrics(tmp_path / "stops") if "error" in r]
     assert errors == FELL[: stopped // 2]

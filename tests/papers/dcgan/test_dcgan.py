@@ -64,7 +64,7 @@ def test_accumulated_gradients_keep_the_players_apart(script, smoke):
     experiment = script.build(two)
     batch = {"image": np.zeros((16, 16, 16, 3), np.uint8)}
     state, metrics = jax.eval_shape(
-        lambda key: experiment.step(experiment.init(key), batch, key), jax.random.key(0)
+        lambda key: experiment.step(experiment.init(key), batch, 0, key), jax.random.key(0)
     )
     assert set(state) == {"generator", "discriminator"}
     assert metrics["generator/loss"].shape == ()

@@ -40,7 +40,7 @@ def trained(config):
     @jax.jit
     def run(key):
         def body(state, t):
-            return experiment.step(state, None, jax.random.fold_in(key, t))[0], None
+            return experiment.step(state, None, 0, jax.random.fold_in(key, t))[0], None
 
         return jax.lax.scan(body, experiment.init(key), jnp.arange(experiment.num_steps))[0]
 

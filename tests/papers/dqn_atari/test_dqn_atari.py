@@ -36,7 +36,7 @@ def trained(config, steps=None):
     @jax.jit
     def run(state):
         def body(state, t):
-            return experiment.step(state, None, jax.random.fold_in(jax.random.key(1), t))
+            return experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))
 
         return jax.lax.scan(body, state, jnp.arange(steps or experiment.num_steps))
 

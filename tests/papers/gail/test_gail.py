@@ -62,7 +62,7 @@ def test_the_tasks_reward_teaches_the_expert_alone(method, monkeypatch):
         config = configured(method=method, agent__cg_iterations=2, agent__value_epochs=1)
         experiment = gail.build(config, pairs())
         state = experiment.init(jax.random.key(0))
-        state, _ = experiment.step(state, None, jax.random.key(1))
+        state, _ = experiment.step(state, None, 0, jax.random.key(1))
         return jnp.concatenate([x.ravel() for x in jax.tree.leaves(state.policy.params)])
 
     first, second = learned(1.0), learned(-3.0)

@@ -24,7 +24,7 @@ def trained(config, cycles):
     @jax.jit
     def run(key):
         def body(t, state):
-            return experiment.step(state, None, jax.random.fold_in(key, t))[0]
+            return experiment.step(state, None, 0, jax.random.fold_in(key, t))[0]
 
         return jax.lax.fori_loop(0, cycles, body, experiment.init(key))
 

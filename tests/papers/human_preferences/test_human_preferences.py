@@ -39,7 +39,7 @@ def trained(steps, **overrides):
     experiment = human_preferences.build(configured(**overrides))
 
     def body(state, t):
-        state, metrics = experiment.step(state, None, jax.random.fold_in(jax.random.key(1), t))
+        state, metrics = experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))
         return state, (metrics, state.learned)
 
     first = experiment.init(jax.random.key(0))
