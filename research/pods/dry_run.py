@@ -171,7 +171,7 @@ def _state_bytes(program: Program) -> dict[str, int]:
         kind = "other state"
         if "/opt_state/" in name:
             kind = "optimizer"
-        elif "/params/" in name:
+        elif "/params/" in name and "/ema/" not in name:
             kind = "parameters"
         kept[kind] += _bytes_per_chip(leaf, layout[name])
     return kept
