@@ -15,6 +15,7 @@ import platform
 import re
 import shlex
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -260,12 +261,25 @@ def _use_huge_pages() -> None:
 
     XLA's CPU backend takes its buffers anew for every step, and the kernel then hands them out page
     by page: a third of a small Transformer's step. glibc reads this setting when a process starts.
+
+    Only where nobody can notice: a plain `python script.py`, without a debugger, a profiler, a
+    tracer or a second thread, and never in a notebook.
     """
     mode = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if "GLIBC_TUNABLES" in os.environ or not mode.exists() or "[madvise]" not in mode.read_text():
         return
+    if sys.orig_argv[1:] != sys.argv or _observed():
+        return
     os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _observed() -> bool:
+    """Whether somebody watches this process from within, or works in it beside us."""
+    monitoring = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    tools = monitoring is not None and any(monitoring.get_tool(i) for i in range(6))
+    watched = sys.gettrace() is not None or sys.getprofile() is not None or tools
+    return watched or threading.active_count() > 1
 
 
 def _compilation_cache() -> None:
