@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from research.core import UserError
 
+ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE ...]
        [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]
 
@@ -60,9 +61,9 @@ def load_module(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    root = str(path.resolve().parent.parent)  # for `from configs import common`
-    if root not in sys.path:
-        sys.path.append(root)
+    for root in (path.resolve().parent.parent, ROOT):  # for `from configs import common`
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
     spec.loader.exec_module(module)
     return module
 
