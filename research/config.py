@@ -18,7 +18,8 @@ from ml_collections import ConfigDict
 from research.core import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE ...]
+USAGE = """usage: python {script} [--config FILE[:VARIANT]]
+       [--config.KEY=VALUE ...]
        [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]
 
   --config FILE[:VARIANT]  configuration, default {file};
