@@ -89,7 +89,9 @@ def steps_of(epochs: float, num_examples: int, batch_size: int, rounding: Roundi
         sees at least so many examples; "nearest" is as close as can be.
     """
     exact = epochs * num_examples / batch_size
-    return {"down": math.floor, "nearest": round, "up": math.ceil}[rounding](exact)
+    if rounding == "nearest":
+        return round(exact)
+    return math.floor(exact) if rounding == "down" else math.ceil(exact)
 
 
 @dataclasses.dataclass(eq=False)
