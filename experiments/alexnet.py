@@ -178,7 +178,7 @@ def build(config: ConfigDict) -> Experiment:
         init,
         step,
         steps_of(config, config.num_epochs),
-        data.pipeline.Beside(streams),
+        data.pipeline.MergedStreams(streams),
         {"test": test},
         TOWER_RULES,
         {"images": config.batch_size},
