@@ -218,8 +218,8 @@ def map_pairs(
     bucket = np.searchsorted(lengths, longest)
     outputs: list[Any] = [None] * len(pairs)
     for i, length in enumerate(lengths):
-        members = np.flatnonzero(bucket == i)
-        if not len(members):
+        members = np.flatnonzero(bucket == i).tolist()
+        if not members:
             continue
         rows = Rows(_padded([pairs[j] for j in members], len(members), length))
         batch_size = _rows(tokens_per_batch, length, 1)
