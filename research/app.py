@@ -36,6 +36,7 @@ from research.report.results import Numbers, RunFolder, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
 
+build = configs.build
 log = logging.getLogger("landmarks")
 
 _FULL = 5
@@ -77,27 +78,6 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
             flush=True,
         )
         return _FULL
-
-
-def build(module: ModuleType, config: ConfigDict) -> Experiment:
-    """The experiment of a script: of its one `Experiment` class, or as its own `build` makes it.
-
-    Raises:
-      UserError: the configuration's values do not go together.
-    """
-    if hasattr(module, "build"):
-        return module.build(config)
-    own: list[Any] = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Experiment)
-        and value.__module__ == module.__name__
-    ]
-    if len(own) != 1:
-        names = ", ".join(cls.__name__ for cls in own) or "no class"
-        raise TypeError(f"{module.__name__} has {names} to choose from: give it a `build(config)`")
-    return own[0](config)
 
 
 def train(
@@ -224,7 +204,13 @@ def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
     for name in names:
         try:
-            report = dry_run(build(module, setting), setting, name, published)
+            report = dry_run(
+                build(module, setting),
+                name,
+                setting.mesh,
+                steps_per_call=setting.steps_per_call,
+                published=published,
+            )
         except UserError as error:
             if len(names) == 1:
                 raise

@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from research.core import UserError
+from research.core import Experiment, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python {script} [--config FILE[:VARIANT]]
@@ -92,6 +92,27 @@ def load_config(path: Path, variant: str = "") -> ConfigDict:
             f"variants: {_few(module.VARIANTS)}"
         )
     return module.get_config(variant)
+
+
+def build(module: ModuleType, config: ConfigDict) -> Experiment:
+    """The experiment of a script: of its one `Experiment` class, or as its own `build` makes it.
+
+    Raises:
+      UserError: the configuration's values do not go together.
+    """
+    if hasattr(module, "build"):
+        return module.build(config)
+    own: list[Any] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Experiment)
+        and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        names = ", ".join(cls.__name__ for cls in own) or "no class"
+        raise TypeError(f"{module.__name__} has {names} to choose from: give it a `build(config)`")
+    return own[0](config)
 
 
 def parse(argv: Sequence[str], script: Path) -> Flags:
