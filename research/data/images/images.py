@@ -173,12 +173,12 @@ class Images:
             "label": jax.ShapeDtypeStruct((), np.int32),
         }
 
-    @property
-    def views_per_image(self) -> int:
-        """How many test views an image has at each scale."""
-        if self.crops == "ten" and self.short_sides:
-            return 10
-        return 2 if len(self.short_sides) > 1 else 1
+    def images_in(self, views: int) -> int:
+        """How many test images have at most so many views of one scale; at least one."""
+        each = 10 if self.crops == "ten" and self.short_sides else 1
+        if len(self.short_sides) > 1 and self.crops == "one":
+            each = 2  # with the mirror
+        return max(1, views // each)
 
     # The data.
 

@@ -54,9 +54,11 @@ def test_test_views():
     )
     (views,) = ten.views(ten.train[0])
     assert views.shape == (10, 224, 224, 3)
+    assert ten.images_in(32) == 3 and ten.images_in(4) == 1
     several = images_of(images, size=32, short_sides=(32, 48), statistics_images=1)
     shapes_of = [v.shape for v in several.views(several.train[0])]
     assert shapes_of == [(2, 32, 32, 3), (2, 48, 48, 3)]
+    assert several.images_in(9) == 4
     example = ten.augmented(ten.train[0], np.random.default_rng(0))
     assert example["image"].shape == (224, 224, 3)
 
@@ -67,7 +69,8 @@ def test_rows_of_the_test_set_are_its_views_and_labels():
     assert len(rows) == 3 and [row["label"] for row in rows] == [4, 0, 2]
     for row, record in zip(rows, source.test, strict=True):
         np.testing.assert_array_equal(row["views"][0], source.views(record)[0])
-        assert row["views"][0].shape[0] == source.views_per_image == 1
+        assert row["views"][0].shape == (1, 8, 8, 3)
+    assert source.images_in(5) == 5
 
 
 def test_splits_are_opened_and_statistics_computed_once(monkeypatch):
