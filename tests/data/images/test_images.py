@@ -162,7 +162,7 @@ def test_training_crops_of_any_image(crop):
 
 def test_smaller_copies_and_averages():
     record = {"image": np.zeros((40, 60, 3), np.uint8), "label": 0}
-    assert uint8_images(8, "whole", stored_side=20).read(record).shape == (20, 30, 3)
+    assert uint8_images(8, "whole", stored_side=20).read_stored(record).shape == (20, 30, 3)
     assert uint8_images(8, "whole", reduce=4).read(record).shape == (10, 15, 3)
     (view,) = uint8_images(8, "whole", test_size=28, short_sides=(32,)).views(record)
     assert view.shape == (1, 28, 28, 3) and view.dtype == np.uint8
