@@ -152,7 +152,7 @@ class DeepResidualLearning(Experiment):
             self.classify,
             self.precise_variables(state),
             self.images.test_rows,
-            max(1, self.config.test.batch_size // self.images.views_per_image),
+            self.images.images_in(self.config.test.batch_size),
         )
         test = test_errors(probabilities, labels)
         return {

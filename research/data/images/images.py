@@ -96,8 +96,8 @@ class Images:
       test_split: of `test_rows`.
       num_train: what the training set has to have; None for any number.
       reduce: factor by which images are averaged down first; 1 for none.
-      stored_side: short side that images are then scaled down to, which stands for the smaller
-        copies that some releases read; 0 for none.
+      stored_side: short side that training images for "resized", "random" and "whole" are then
+        scaled down to, which stands for the smaller copies that some releases read; 0 for none.
       statistics_images: how many training images the mean image and the colours are computed from;
         0: the mean is zero.
       short_sides: of the images that test views are cut from; () for images as they are. With
@@ -173,12 +173,12 @@ class Images:
             "label": jax.ShapeDtypeStruct((), np.int32),
         }
 
-    @property
-    def views_per_image(self) -> int:
-        """How many test views an image has at each scale."""
-        if self.crops == "ten" and self.short_sides:
-            return 10
-        return 2 if len(self.short_sides) > 1 else 1
+    def images_in(self, views: int) -> int:
+        """How many test images have at most so many views of one scale; at least one."""
+        each = 10 if self.crops == "ten" and self.short_sides else 1
+        if len(self.short_sides) > 1 and self.crops == "one":
+            each = 2  # with the mirror
+        return max(1, views // each)
 
     # The data.
 
@@ -269,9 +269,14 @@ class Images:
             image = np.repeat(image, 3, axis=-1)
         if self.reduce > 1:
             image = augment.average_pool(image, self.reduce)
-        if self.stored_side:
-            image = augment.resize_short_side(image, self.stored_side)
         return image
+
+    def read_stored(self, record: Record) -> np.ndarray:
+        """A training image as its smaller copy shows it; see `stored_side`."""
+        image = self.read(record)
+        if not self.stored_side:
+            return image
+        return augment.resize_short_side(image, self.stored_side)
 
     def augmented(self, record: Record, rng: np.random.Generator) -> Record:
         """A training example: "image" as `spec` says, "label" int32."""
@@ -304,16 +309,16 @@ class Images:
         return self._normalized(image)
 
     def _resized(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        image = augment.resized_crop(self.read(record), rng, self.size, self.min_area)
+        image = augment.resized_crop(self.read_stored(record), rng, self.size, self.min_area)
         return self._maybe_mirrored(image, rng)
 
     def _random(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        image = self.read(record)
+        image = self.read_stored(record)
         square = augment.crop(image, rng, min(image.shape[:2]))
         return self._maybe_mirrored(_scaled(square, self.size), rng)
 
     def _whole(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        image = self.read(record)
+        image = self.read_stored(record)
         square = augment.centre_crop(image, min(image.shape[:2]))
         return self._maybe_mirrored(_scaled(square, self.size), rng)
 

@@ -54,9 +54,11 @@ def test_test_views():
     )
     (views,) = ten.views(ten.train[0])
     assert views.shape == (10, 224, 224, 3)
+    assert ten.images_in(32) == 3 and ten.images_in(4) == 1
     several = images_of(images, size=32, short_sides=(32, 48), statistics_images=1)
     shapes_of = [v.shape for v in several.views(several.train[0])]
     assert shapes_of == [(2, 32, 32, 3), (2, 48, 48, 3)]
+    assert several.images_in(9) == 4
     example = ten.augmented(ten.train[0], np.random.default_rng(0))
     assert example["image"].shape == (224, 224, 3)
 
@@ -67,7 +69,8 @@ def test_rows_of_the_test_set_are_its_views_and_labels():
     assert len(rows) == 3 and [row["label"] for row in rows] == [4, 0, 2]
     for row, record in zip(rows, source.test, strict=True):
         np.testing.assert_array_equal(row["views"][0], source.views(record)[0])
-        assert row["views"][0].shape[0] == source.views_per_image == 1
+        assert row["views"][0].shape == (1, 8, 8, 3)
+    assert source.images_in(5) == 5
 
 
 def test_splits_are_opened_and_statistics_computed_once(monkeypatch):
@@ -159,7 +162,7 @@ def test_training_crops_of_any_image(crop):
 
 def test_smaller_copies_and_averages():
     record = {"image": np.zeros((40, 60, 3), np.uint8), "label": 0}
-    assert uint8_images(8, "whole", stored_side=20).read(record).shape == (20, 30, 3)
+    assert uint8_images(8, "whole", stored_side=20).read_stored(record).shape == (20, 30, 3)
     assert uint8_images(8, "whole", reduce=4).read(record).shape == (10, 15, 3)
     (view,) = uint8_images(8, "whole", test_size=28, short_sides=(32,)).views(record)
     assert view.shape == (1, 28, 28, 3) and view.dtype == np.uint8
