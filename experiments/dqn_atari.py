@@ -131,7 +131,7 @@ def build(config: Any) -> Experiment:
                 observation=observation,
                 episode_return=jnp.where(ended, 0, returns),
                 replay=experience,
-                priorities=sampler.added(state.priorities, state.replay),
+                priorities=sampler.added(state.priorities, experience),
                 agent_steps=state.agent_steps + env.num_envs,
             ),
             learn_key,
@@ -162,7 +162,7 @@ def build(config: Any) -> Experiment:
                 return loss, Aux({"q": q.mean(), "td_error": goal - q})
 
             learned, metrics = learner.minimize(learned, loss_fn, batch, loss_key)
-            priorities = sampler.update(priorities, batch.slot, metrics.pop("td_error"))
+            priorities = sampler.update(priorities, batch, metrics.pop("td_error"))
             target = optax.periodic_update(
                 learned.params, target, updates + 1, agent.target_period_updates
             )
