@@ -12,6 +12,8 @@ stored.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.struct
 import jax
@@ -205,7 +207,8 @@ class HindsightExperienceReplay(Experiment):
     def __init__(self, config: ConfigDict):
         agent, replay = config.agent, config.replay
         self.task = make_task(config.env.name, config.env.num_bits)
-        self.agent = (DQN if self.task.num_actions else DDPG)(config, self.task)
+        algorithm: Any = DQN if self.task.num_actions else DDPG
+        self.agent = algorithm(config, self.task)
         self.env = Vectorized(self.task, agent.episodes_per_cycle)
         self.ring = Ring(replay.capacity_frames // self.task.horizon, self.env.num_envs)
         self.hindsight = Hindsight(self.task, self.ring, replay.strategy, replay.k)
@@ -282,7 +285,11 @@ def normalized(moments: Moments, observation: jax.Array) -> jax.Array:
 
 
 def make_task(name: str, num_bits: int) -> GoalEnvironment:
-    tasks = {"bit_flipping": functools.partial(BitFlipping, num_bits), "reach": Reach, "push": Push}
+    tasks: dict[str, Callable[[], GoalEnvironment]] = {
+        "bit_flipping": functools.partial(BitFlipping, num_bits),
+        "reach": Reach,
+        "push": Push,
+    }
     check_choice("env.name", name, tasks)
     return tasks[name]()
 
