@@ -32,7 +32,7 @@ from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
 from research.rl.agents.q_learning import epsilon_greedy, q_of_action
 from research.rl.envs import games
-from research.rl.envs.environments import push_frame
+from research.rl.envs.environments import empty_stack, push_frame
 from research.rl.replay.frames import Batch, Replay, ReplayState
 from research.rl.replay.prioritized import make_sampler
 
@@ -133,14 +133,13 @@ class DeepQNetwork(Experiment):
 
         self.source = games.source(self.env, self.act, config.seed)
         self.per_step = {"frames": frames}
-        self.soft_rules = [("^(actors|observation|replay)/?", PartitionSpec("data"))]
+        self.soft_rules = [("^(actors|observation|replay)(/|$)", PartitionSpec("data"))]
 
     def init(self, key):
         env_key, net_key = jax.random.split(key)
         actors = Actors.start(self.env, env_key)
-        frame = actors.observation
-        blank = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * self.settings.stack), frame.dtype)
-        observation = push_frame(blank, frame)
+        blank = empty_stack(actors.observation, self.settings.stack)
+        observation = push_frame(blank, actors.observation)
         learner = self.learner.init(net_key, observation[:1], train=True)
         agent = Agent(
             learner=learner,
