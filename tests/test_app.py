@@ -143,55 +143,6 @@ def test_metrics_have_steps_in_order(line, tmp_path):
     assert steps == [5, 10, 15, 20, 20]
 
 
-@pytest.fixture
-def plain_start(monkeypatch):
-    """As after `python script.py`, watched by nobody."""
-    monkeypatch.setattr(app.sys, "orig_argv", ["python", *app.sys.argv])
-    monkeypatch.setattr(app, "_observed", lambda: False)
-
-
-def test_a_debugger_a_profiler_and_a_thread_are_noticed(monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(app.sys, "gettrace", lambda: None)
-        patch.setattr(app.sys, "getprofile", lambda: None)
-        patch.setattr(app.threading, "active_count", lambda: 1)
-        assert not app._observed()
-        for target, name, value in (
-            (app.sys, "gettrace", lambda: print),
-            (app.sys, "getprofile", lambda: print),
-            (app.threading, "active_count", lambda: 2),
-        ):
-            with monkeypatch.context() as inner:
-                inner.setattr(target, name, value)
-                assert app._observed()
-
-
-@pytest.mark.parametrize(
-    "before", [["-m", "pdb"], ["-m", "cProfile"], ["/opt/pydevd.py", "--file"]]
-)
-def test_no_restart_under_a_launcher(before, plain_start, monkeypatch):
-    monkeypatch.setattr(app.sys, "orig_argv", ["python", *before, *app.sys.argv])
-    monkeypatch.setattr(app.Path, "read_text", lambda path: "x [madvise] y")
-    monkeypatch.setattr(app.Path, "exists", lambda path: True)
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    monkeypatch.setattr(app.os, "execv", lambda *arguments: pytest.fail("restarted"))
-    app._use_huge_pages()
-
-
-@pytest.mark.parametrize(("mode", "restarts"), [("[madvise]", 1), ("[always]", 0), ("[never]", 0)])
-def test_huge_pages_where_linux_leaves_the_choice(mode, restarts, plain_start, monkeypatch):
-    started = []
-    monkeypatch.setenv("GLIBC_TUNABLES", "")  # so that it is put back in the end
-    monkeypatch.delenv("GLIBC_TUNABLES")
-    monkeypatch.setattr(app.Path, "exists", lambda path: True)
-    monkeypatch.setattr(app.Path, "read_text", lambda path: f"x {mode} y")
-    monkeypatch.setattr(app.os, "execv", lambda *arguments: started.append(arguments))
-    app._use_huge_pages()
-    app._use_huge_pages()  # the new process does not start another
-    assert len(started) == restarts
-    assert "GLIBC_TUNABLES" not in app.os.environ or restarts
-
-
 def test_seeds_trained_together_end_as_each_would_alone(line, tmp_path):
     flags = ("--config.seeds=3,5", "--config.log_every_steps=5", "--config.eval_every_steps=5")
     assert run(line, tmp_path / "alone", *flags) == 0
