@@ -27,7 +27,7 @@ from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
-from research.report.claims import Claim, Results
+from research.report.claims import Claim, MissingResult, Results
 from research.report.results import Numbers, RunFolder, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
@@ -157,7 +157,12 @@ def _finish(
     if missing:
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
-        claims = module.claims(_by_metric(module, numbers))
+        try:
+            claims = module.claims(_by_metric(module, numbers))
+        except MissingResult:  # what was measured is kept all the same
+            if jax.process_index() == 0:
+                results.write([], origin, startup.device(), startup.versions())
+            raise
     if jax.process_index() != 0:
         return 0
     claims = [

@@ -53,6 +53,13 @@ def test_a_claim_that_fails_is_exit_code_1(line, tmp_path):
     assert result(tmp_path / "run")["claims"][0]["holds"] is False
 
 
+def test_a_claim_about_what_was_not_measured_is_an_error(line, tmp_path, capsys):
+    line.claims = lambda results: [results["test/eror"].at_least("fast", 0, claim="", paper="")]
+    assert run(line, tmp_path / "run") == 2
+    assert "reports 'test/eror'; reported: test/error" in capsys.readouterr().err
+    assert result(tmp_path / "run")["arms"]["fast"]
+
+
 def test_claims_are_not_checked_where_the_config_says_so(line, tmp_path):
     line.claims = lambda results: [app.Claim("no", "", "", False)]
     assert run(line, tmp_path / "run", "--config.check_claims=false") == 0

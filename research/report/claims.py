@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from research.core.errors import UserError
+
 Rule = Literal["every seed", "seed by seed", "mean", "median"]
 
 
@@ -53,7 +55,7 @@ class Claim:
     holds: bool | None
 
 
-class MissingResult(LookupError):
+class MissingResult(UserError):
     """A claim asks for an arm or a metric that was not measured: it never passes on nothing."""
 
 
