@@ -17,6 +17,7 @@ import pytest
 
 from configs.dqn_atari import get_config
 from experiments import dqn_atari
+from research import app
 from research.rl.envs import games
 
 PAIRS = 3
@@ -30,7 +31,7 @@ def cpu_seconds(run):
 
 def trainer(config, steps):
     """A function that trains for so many steps, after it has compiled and learning has begun."""
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(state, batch):
@@ -51,7 +52,7 @@ def trainer(config, steps):
 
 def bare(config, steps):
     """The same environment with random actions and nothing else."""
-    env = games.training_games(config.env)
+    env = games.training_environment(games.Settings(**config.env))
 
     @jax.jit
     def advance(env_state, key):
@@ -94,7 +95,7 @@ class PlainQ(nn.Module):
 def plain(config, steps):
     """DQN in one file as one would write it: whole transitions as float32 in one buffer, flax's
     convolution inside the loop, Adam."""
-    env, agent = games.training_games(config.env), config.agent
+    env, agent = games.training_environment(games.Settings(**config.env)), config.agent
     size, batch = config.replay.capacity, agent.batch_size
     net, optimizer = PlainQ(env.num_actions), optax.adam(1e-4)
 
