@@ -11,6 +11,7 @@ from research import app
 from research.core import UserError
 from research.core.tree import count_parameters
 from research.models.actor_critic import ActorQ
+from research.report.claims import Results
 from research.rl.acting.distributions import Categorical, distribution
 from research.rl.envs import probe_envs
 from research.rl.replay.segments import Segment
@@ -214,3 +215,16 @@ def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
         jax.eval_shape(app.build(acer, config).init, jax.random.key(0))
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(acer_return=(-90, -120), on_policy=(-500, -480), fast=(-500, -130)):
+        arms = {"acer": acer_return, "on_policy": on_policy, "on_policy_fast": fast}
+        numbers = {arm: {"eval/return": np.array(values)} for arm, values in arms.items()}
+        return [claim.holds for claim in acer.claims(Results(numbers))]
+
+    assert holds() == [True, True, True]
+    assert holds(acer_return=(-90, -160)) == [False, True, True]
+    assert holds(on_policy=(-500, -400)) == [True, False, True]
+    assert holds(fast=(-200, -130)) == [True, True, False]
+    assert acer.claims(Results({"main": {"eval/return": np.array([1.0])}})) == []

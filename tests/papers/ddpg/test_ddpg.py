@@ -9,6 +9,7 @@ from configs.ddpg import get_config
 from experiments import ddpg
 from research import app
 from research.core import UserError
+from research.report.claims import Results
 from research.rl.envs.probe_envs import CONTINUOUS_PROBES, ContinuousProbe
 from research.rl.replay.transitions import Ring
 from tests.rl import ddpg_by_hand as by_hand
@@ -153,3 +154,16 @@ def test_parameter_noise_is_renewed_when_due():
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(UserError):
         app.build(ddpg, on_probe("Pendulum-v1", **overrides))
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(full, no_target):
+        numbers = {
+            "full": {"eval/return": np.array(full)},
+            "no_target": {"eval/return": np.array(no_target)},
+        }
+        return [claim.holds for claim in ddpg.claims(Results(numbers))]
+
+    assert holds([-150, -170], [-1400, -1450]) == [True, True]
+    assert holds([-150, -260], [-1400, -1450]) == [False, True]  # every seed counts
+    assert holds([-150, -170], [-1400, -1100]) == [True, False]

@@ -13,6 +13,7 @@ from experiments import dqn_atari
 from research import app, training
 from research.core import UserError
 from research.core.tree import count_parameters, named_leaves
+from research.report.claims import Results
 from research.rl.envs import probe_envs
 from research.rl.replay.frames import Replay
 
@@ -336,3 +337,27 @@ def test_every_variant_has_the_same_keys():
         assert keys - {k for k in keys if k.startswith("arms/")} <= set(
             named_leaves(get_config(variant).to_dict())
         )
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(random=(0.4, 0.4, 0.4), **returns):
+        arms = {
+            "full": (8, 10, 12),
+            "no_target": (9, 9, 9),
+            "no_replay": (7, 7, 7),
+            "neither": (6, 6, 6),
+        }
+        numbers = {
+            arm: {"eval/return": np.array(values), "random/return": np.array(random[: len(values)])}
+            for arm, values in {**arms, **returns}.items()
+        }
+        return [claim.holds for claim in dqn_atari.claims(Results(numbers))]
+
+    assert holds() == [True] * 4  # in the mean, whatever single seeds say
+    assert holds(no_replay=(9.5, 9.5, 9.5)) == [False, True, True, True]
+    assert holds(neither=(9.5, 9.5, 9.5)) == [True, False, True, True]
+    assert holds(no_target=(11, 11, 11)) == [True, True, False, True]
+    assert holds(no_target=(11,)) == [True, True, None, True]  # too few seeds to tell
+    assert holds(random=(3, 3, 3)) == [True, True, True, False]
+    assert holds(random=(0, 0, 0)) == [True] * 4  # a random policy may score nothing
+    assert dqn_atari.claims(Results({"main": {"eval/return": np.array([1.0])}})) == []
