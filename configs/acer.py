@@ -13,7 +13,7 @@ days on a CPU.
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
 from research.training.run_config import run_config
 
@@ -34,7 +34,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "shared": False,  # one trunk for policy and value
         }
     )
-    config.env = on_policy.env_config("Acrobot-v1", num_envs=16)
+    config.env = common.rl_env("Acrobot-v1", num_envs=16)
     # Another policy's experience is not brought to the moments of this one's.
     del config.env["normalize_observations"], config.env["normalize_rewards"]
     config.replay = ConfigDict(
@@ -64,7 +64,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.max_grad_norm = 10.0
     config.total_frames = 120_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.steps_per_call = 25
     config.log_every_steps = 25
     config.best_metric, config.best_mode = "eval/return", "max"

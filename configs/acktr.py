@@ -11,7 +11,7 @@ where random play has -1240. The second expects days on a CPU.
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
 from research.training.run_config import run_config
 
@@ -31,7 +31,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "shared": False,  # one trunk for policy and value
         }
     )
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
+    config.env = common.rl_env("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = ConfigDict(
         {
             "rollout_steps": 50,  # agent steps of each environment: n of the n-step returns
@@ -57,7 +57,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.total_frames = 150_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.steps_per_call = 5
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"

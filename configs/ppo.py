@@ -13,7 +13,7 @@ in 200,000 frames. The third has the paper's settings for Atari; expect days on 
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
 from research.training.run_config import run_config
 
@@ -35,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "shared": False,  # one trunk for policy and value
         }
     )
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=8, normalize_rewards=True)
+    config.env = common.rl_env("Pendulum-v1", num_envs=8, normalize_rewards=True)
     config.agent = ConfigDict(
         {
             "objective": "clip",  # or "kl_penalty", "unbounded"
@@ -58,7 +58,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})
     config.max_grad_norm = 0.5
     config.total_frames = 200_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)

@@ -10,7 +10,7 @@ region of 1 nat. `:paper` has Baselines' settings, but 64 units in place of its 
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy, trpo
+from configs import common
 from research.training.run_config import run_config
 
 VARIANTS = {
@@ -23,11 +23,11 @@ VARIANTS = {
 def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     config.model = ConfigDict({"variant": "mlp"})
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
-    config.agent = trpo.agent_config()
+    config.env = common.rl_env("Pendulum-v1", num_envs=16, normalize_rewards=True)
+    config.agent = common.trpo_agent()
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 200_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)

@@ -25,11 +25,11 @@ from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorQ
 from research.report.claims import Claim, Paper
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
-from research.rl.acting.rollouts import Actors
-from research.rl.agents.on_policy import SPLITS, evaluation
+from research.rl.agents.on_policy import ACTOR_RULES, evaluation
 from research.rl.envs import games
-from research.rl.replay.segments import Segment, Segments, play
+from research.rl.replay.segments import Segment, Segments, collect_segment
 from research.rl.replay.transitions import RingState
 from research.rl.retrace import retrace
 
@@ -56,7 +56,8 @@ class State:
 
 def build(config: Any) -> Experiment:
     agent, optimizer = config.agent, config.optimizer
-    env = games.training_environment(config.env)
+    settings = games.Settings(**config.env)
+    env = games.training_environment(settings)
     if env.action_size:
         raise UserError(f"env.name is one with discrete actions, not {config.env.name!r}")
     segments = Segments(
@@ -86,7 +87,7 @@ def build(config: Any) -> Experiment:
         return Categorical(policy["logits"].reshape(shape)), q.reshape(shape)
 
     def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
-        return play(
+        return collect_segment(
             env,
             actors,
             lambda seen: network(learned, seen)[0],
@@ -98,9 +99,8 @@ def build(config: Any) -> Experiment:
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
-        observation, env_state = env.reset(env_key)
-        actors = Actors(env_state, observation, jnp.zeros(env.num_envs), None, None)
-        learned = learner.init(net_key, observation[:1])
+        actors = Actors.start(env, env_key)
+        learned = learner.init(net_key, actors.observation[:1])
         replay = segments.init(jax.eval_shape(collect, learned, actors, key)[1])
         return State(learned, jax.tree.map(jnp.copy, learned.params), actors, replay, jnp.int32(0))
 
@@ -118,7 +118,7 @@ def build(config: Any) -> Experiment:
                 (f_next * next_q).sum(axis=-1),
                 ratio,
                 segment.terminated,
-                segment.ended,
+                segment.done,
                 agent.gamma,
             )
         )
@@ -146,7 +146,7 @@ def build(config: Any) -> Experiment:
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         """One segment is played and learned from, then some are replayed (algorithm 1)."""
         play_key, now_key, count_key, replay_key = jax.random.split(key, 4)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
+        actors = state.actors.receive(env, batch)
         actors, segment, played = collect(state.learner, actors, play_key)
         replay, steps = segments.add(state.replay, segment), state.steps + 1
         hyper = {**state.learner.opt_state.hyperparams, "learning_rate": rate(state.steps)}
@@ -163,19 +163,23 @@ def build(config: Any) -> Experiment:
         learned, average, metrics = jax.lax.fori_loop(0, count, again, loop)
         return State(learned, average, actors, replay, steps), {**metrics, **played}
 
+    test = evaluation(
+        games.evaluation_games(
+            settings,
+            config.eval.episodes,
+            max_noops=config.eval.max_noops,
+            max_episode_frames=config.eval.max_episode_frames,
+        ),
+        lambda *args: network(*args)[0],
+        greedy=config.eval.greedy,
+    )
     return OldExperiment(
         init,
         step,
         num_steps,
-        games.emulators(env, lambda state: state.actors.env),
-        evals={
-            "eval": evaluation(
-                config,
-                lambda *args: network(*args)[0],
-                lambda state: learner.eval_variables(state.learner),
-            )
-        },
-        splits=[*SPLITS, ("^replay/items/", PartitionSpec(None, "data"))],
+        games.source(env),
+        evals={"eval": lambda state, key: test((learner.eval_variables(state.learner), None), key)},
+        splits=[*ACTOR_RULES, ("^replay/items/", PartitionSpec(None, "data"))],
         per_step={"frames": frames},
     )
 

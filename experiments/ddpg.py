@@ -100,7 +100,7 @@ def build(config: Any) -> Experiment:
         """Actions, and the noise that was added to them."""
         actor, noise = state.agent.actor, state.noise
         if explore_by.name == "parameters":
-            actor = actor.replace(params=state.parameter_noise.perturbed(actor.params))
+            actor = actor.replace(params=state.parameter_noise.perturb(actor.params))
         elif explore_by.name == "gaussian":
             noise = explore_by.sigma * jax.random.normal(key, noise.shape)
         else:
@@ -150,9 +150,9 @@ def build(config: Any) -> Experiment:
         sample_key, noise_key = jax.random.split(key)
         actor, noise = state.agent.actor, state.parameter_noise
         seen = ring.sample(state.replay, sample_key, settings.batch_size).observation
-        perturbed = actor.replace(params=noise.perturbed(actor.params))
+        perturbed = actor.replace(params=noise.perturb(actor.params))
         change = agent.action(actor, seen) - agent.action(perturbed, seen)
-        other = noise.renewed(noise_key, jnp.sqrt(jnp.mean(change**2)), explore_by.sigma)
+        other = noise.renew(noise_key, jnp.sqrt(jnp.mean(change**2)), explore_by.sigma)
         due = state.steps % explore_by.parameters_kept_steps == 0
         return jax.tree.map(lambda a, b: jnp.where(due, a, b), other, noise)
 

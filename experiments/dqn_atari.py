@@ -25,6 +25,7 @@ from research.core.legacy import OldExperiment
 from research.models.dqn import DQN
 from research.optim.centered_rmsprop import make_optimizer
 from research.report.claims import Claim, Paper
+from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
 from research.rl.agents.q_learning import epsilon_greedy, greedy_policy, of_action
 from research.rl.envs import games
@@ -49,9 +50,7 @@ class State:
 
     learner: LearnerState
     target: Any  # parameters
-    env: Any
-    observation: jax.Array  # [N, H, W, C] uint8
-    episode_return: jax.Array  # [N], of the unfinished episodes
+    actors: Actors
     replay: ReplayState
     priorities: Any
     agent_steps: jax.Array  # of all environments together
@@ -61,7 +60,7 @@ class State:
 
 def build(config: Any) -> Experiment:
     agent, memory = config.agent, config.replay
-    env = games.training_games(config.env)
+    env = games.training_games(games.Settings(**config.env))
     frame = env.env.observation_space.shape
     replay = Replay(env.num_envs, memory.capacity, frame, env.depth, agent.n_steps, agent.gamma)
     sampler = make_sampler(memory.sampling, replay, memory.priority_exponent)
@@ -77,15 +76,13 @@ def build(config: Any) -> Experiment:
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
-        observation, env_state = env.reset(env_key)
-        learned = learner.init(net_key, observation[:1], train=True)
+        actors = Actors.start(env, env_key)
+        learned = learner.init(net_key, actors.observation[:1], train=True)
         count, last = jnp.int32(0), {name: jnp.zeros(()) for name in ("loss", "grad_norm", "q")}
         return State(
             learned,
             jax.tree.map(jnp.copy, learned.params),
-            env_state,
-            observation,
-            jnp.zeros(env.num_envs),
+            actors,
             replay.init(),
             sampler.init(),
             count,
@@ -101,42 +98,43 @@ def build(config: Any) -> Experiment:
         return exploration(state.agent_steps * env.frames_per_step)
 
     def act(state: State, key: jax.Array) -> jax.Array:
-        return epsilon_greedy(key, values(state.learner.params, state.observation), epsilon(state))
+        return epsilon_greedy(
+            key, values(state.learner.params, state.actors.observation), epsilon(state)
+        )
 
     source = games.source(env, act, config.seed)
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         act_key, env_key, learn_key = jax.random.split(key, 3)
         action = batch["action"] if config.env.actor == "host" else act(state, act_key)
-        observation, env_state, reward, terminated, truncated, info = env.step(
-            env_key, env.receive(state.env, batch), action
+        actors, now = apply_action(
+            env,
+            state.actors,
+            action,
+            env_key,
+            reward_clip=config.env.reward_clip,
+            life_loss_ends=config.env.life_loss_ends,
+            batch=batch,
         )
-        ended, returns = terminated | truncated, state.episode_return + reward
-        if config.env.life_loss_ends:  # nothing of value follows, but the episode goes on
-            terminated |= info["life_lost"]
-        if config.env.reward_clip:
-            reward = jnp.clip(reward, -config.env.reward_clip, config.env.reward_clip)
         experience = replay.add(
             state.replay,
-            state.observation[..., -frame[-1] :],
+            now.observation[..., -frame[-1] :],
             action,
-            reward,
-            terminated,
-            ended,
-            info["final_observation"][..., -frame[-1] :],
+            now.reward,
+            now.terminated,
+            now.reset,
+            now.next_observation[..., -frame[-1] :],
         )
         state = learn(
             state.replace(
-                env=env_state,
-                observation=observation,
-                episode_return=jnp.where(ended, 0, returns),
+                actors=actors,
                 replay=experience,
                 priorities=sampler.added(state.priorities, state.replay),
                 agent_steps=state.agent_steps + env.num_envs,
             ),
             learn_key,
         )
-        mean_return = jnp.where(ended, returns, 0).sum() / ended.sum()  # NaN where none ended
+        mean_return = jnp.nanmean(now.episode_return)  # NaN where none ended
         return state, {"train/return": mean_return, "epsilon": epsilon(state), **state.last}
 
     def learn(state: State, key: jax.Array) -> State:
@@ -172,7 +170,7 @@ def build(config: Any) -> Experiment:
         loop = jax.lax.fori_loop(0, due, update, tuple(getattr(state, name) for name in names))
         return state.replace(**dict(zip(names, loop, strict=True)))
 
-    split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
+    split = ("^(actors|replay)/", PartitionSpec("data"))
     frames = env.num_envs * env.frames_per_step
     return OldExperiment(
         init,
@@ -187,7 +185,12 @@ def build(config: Any) -> Experiment:
 
 def evaluation(config: Any, epsilon: float) -> Any:
     """Whole episodes of their own, whatever the lives, with rewards as the game gives them."""
-    env = games.evaluation_games(config.env, config.eval)
+    env = games.evaluation_games(
+        games.Settings(**config.env),
+        config.eval.episodes,
+        max_noops=config.eval.max_noops,
+        max_episode_frames=config.eval.max_episode_frames,
+    )
     play = Evaluation(env, greedy_policy(network(config, env), epsilon))
     return lambda state, key: play(state.learner.eval_params, key)
 

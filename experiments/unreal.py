@@ -37,11 +37,18 @@ from research.papers.unreal.auxiliary import (
 from research.papers.unreal.network import SIZES, Outputs, UnrealNetwork
 from research.papers.unreal.return_curve import ReturnCurve
 from research.report.claims import Claim, Paper, Results, Scores, spread
-from research.rl.acting import recurrent_rollouts
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import distribution
 from research.rl.acting.episodes import Evaluation
-from research.rl.acting.recurrent_rollouts import Actors, Recurrent, Seen, Steps
+from research.rl.acting.recurrent_rollouts import (
+    RecurrentEnvironment,
+    RecurrentObservation,
+    RecurrentTrajectory,
+    append_next,
+    collect_recurrent,
+)
 from research.rl.envs import games
+from research.rl.envs.environments import Environment
 from research.rl.replay.sequences import Sequences
 from research.rl.replay.transitions import RingState
 
@@ -79,16 +86,16 @@ class LossInputs(NamedTuple):
 
     Attributes:
       steps: just played, `[T, N, ...]`.
-      seen: what was acted on in them and what is acted on next, `[T + 1, N, ...]`.
+      observations: acted on in them and acted on next, `[T + 1, N, ...]`.
       replayed: `[T + 1, N, ...]`, of whose last step only what it acted on counts; or None.
       ready: whether the replay holds as many steps yet.
       histories: frames, the reward that followed, and weights, as from `Sequences.histories`; or
         None.
     """
 
-    steps: Steps
-    seen: Seen
-    replayed: Steps | None
+    steps: RecurrentTrajectory
+    observations: RecurrentObservation
+    replayed: RecurrentTrajectory | None
     ready: Any
     histories: Any
 
@@ -100,7 +107,8 @@ class UNREAL(Experiment):
         check_choice("auxiliary.control", config.auxiliary.control, ("pixels", "features"))
         self.config = config
         self.size = SIZES[config.model.variant]
-        self.game = games.training_environment(config.env)
+        settings = games.Settings(**config.env)
+        self.game = games.training_environment(settings)
         if self.game.action_size or len(self.game.observation_space.shape) != 3:
             raise UserError(
                 f"env.name is a game of images and discrete actions, not {config.env.name!r}"
@@ -112,7 +120,7 @@ class UNREAL(Experiment):
         frames = self.game.num_envs * config.agent.rollout_steps * self.game.frames_per_step
         self.num_steps = config.total_frames // frames
         self.per_step = {"frames": frames}
-        self.source = games.emulators(self.game, lambda state: state.actors.env)
+        self.source = games.source(self.game)
         self.soft_rules = [
             ("^actors/", PartitionSpec("data")),
             ("^replay/items/", PartitionSpec(None, "data")),
@@ -125,11 +133,16 @@ class UNREAL(Experiment):
         self.replays_sequences = bool(self.control or tasks.value_weight)
         self.replays_histories = tasks.reward_weight > 0
 
-        test_game = games.evaluation_games(config.env, config.eval)
+        test_game = games.evaluation_games(
+            settings,
+            config.eval.episodes,
+            max_noops=config.eval.max_noops,
+            max_episode_frames=config.eval.max_episode_frames,
+        )
         self.evaluation = Evaluation(self.with_memory(test_game), self.act)
 
-    def with_memory(self, game: Any) -> Recurrent:
-        return Recurrent(game, self.size.lstm, self.config.env.reward_clip)
+    def with_memory(self, game: Environment) -> RecurrentEnvironment:
+        return RecurrentEnvironment(game, self.size.lstm, self.config.env.reward_clip)
 
     def make_learner(self) -> Learner:
         optimizer = self.config.optimizer
@@ -152,32 +165,37 @@ class UNREAL(Experiment):
 
     def init(self, key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
-        actors = recurrent_rollouts.begin(self.env, env_key)
-        learner = self.learner.init(net_key, actors.seen, self.sequences.history)
+        actors = Actors.start(self.env, env_key)
+        learner = self.learner.init(net_key, actors.observation, self.sequences.history)
         replay = None
         if self.replays_sequences or self.replays_histories:
-            replay = self.sequences.init(jax.eval_shape(self.collect, learner, actors, key)[1])
+            replay = self.sequences.init(
+                jax.eval_shape(self.collect, learner, actors, None, key)[1]
+            )
         return State(learner, actors, replay, ReturnCurve.empty(BINS))
 
     # Acting
 
-    def act(self, variables: Any, seen: Seen, key: jax.Array) -> tuple[jax.Array, Any]:
+    def act(
+        self, variables: Any, observation: RecurrentObservation, key: jax.Array
+    ) -> tuple[jax.Array, Any]:
         """Actions `[N]` drawn from the policy, and the memory after the step."""
-        one_step = jax.tree.map(lambda x: x[None], seen)
+        one_step = jax.tree.map(lambda x: x[None], observation)
         outputs, carry = self.unroll(variables, one_step)
         policy = distribution({"logits": outputs.policy["logits"][0]})
         return policy.sample(key), carry
 
-    def unroll(self, variables: Any, seen: Seen) -> tuple[Outputs, Any]:
+    def unroll(self, variables: Any, observations: RecurrentObservation) -> tuple[Outputs, Any]:
         """The network over `[T, N, ...]`, from the memory that was stored with the first step."""
-        start = jax.tree.map(lambda x: x[0], seen.carry)
-        inputs = seen.observation, seen.last_action, seen.last_reward, seen.first
-        return self.learner.apply(variables, start, *inputs, method="unroll")
+        *inputs, carries = observations
+        first_carry = jax.tree.map(lambda x: x[0], carries)
+        return self.learner.apply(variables, first_carry, *inputs, method="unroll")
 
     def collect(
-        self, learner: LearnerState, actors: Actors, key: jax.Array
-    ) -> tuple[Actors, Steps, jax.Array]:
-        return recurrent_rollouts.play(
+        self, learner: LearnerState, actors: Actors, batch: Any, key: jax.Array
+    ) -> tuple[Actors, RecurrentTrajectory, jax.Array]:
+        """The next n steps of every actor, and the returns of episodes that ended in them."""
+        return collect_recurrent(
             self.env,
             actors,
             functools.partial(self.act, learner),
@@ -185,6 +203,7 @@ class UNREAL(Experiment):
             key,
             self.config.agent.rollout_steps,
             life_loss_ends=self.config.env.life_loss_ends,
+            batch=batch,
         )
 
     def pixel_change(self, before: jax.Array, after: jax.Array) -> jax.Array | None:
@@ -198,25 +217,24 @@ class UNREAL(Experiment):
         self, state: State, batch: Any, t: jax.Array, key: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
         play_key, replay_key, history_key, learn_key = jax.random.split(key, 4)
-        actors = state.actors.replace(env=self.game.receive(state.actors.env, batch))
-        actors, steps, returned = self.collect(state.learner, actors, play_key)
+        actors, steps, returns = self.collect(state.learner, state.actors, batch, play_key)
 
         replay, replayed, ready, histories = state.replay, None, None, None
         if replay is not None:
             replay = self.sequences.add(replay, steps)
-        if self.replays_sequences:
-            # One more than a rollout: the last one's value bootstraps the others' returns.
-            length = self.config.agent.rollout_steps + 1
-            replayed, ready = self.sequences.sample(replay, replay_key, length)
-        if self.replays_histories:
-            size = self.config.auxiliary.reward_batch
-            histories = self.sequences.histories(replay, history_key, size)
-        seen = recurrent_rollouts.with_next(steps, actors.seen)
-        inputs = LossInputs(steps, seen, replayed, ready, histories)
+            if self.replays_sequences:
+                # One more than a rollout: the last one's value bootstraps the others' returns.
+                length = self.config.agent.rollout_steps + 1
+                replayed, ready = self.sequences.sample(replay, replay_key, length)
+            if self.replays_histories:
+                size = self.config.auxiliary.reward_batch
+                histories = self.sequences.histories(replay, history_key, size)
+        observations = append_next(steps, actors.observation)
+        inputs = LossInputs(steps, observations, replayed, ready, histories)
 
         learner, metrics = self.learner.minimize(state.learner, self.loss, inputs, learn_key)
-        curve = state.curve.add(returned, t, self.num_steps)
-        metrics["train/return"] = jnp.nanmean(returned)
+        curve = state.curve.add(returns, t, self.num_steps)
+        metrics["train/return"] = jnp.nanmean(returns)
         return State(learner, actors, replay, curve), metrics
 
     def loss(self, variables: Any, batch: LossInputs, key: jax.Array) -> tuple[jax.Array, Aux]:
@@ -258,18 +276,20 @@ class UNREAL(Experiment):
 
     def unroll_both(self, variables: Any, batch: LossInputs) -> tuple[Outputs, Outputs]:
         """One pass of the network over what was just played and what is replayed, side by side."""
-        seen = batch.seen
+        observations = batch.observations
         if batch.replayed is not None:
-            seen = jax.tree.map(
-                lambda new, old: jnp.concatenate([new, old], axis=1), seen, batch.replayed.seen
+            observations = jax.tree.map(
+                lambda new, old: jnp.concatenate([new, old], axis=1),
+                observations,
+                batch.replayed.inputs,
             )
-        both, _ = self.unroll(variables, seen)
+        both, _ = self.unroll(variables, observations)
         num_envs = batch.steps.action.shape[1]
         played = jax.tree.map(lambda x: x[:, :num_envs], both)
         replayed = jax.tree.map(lambda x: x[:, num_envs:], both)
         return played, replayed
 
-    def a3c_losses(self, steps: Steps, outputs: Outputs) -> dict[str, jax.Array]:
+    def a3c_losses(self, steps: RecurrentTrajectory, outputs: Outputs) -> dict[str, jax.Array]:
         """The base agent's (section 2): L_pi = -E[log pi(a|s) (R - V(s))], L_V, and E[H(pi)]."""
         advantage, value_loss = self.value_loss(steps, outputs.value)
         policy = distribution(jax.tree.map(lambda x: x[:-1], outputs.policy))
@@ -280,7 +300,9 @@ class UNREAL(Experiment):
             "entropy": policy.entropy().mean(),
         }
 
-    def value_loss(self, steps: Steps, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def value_loss(
+        self, steps: RecurrentTrajectory, value: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """Errors R_t:t+n - V(s_t) `[T, N]`, and L_V = E[(R_t:t+n - V(s_t))^2] (sections 2, 3.3).
 
         Args:
@@ -293,7 +315,9 @@ class UNREAL(Experiment):
         error = returns - value[:-1]
         return error, weighted_mean(error**2, ~steps.truncated)
 
-    def control_loss(self, variables: Any, steps: Steps, outputs: Outputs) -> jax.Array:
+    def control_loss(
+        self, variables: Any, steps: RecurrentTrajectory, outputs: Outputs
+    ) -> jax.Array:
         """sum_c L_Q^(c) of pixel control, or of feature control (section 3.1).
 
         Args:

@@ -1,4 +1,4 @@
-"""Distributions over actions, as pytrees: a rollout holds those that it was played with."""
+"""Distributions over actions, as pytrees: rollouts hold those that they were sampled from."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def distribution(policy: Mapping[str, Any]) -> Distribution:
     return Categorical(**policy) if "logits" in policy else DiagonalNormal(**policy)
 
 
-def indifferent(num_actions: int, action_size: int, count: int) -> Distribution:
-    """Of `count` actions by nobody: all equally likely, or standard normal where continuous."""
+def random_policy(num_actions: int, action_size: int, count: int) -> Distribution:
+    """`count` actions of no skill: all equally likely, or standard normal where continuous."""
     if num_actions:
         return Categorical(jnp.zeros((count, num_actions)))
     return DiagonalNormal(jnp.zeros((count, action_size)), jnp.zeros((count, action_size)))
