@@ -137,7 +137,8 @@ class GenerativeAdversarialImitation(OnPolicy):
         policy_and_value = functools.partial(self.policy_and_value, state)
         actors, trajectory = self.collector.run(state.actors, policy_and_value, play_key, batch)
 
-        discriminator, metrics = state.discriminator, {}
+        discriminator = state.discriminator
+        metrics: dict[str, jax.Array] = {}
         if self.config.method == "gail":
             discriminator, metrics = self.update_discriminator(
                 discriminator, trajectory, state.expert, discriminator_key
@@ -147,11 +148,11 @@ class GenerativeAdversarialImitation(OnPolicy):
         # The TRPO rule on the cost that the discriminator has become (equation 18).
         actors, rollout, episodes = self.collector.estimate(actors, trajectory)
         rollout = flatten(rollout)
-        policy, taken = self.trpo.improve(state.policy, rollout)
-        value, fitted = self.trpo.fit(state.value, rollout, value_key)
+        policy, policy_step = self.trpo.improve(state.policy, rollout)
+        value, fit = self.trpo.fit(state.value, rollout, value_key)
         metrics = {
-            "value_loss": fitted["loss"],
-            "kl": taken.kl,
+            "value_loss": fit["loss"],
+            "kl": policy_step.kl,
             **metrics,
             **episodes,
             "entropy": rollout.policy.entropy().mean(),
@@ -289,7 +290,7 @@ def make_test_env(config: ConfigDict) -> Environment:
 
 
 def demonstrators(config: ConfigDict) -> Environment:
-    """As many copies of the task as episodes of the expert are seen."""
+    """A copy of the task for each of the expert's episodes that is seen."""
     return games.evaluation_games(games.Settings(**config.env), config.expert.episodes)
 
 

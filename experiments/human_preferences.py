@@ -267,6 +267,7 @@ class HumanPreferences(OnPolicy):
 
     def take_answers(self, state: State, answer: jax.Array, key: jax.Array) -> State:
         """Process 2 with a person: answers that came since the last step become comparisons."""
+        assert state.pending is not None
         pending, pairs, preference = state.pending.take(answer)
         comparisons = state.comparisons.add(pairs, preference, key)
         return state.replace(pending=pending, comparisons=comparisons)
@@ -278,6 +279,7 @@ class HumanPreferences(OnPolicy):
         select_key, copy_key, fit_key = jax.random.split(key, 3)
         pairs = self.select_pairs(state, t, select_key)
         if self.asks_person:
+            assert state.pending is not None
             state = state.replace(pending=state.pending.add(pairs))
         else:
             comparisons = state.comparisons.add(pairs, clips.oracle(pairs), copy_key)
@@ -376,6 +378,7 @@ def main(experiment: HumanPreferences, config: ConfigDict, workdir: Path) -> dic
         state, numbers = training.run(experiment, config, workdir)
     if config.agent.reward == "predicted":
         return {**numbers, "labels/needed": float(state.labels_needed)}
+    assert experiment.test_env is not None
     return {**numbers, "random/return": random_return(experiment.test_env, config.seed)}
 
 

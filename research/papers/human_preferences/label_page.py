@@ -108,11 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             return self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an answer is application/json")
         try:
-            found = json.loads(body)
+            entry = json.loads(body)
         except (ValueError, RecursionError):
             return self._refuse(HTTPStatus.BAD_REQUEST, "this is not JSON")
-        number = found.get("query") if isinstance(found, dict) else None
-        word = found.get("answer") if isinstance(found, dict) else None
+        number = entry.get("query") if isinstance(entry, dict) else None
+        word = entry.get("answer") if isinstance(entry, dict) else None
         if type(number) is not int or not isinstance(word, str) or word not in self.answers:
             return self._refuse(
                 HTTPStatus.BAD_REQUEST,
@@ -131,13 +131,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _query(self) -> dict[str, Any]:
         """The oldest query as the page takes it: its number, the films as data URLs."""
         oldest = self.desk.next()
-        found: dict[str, Any] = {"query": None, "remaining": self.desk.remaining()}
+        content: dict[str, Any] = {"query": None, "remaining": self.desk.remaining()}
         if oldest is not None:
             number, film = oldest
-            found |= {"query": number, "frames": film.frames}
+            content |= {"query": number, "frames": film.frames}
             for side, png in (("left", film.left), ("right", film.right)):
-                found[side] = "data:image/png;base64," + base64.b64encode(png).decode()
-        return found
+                content[side] = "data:image/png;base64," + base64.b64encode(png).decode()
+        return content
 
     def _is_ours(self) -> bool:
         """Refuses requests that were sent to another name, or by a page from elsewhere."""

@@ -137,7 +137,7 @@ class Desk:
             self._films[number] = film
 
     def has(self, number: int) -> bool:
-        """Whether a query was offered, be it answered or not."""
+        """Whether a query was offered, answered or not."""
         with self._changed:
             return number in self._films
 
@@ -190,11 +190,11 @@ class Desk:
             with _interruptible():
                 while len(self._answers.keys() & set(numbers)) < min_answers:
                     self._changed.wait(0.2)
-            found = {n: self._answers[n] for n in numbers if n in self._answers}
-            for number in found:
+            answers = {n: self._answers[n] for n in numbers if n in self._answers}
+            for number in answers:
                 self._write({"query": number, "step": step})
                 self._taken[number] = step
-            return found
+            return answers
 
     def _write(self, entry: dict[str, Any]) -> None:
         with self._journal.open("a", encoding="utf-8") as file:

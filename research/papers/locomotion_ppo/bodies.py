@@ -20,7 +20,7 @@ NAMES = (PLANAR, *BODIES, *probe_envs.CONTINUOUS_PROBES)
 
 
 def is_probe(name: str) -> bool:
-    """Whether it is no body, but an environment with known values."""
+    """Whether a name is no body's, but that of an environment with known values."""
     return name in probe_envs.CONTINUOUS_PROBES
 
 
@@ -45,7 +45,7 @@ def make_body(
       count: number of tracks.
       seed: of the tracks.
       length, width: of a track, in metres; the width for bodies that can leave the plane.
-      horizon: most steps of an episode.
+      horizon: steps after which an episode is truncated.
       blind: without exteroception.
 
     Raises:
@@ -71,6 +71,6 @@ def join_tracks(bodies: Sequence[OnTracks]) -> OnTracks:
 
 
 def count_exteroception(env: Environment) -> int:
-    """How many numbers at the end of an observation are exteroception."""
+    """Numbers at the end of an environment's observation that are exteroception."""
     body = env.env if isinstance(env, Vectorized) else env
     return body.exteroception if isinstance(body, OnTracks) else 0

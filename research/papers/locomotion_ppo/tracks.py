@@ -40,7 +40,7 @@ class OnTracks:
 
     Attributes:
       tracks: the terrain.
-      horizon: most steps of an episode.
+      horizon: steps after which an episode is truncated.
       blind: without exteroception.
     """
 
@@ -84,7 +84,7 @@ class OnTracks:
         raise NotImplementedError
 
     def place(self, env_state: Any) -> jax.Array:
-        """How far along the track the body is, in metres."""
+        """Metres from the track's start to the body."""
         raise NotImplementedError
 
     def limbs(self, states: Any) -> Limbs:

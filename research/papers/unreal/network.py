@@ -80,8 +80,8 @@ class Encoder(nn.Module):
             conv = Conv(features, kernel, stride, "VALID", dtype=self.dtype, kernel_init=init)
             x = nn.relu(conv(x))
         flat = x.reshape(x.shape[0], -1)
-        features = nn.relu(nn.Dense(self.size.dense, dtype=self.dtype, kernel_init=init)(flat))
-        return features, x
+        encoded = nn.relu(nn.Dense(self.size.dense, dtype=self.dtype, kernel_init=init)(flat))
+        return encoded, x
 
 
 class ControlHead(nn.Module):
