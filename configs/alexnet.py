@@ -8,23 +8,9 @@
 The default compares ReLU with tanh on procedural shapes of 16x16 pixels, each at the better of two
 rates, by the epochs that it takes to 25 % training error; dropout with none in a network of 64,
 800, 800 and 10 units on scikit-learn's digits; and two towers on two simulated devices with grouped
-convolutions on one. Nothing is downloaded. Of 360 test digits too few are wrong to tell errors
-apart, so there the claim is about the cross-entropy; `:mnist` has the errors.
-
-Measured, seeds 0, 1, 2 (15 minutes on one shared core):
-
-    dropout: test cross-entropy 0.477 0.479 0.500 without, 0.215 0.190 0.233 with it; error 7.8 8.1
-    7.8 % and 6.9 5.6 7.2 %
-    epochs to 25 % on shapes: ReLU 9.5 10.5 9.5 at rate 0.01, 6.5 13.5 16* at 0.03; tanh 16 15.5
-    16* and 8.5 8.5 8.5 (* not reached)
-
-So dropout does what it should, but on shapes that ReLU is faster DOES NOT HOLD, each at its best
-rate; at one rate, 0.01, it is, 1.6 times. That first outputs are small matters: with a deviation of
-sqrt(2 / fan-in) tanh was faster. On `:cifar10`, where the claim comes from (10 CPU seconds an
-epoch), it does not hold either: ReLU 12.2 12.2 12.2 epochs at 0.003, 9.3 22.7 14.4 at 0.01, tanh
-6.4 7.4 7.4 at 0.03. `:mnist`, its own test set, seeds 0, 1, 2 (530 CPU seconds):
-error 5.40 5.01 4.63 % without dropout, 3.87 3.85 3.83 % with it; its rate was chosen from 1 and 3
-on training images held out.
+convolutions on one. Nothing is downloaded; three seeds take 15 minutes on one shared core. Of 360
+test digits too few are wrong to tell errors apart, so there the claim is about the cross-entropy;
+`:mnist` has the errors.
 
 Paper: ImageNet 2012, top-1 and top-5 error of one network 40.7 and 18.2 % on the validation set;
 2010, 37.5 and 17.0 % (39.0 and 18.3 without the ten crops). ReLU six times as fast as tanh on
@@ -33,28 +19,28 @@ CIFAR-10. Hinton et al.: 160 errors on MNIST without dropout, 110 with it.
 `:paper` takes 900,000 steps, five to six days on two GTX 580 then. With mesh.model=2 towers are on
 devices of their own. The rate is divided by ten when the error on 16 validation images a step has
 stalled over 10,000 steps, three times at most. `:paper_dropout` has the paper's rate, 10; that its
-units are logistic is from memory, but with them it learns (5,000 images, 15 epochs); ReLU without
-dropout already suffers at 3.
+units are logistic is from memory.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from research.training.run_config import run_config
+from configs import common
 
-VARIANTS = {
-    "smoke": "seconds; what the tests run",
-    "cifar10": "ReLU against tanh on 10,000 images of CIFAR-10",
-    "mnist": "dropout against none on 5,000 images of MNIST",
-    "paper": "ImageNet, two towers, 90 epochs, 10-crop test",
-    "paper_one_tower": "the same without the split into towers",
-    "paper_dropout": "Hinton et al.: MNIST, 3,000 epochs, logistic units",
-}
-RATES = (3, 10, 30)  # in thousandths; the best is taken for each activation
+# Of learning rates, in thousandths; the best is taken for each activation.
+RATES = (3, 10, 30)
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
-    activations(config, RATES[1:], 16.0, {})
+    config = common.base()
+    for activation in ("relu", "tanh"):
+        for rate in RATES[1:]:
+            config.arms[f"{activation}_{rate}"] = {
+                **UNREGULARIZED,
+                "model.activation": activation,
+                "schedule.learning_rate": rate / 1000,
+            }
     config.arms.relu_10["check_towers"] = "small_towers"
     config.arms.dropout = {}
     config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
@@ -63,6 +49,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 25
 
     config.batch_size = 100
+    config.accumulate_steps = 1  # micro-batches in one optimizer step
     config.num_epochs = 150.0
     config.held_out_rows = 0  # of each step, that the error which lowers the rate is measured on
     config.target_error = 0.0  # of training, percent, that epochs are counted to
@@ -101,7 +88,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "lower_at_steps": (),
             "plateau_steps": 0,  # 0: the rate is not lowered on a plateau
             "plateau_percent": 0.1,  # of the held-out error, that a window must improve by
-            "most_plateaus": 3,
+            "max_plateaus": 3,
         }
     )
     config.data.update(
@@ -110,7 +97,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "train_split": "train",
             "held_out_split": "test",  # of images that the rate follows the error on
             "test_split": "test",
-            "num_train": 1437,
+            "num_train": 1437,  # of train_split
             "num_classes": 10,
             "image_size": 8,
             "channels": 1,
@@ -120,84 +107,141 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.check_claims = False
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.relu = {}
-        config.arms.tanh = {
-            "model.activation": "tanh",
-            "optimizer.rule": "dropout",
-            "model.variant": "mlp",
-            "stop_at_target_every_epochs": 0.0,
+
+# Networks without regularization, in which activations are compared: on procedural shapes.
+UNREGULARIZED: dict[str, Any] = {
+    "model.variant": "cifar",
+    "model.dropout": 0.0,
+    "model.input_dropout": 0.0,
+    "model.input_scale": 2.0,
+    "optimizer.rule": "alexnet",
+    "batch_size": 128,
+    "num_epochs": 16.0,
+    "stop_at_target_every_epochs": 4.0,
+    "target_error": 25.0,
+    "data.name": "proc_shapes",
+    "data.train_split": "train[:6400]",
+    "data.test_split": "test",
+    "data.num_train": 6400,
+    "data.image_size": 16,
+    "data.channels": 3,
+    "data.statistics_images": 6400,
+}
+
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    config.check_claims = False
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.relu = {}
+    config.arms.tanh = {
+        "model.activation": "tanh",
+        "optimizer.rule": "dropout",
+        "model.variant": "mlp",
+        "stop_at_target_every_epochs": 0.0,
+    }
+    config.seeds = (0,)
+    config.simulated_devices = 1
+    alexnet(config, "small_towers", 7)
+    config.model.input_scale = 1.0
+    config.batch_size = 32
+    config.held_out_rows = 8
+    config.num_epochs = 6.0
+    config.target_error = 1.0
+    config.stop_at_target_every_epochs = 4.0
+    config.schedule.plateau_steps = 8
+    config.log_every_steps = 4
+    config.checkpoint_every_steps = 4
+    config.data.update(
+        {
+            "name": "proc_shapes",
+            "train_split": "train[:128]",
+            "held_out_split": "test[64:128]",
+            "test_split": "test[:16]",
+            "num_train": 128,
+            "num_classes": 10,
+            "statistics_images": 128,
         }
-        config.seeds, config.simulated_devices = (0,), 1
-        alexnet(config, "small_towers", 7)
-        config.model.input_scale = 1.0
-        config.batch_size, config.held_out_rows, config.num_epochs = 32, 8, 6.0
-        config.target_error, config.stop_at_target_every_epochs = 1.0, 4.0
-        config.schedule.plateau_steps = 8
-        config.log_every_steps = config.checkpoint_every_steps = 4
-        config.data.update(
-            {
-                "name": "proc_shapes",
-                "train_split": "train[:128]",
-                "held_out_split": "test[64:128]",
-                "test_split": "test[:16]",
-                "num_train": 128,
-                "num_classes": 10,
-                "statistics_images": 128,
+    )
+    config.test.batch_size = 32
+
+
+def cifar10(config: ConfigDict) -> None:
+    """ReLU against tanh on 10,000 images of CIFAR-10."""
+    config.simulated_devices = 1
+    config.update_from_flattened_dict(
+        {
+            **UNREGULARIZED,
+            "num_epochs": 40.0,
+            "data.name": "cifar10",
+            "data.image_size": 32,
+            "data.train_split": "train[:10000]",
+            "data.num_train": 10_000,
+            "data.test_split": "test[:2000]",
+        }
+    )
+    config.arms = ConfigDict(convert_dict=False)
+    for activation in ("relu", "tanh"):
+        for rate in RATES:
+            config.arms[f"{activation}_{rate}"] = {
+                "model.activation": activation,
+                "schedule.learning_rate": rate / 1000,
             }
-        )
-        config.test.batch_size = 32
-    elif variant == "mnist":
-        config.simulated_devices = 1
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.dropout = {}
-        config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
-        mnist(config)
-        config.data.update({"train_split": "train[:5000]", "num_train": 5000})
-        config.num_epochs, config.optimizer.rising.epochs = 60.0, 30
-    elif variant == "cifar10":
-        config.simulated_devices = 1
-        config.arms = ConfigDict(convert_dict=False)
-        activations(
-            config,
-            RATES,
-            40.0,
-            {
-                "data.name": "cifar10",
-                "data.image_size": 32,
-                "data.train_split": "train[:10000]",
-                "data.num_train": 10_000,
-                "data.test_split": "test[:2000]",
-            },
-        )
-    elif variant == "paper_dropout":
-        at_paper_scale(config)
-        mnist(config)
-        config.num_epochs, config.optimizer.rising.epochs = 3000.0, 500
-        config.model.activation = "logistic"
-        config.schedule.learning_rate = 10.0
-    elif variant:
-        at_paper_scale(config)
-        towers = variant == "paper"
-        alexnet(config, "2012" if towers else "2012_one_tower", 224)
-        config.published_as = "two_towers" if towers else "one_tower"
-    return config
+
+
+def mnist(config: ConfigDict) -> None:
+    """Dropout against none on 5,000 images of MNIST."""
+    config.simulated_devices = 1
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.dropout = {}
+    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
+    on_mnist(config)
+    config.data.update({"train_split": "train[:5000]", "num_train": 5000})
+    config.num_epochs = 60.0
+    config.optimizer.rising.epochs = 30
+
+
+def paper(config: ConfigDict) -> None:
+    """ImageNet, two towers, 90 epochs, 10-crop test."""
+    at_paper_scale(config)
+    alexnet(config, "2012", 224)
+    config.published_as = "two_towers"
+
+
+def paper_one_tower(config: ConfigDict) -> None:
+    """The same without the split into towers."""
+    at_paper_scale(config)
+    alexnet(config, "2012_one_tower", 224)
+    config.published_as = "one_tower"
+
+
+def paper_dropout(config: ConfigDict) -> None:
+    """Hinton et al.: MNIST, 3,000 epochs, logistic units."""
+    at_paper_scale(config)
+    on_mnist(config)
+    config.num_epochs = 3000.0
+    config.optimizer.rising.epochs = 500
+    config.model.activation = "logistic"
+    config.schedule.learning_rate = 10.0
 
 
 def at_paper_scale(config: ConfigDict) -> None:
-    config.arms = ConfigDict(convert_dict=False)
-    config.check_claims = False
-    config.seeds, config.simulated_devices = (0,), 1
-    config.log_every_steps, config.checkpoint_every_steps = 100, 2000
+    """One run on whole data sets."""
+    common.single(config)
+    config.seeds = (0,)
+    config.simulated_devices = 1
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 2000
 
 
-def alexnet(config: ConfigDict, variant: str, size: int) -> None:
+def alexnet(config: ConfigDict, architecture: str, size: int) -> None:
     """Sections 3 to 5, on ImageNet."""
-    config.batch_size, config.num_epochs, config.held_out_rows = 128, 90.0, 16
-    config.model.update({"variant": variant, "input_scale": 127.5, "input_dropout": 0.0})
+    config.batch_size = 128
+    config.num_epochs = 90.0
+    config.held_out_rows = 16
+    config.model.update({"variant": architecture, "input_scale": 127.5, "input_dropout": 0.0})
     config.optimizer.update({"rule": "alexnet", "weight_decay": 5e-4, "bias_rate": 2.0})
     config.schedule.update({"learning_rate": 0.01, "plateau_steps": 10_000})
     config.data.update(
@@ -217,7 +261,8 @@ def alexnet(config: ConfigDict, variant: str, size: int) -> None:
     config.test.update({"short_sides": (size * 8 // 7,), "crops": "ten"})
 
 
-def mnist(config: ConfigDict) -> None:
+def on_mnist(config: ConfigDict) -> None:
+    """All of MNIST."""
     config.data.update(
         {
             "name": "mnist",
@@ -231,28 +276,11 @@ def mnist(config: ConfigDict) -> None:
     config.model.input_scale = 0.5
 
 
-def activations(config: ConfigDict, rates: tuple[int, ...], num_epochs: float, other: dict) -> None:
-    """Arms of networks without regularization, on procedural shapes unless `other` says more."""
-    for activation in ("relu", "tanh"):
-        for rate in rates:
-            config.arms[f"{activation}_{rate}"] = {
-                "model.variant": "cifar",
-                "model.activation": activation,
-                "model.dropout": 0.0,
-                "model.input_dropout": 0.0,
-                "model.input_scale": 2.0,
-                "optimizer.rule": "alexnet",
-                "schedule.learning_rate": rate / 1000,
-                "batch_size": 128,
-                "num_epochs": num_epochs,
-                "stop_at_target_every_epochs": 4.0,
-                "target_error": 25.0,
-                "data.name": "proc_shapes",
-                "data.train_split": "train[:6400]",
-                "data.test_split": "test",
-                "data.num_train": 6400,
-                "data.image_size": 16,
-                "data.channels": 3,
-                "data.statistics_images": 6400,
-                **other,
-            }
+VARIANTS = {
+    "smoke": smoke,
+    "cifar10": cifar10,
+    "mnist": mnist,
+    "paper": paper,
+    "paper_one_tower": paper_one_tower,
+    "paper_dropout": paper_dropout,
+}

@@ -5,28 +5,14 @@
         --config.data.dir=DIR
 
 The default trains a network of 3 blocks on procedural shapes of 8x8 pixels: five arms of three
-seeds, 330 CPU seconds, nothing downloaded. Training error of the last epoch, seeds 0, 1, 2:
+seeds, 330 CPU seconds, nothing downloaded. `:cifar10` does the same with photographs, a batch of
+512 against 32 and a rate of 0.05, in 425 CPU seconds. Expect the small and the large batch to train
+alike where the rate is scaled and warmed up, and worse otherwise.
 
-    base (batch 32, rate 0.1)                  7.3  8.2  9.0
-    warmup (batch 256, rate 0.8, 3 epochs)     9.6 12.5 11.3   within 12 of base
-    unscaled (batch 256, rate 0.1)            21.5 22.9 23.5   worse
-    no_warmup (batch 256, rate 0.8)           62.6 90.0 52.5   worse: 90 is chance
-    gamma_one (as warmup, last gamma one)     90.0 90.0 90.0   worse
-
-`:cifar10`, photographs (batch 512 against 32, rate 0.05; three seeds, 425 CPU seconds):
-
-    base 38.2 37.9 37.9; warmup 43.4 42.9 41.6; unscaled 49.6 49.6 49.1;
-    no_warmup 58.5 59.3 64.1; gamma_one 63.2 63.6 66.6
-
-Every row about training holds on either; the exact one about workers fails on seed 0 of `:cifar10`
-(1.1e-2), where a ReLU's input is a rounding from zero: see RESULTS.md.
-
-What a warm-up and zero gamma are for is a rate near the highest that trains at all, and with 16
-channels, averaged over all positions before the last layer, 0.8 is not near it (no_warmup and
-gamma_one were then no worse than warmup, on shapes and on photographs; rates four times as high did
-not change that). So that layer sees 4x4 positions: `model.pool`. With all 8x8 the rate is too high:
-the warmed-up network ends at 63.7 (CIFAR-10, seed 0). Pool, blocks and batch were chosen on seed
-10.
+What a warm-up and zero gamma are for is a rate near the highest that trains at all. With 16
+channels, averaged over all positions before the last layer, the default's is not near it; so that
+layer sees 4x4 positions: `model.pool`. With all 8x8 the rate is too high. Pool, blocks and batch
+were chosen on seed 10.
 
 Paper: ResNet-50, top-1 error 23.60 (batch 256), 23.74 (8,192), 24.84 without warm-up, 41.67 with
 the rate of batch 256, 24.11 with gamma one.
@@ -34,16 +20,8 @@ the rate of batch 256, 24.11 with gamma one.
 
 from ml_collections import ConfigDict
 
-from research.training.run_config import run_config
+from configs import common
 
-VARIANTS = {
-    "smoke": "seconds; what the tests run",
-    "cifar10": "the claim on CIFAR-10 averaged down to 8x8, 12,800 images, ten epochs",
-    "batches": "the batch-size study: 32 to 1,024 images, warmed up gradually; other schedules",
-    "paper": "ImageNet, ResNet-50, batch 8,192, 90 epochs: 14,076 steps",
-    "paper_256": "its baseline: batch 256",
-    "paper_resnet101": "the same with ResNet-101, batch 8,192",
-}
 NORMALIZATION = {  # of each channel's 0..1: mean and deviation
     "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
     "cifar10": ((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
@@ -52,7 +30,7 @@ NORMALIZATION = {  # of each channel's 0..1: mean and deviation
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     config.arms.base = {"batch_size": 32}
     config.arms.warmup = {"check_exactly": True}
     config.arms.no_warmup = {"schedule.warmup": "none"}
@@ -62,6 +40,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.log_every_steps = 25
 
     config.batch_size = 256  # kn: k workers of n = model.norm_group images
+    config.accumulate_steps = 1  # micro-batches in one optimizer step
     config.num_epochs = 10
     config.median_epochs = 1  # that reported errors are medians over
     config.check_exactly = False  # compare gradients and momentum with their definitions
@@ -99,7 +78,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "name": "proc_shapes",  # or a name for data.load
             "train_split": "train",
             "test_split": "test",
-            "num_train": 12_800,
+            "num_train": 12_800,  # of train_split
             "num_classes": 10,
             "image_size": 8,
             "reduce": 1,  # factor by which images are averaged down
@@ -111,65 +90,60 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.test = ConfigDict({"batch_size": 200, "image_size": 8, "short_side": 8})
-
-    if variant == "smoke":
-        config.check_claims = False
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.warmup = {"check_exactly": True}
-        config.arms.base = {"batch_size": 16}
-        config.seeds = (0,)
-        config.model.update({"variant": "flat1", "width": 4, "norm_group": 16})
-        config.batch_size, config.num_epochs, config.median_epochs = 32, 6, 3
-        config.schedule.update(
-            {"reference_batch_size": 16, "warmup_epochs": 2.0, "drop_at_epochs": (4.0,)}
-        )
-        config.data.update(
-            {"train_split": "train[:128]", "test_split": "test[:64]", "num_train": 128}
-        )
-        config.log_every_steps = config.checkpoint_every_steps = 4
-        config.test.batch_size = 32
-    elif variant == "cifar10":
-        of_data(config, "cifar10")
-        config.data.update(
-            {"train_split": "train[:12800]", "test_split": "test[:2000]", "reduce": 4}
-        )
-        config.batch_size, config.schedule.learning_rate = 512, 0.05
-    elif variant == "batches":
-        config.check_claims = False
-        config.arms = ConfigDict(convert_dict=False)
-        for size in (32, 64, 128, 256, 512, 1024):
-            config.arms[f"batch_{size}"] = {"batch_size": size}
-        config.arms.constant_256 = {"schedule.warmup": "constant"}
-        config.arms.sqrt_256 = {"schedule.scaling": "sqrt"}
-        config.arms.half_rate_256 = {"schedule.learning_rate": 0.05}
-        config.arms.twice_rate_256 = {"schedule.learning_rate": 0.2}
-        config.arms.groups_of_64_256 = {"model.norm_group": 64}
-    elif variant:
-        imagenet(config)
-        if variant == "paper_256":
-            config.batch_size = 256
-        elif variant == "paper_resnet101":
-            config.model.variant, config.published_as = "imagenet101", "resnet101"
-    return config
+    return common.choose(config, VARIANTS, variant)
 
 
-def at_size(config: ConfigDict, size: int) -> None:
-    config.data.image_size = config.test.image_size = config.test.short_side = size
-
-
-def of_data(config: ConfigDict, name: str) -> None:
-    config.data.name = name
-    config.data.mean, config.data.deviation = NORMALIZATION[name]
-
-
-def imagenet(config: ConfigDict) -> None:
-    """Section 5.1."""
-    config.arms = ConfigDict(convert_dict=False)
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
     config.check_claims = False
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.warmup = {"check_exactly": True}
+    config.arms.base = {"batch_size": 16}
+    config.seeds = (0,)
+    config.model.update({"variant": "flat1", "width": 4, "norm_group": 16})
+    config.batch_size = 32
+    config.num_epochs = 6
+    config.median_epochs = 3
+    config.schedule.update(
+        {"reference_batch_size": 16, "warmup_epochs": 2.0, "drop_at_epochs": (4.0,)}
+    )
+    config.data.update({"train_split": "train[:128]", "test_split": "test[:64]", "num_train": 128})
+    config.log_every_steps = 4
+    config.checkpoint_every_steps = 4
+    config.test.batch_size = 32
+
+
+def cifar10(config: ConfigDict) -> None:
+    """The claim on CIFAR-10 averaged down to 8x8, 12,800 images, ten epochs."""
+    of_data(config, "cifar10")
+    config.data.update({"train_split": "train[:12800]", "test_split": "test[:2000]", "reduce": 4})
+    config.batch_size = 512
+    config.schedule.learning_rate = 0.05
+
+
+def batches(config: ConfigDict) -> None:
+    """The batch-size study: 32 to 1,024 images, warmed up gradually; other schedules."""
+    config.check_claims = False
+    config.arms = ConfigDict(convert_dict=False)
+    for size in (32, 64, 128, 256, 512, 1024):
+        config.arms[f"batch_{size}"] = {"batch_size": size}
+    config.arms.constant_256 = {"schedule.warmup": "constant"}
+    config.arms.sqrt_256 = {"schedule.scaling": "sqrt"}
+    config.arms.half_rate_256 = {"schedule.learning_rate": 0.05}
+    config.arms.twice_rate_256 = {"schedule.learning_rate": 0.2}
+    config.arms.groups_of_64_256 = {"model.norm_group": 64}
+
+
+def paper(config: ConfigDict) -> None:
+    """ImageNet, ResNet-50, batch 8,192, 90 epochs: 14,076 steps (section 5.1)."""
+    common.single(config)
     config.published_as = "resnet50"
     config.seeds = (0, 1, 2, 3, 4)
-    config.log_every_steps, config.checkpoint_every_steps = 100, 1000
-    config.batch_size, config.num_epochs, config.median_epochs = 8192, 90, 5
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 1000
+    config.batch_size = 8192
+    config.num_epochs = 90
+    config.median_epochs = 5
     config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0, "pool": 0})
     config.schedule.update(
         {
@@ -191,3 +165,37 @@ def imagenet(config: ConfigDict) -> None:
     )
     at_size(config, 224)
     config.test.short_side = 256
+
+
+def paper_256(config: ConfigDict) -> None:
+    """Its baseline: batch 256."""
+    paper(config)
+    config.batch_size = 256
+
+
+def paper_resnet101(config: ConfigDict) -> None:
+    """The same with ResNet-101, batch 8,192."""
+    paper(config)
+    config.model.variant = "imagenet101"
+    config.published_as = "resnet101"
+
+
+def at_size(config: ConfigDict, size: int) -> None:
+    """Images of training and of testing."""
+    config.data.image_size = config.test.image_size = config.test.short_side = size
+
+
+def of_data(config: ConfigDict, name: str) -> None:
+    """A data set, with what its pixels are normalized by."""
+    config.data.name = name
+    config.data.mean, config.data.deviation = NORMALIZATION[name]
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "cifar10": cifar10,
+    "batches": batches,
+    "paper": paper,
+    "paper_256": paper_256,
+    "paper_resnet101": paper_resnet101,
+}

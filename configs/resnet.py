@@ -12,29 +12,14 @@ Paper: CIFAR-10 test error 8.75 (20 layers), 6.97 (56), 6.43 (110); ImageNet 10-
 
 from ml_collections import ConfigDict
 
+from configs import common
 from research.models.resnet import IMAGENET
-from research.training.run_config import run_config
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
-VARIANTS = {
-    "smoke": "seconds; what the tests run",
-    "cifar10": "the claim on CIFAR-10 averaged down to 16x16, 6,400 images, four epochs",
-    "paper": "the same as resnet110",
-    **{
-        f"resnet{depth}": f"section 4.2: CIFAR-10, {depth} layers, 64,000 steps"
-        for depth in CIFAR_DEPTHS
-    },
-    **{f"plain{depth}": f"section 4.2: CIFAR-10, plain, {depth} layers" for depth in (20, 56)},
-    **{
-        f"resnet{depth}": f"section 4.1: ImageNet, {depth} layers, 600,000 steps"
-        for depth in IMAGENET
-    },
-    **{f"plain{depth}": f"section 4.1: ImageNet, plain, {depth} layers" for depth in (18, 34)},
-}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     for depth in (20, 56):
         for name, residual in (("plain", False), ("residual", True)):
             config.arms[f"{name}_{depth}"] = {
@@ -57,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "name": "proc_shapes",  # or a name for data.load
             "train_split": "train[:6400]",
             "test_split": "test",
-            "num_train": 6400,
+            "num_train": 6400,  # of train_split
             "num_classes": 10,
             "image_size": 16,
             "reduce": 1,  # factor by which images are averaged down
@@ -66,16 +51,17 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.batch_size = 128
+    config.accumulate_steps = 1  # micro-batches in one optimizer step
     config.num_steps = 600
     config.optimizer = ConfigDict({"momentum": 0.9, "l2_penalty": 1e-4})
     config.schedule = ConfigDict(
         {
             "learning_rate": 0.1,
-            # The paper's is 0.01, which takes up to 250 of these 600 steps.
+            # The paper's is 0.01, which takes a good part of so short a run.
             "warmup_learning_rate": 0.02,
             "warmup_steps": 0,  # of a linear ramp
             # Percent; 0: no such rule. The paper's for 110 layers. On these images 56 need it too:
-            # at 0.1 from the start the residual network stays at chance for hundreds of steps.
+            # at 0.1 from the start the residual network stays at chance for long.
             "warmup_until_error": 80.0,
             "lower_at_steps": (450,),
             "plateau_steps": 0,  # 0: not on a plateau
@@ -84,43 +70,43 @@ def get_config(variant: str = "") -> ConfigDict:
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
     config.precise_batches = 10  # of training images, for the statistics of batch normalization
     config.response_batches = 2  # of training images, for the analysis of layer responses
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.check_claims = False
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.plain_8 = {"model.residual": False}
-        config.arms.residual_8 = {}
-        config.model.variant, config.model.width = "cifar8", 4
-        config.data.update(
-            {
-                "train_split": "train[:128]",
-                "test_split": "test[:64]",
-                "num_train": 128,
-                "statistics_images": 128,
-                "image_size": 8,
-            }
-        )
-        config.batch_size, config.num_steps, config.log_every_steps = 16, 24, 4
-        config.schedule.update({"warmup_steps": 4, "warmup_until_error": 0.0})
-        config.schedule.lower_at_steps = (16,)
-        config.test.batch_size, config.precise_batches = 32, 2
-    elif variant == "cifar10":
-        config.data.update({"name": "cifar10", "reduce": 2})
-        config.num_steps, config.schedule.lower_at_steps = 200, (150,)
-        config.schedule.update(
-            {"warmup_learning_rate": 0.01, "warmup_steps": 25, "warmup_until_error": 0.0}
-        )
-    elif variant:
-        name = "resnet110" if variant == "paper" else variant
-        depth = int(name.removeprefix("resnet").removeprefix("plain"))
-        if depth in IMAGENET:
-            imagenet(config, depth)
-        else:
-            cifar(config, depth)
-        if name.startswith("plain"):
-            config.model.residual = False
-            config.published_as = ""
-    return config
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    config.check_claims = False
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.plain_8 = {"model.residual": False}
+    config.arms.residual_8 = {}
+    config.model.variant = "cifar8"
+    config.model.width = 4
+    config.data.update(
+        {
+            "train_split": "train[:128]",
+            "test_split": "test[:64]",
+            "num_train": 128,
+            "statistics_images": 128,
+            "image_size": 8,
+        }
+    )
+    config.batch_size = 16
+    config.num_steps = 24
+    config.log_every_steps = 4
+    config.schedule.update({"warmup_steps": 4, "warmup_until_error": 0.0})
+    config.schedule.lower_at_steps = (16,)
+    config.test.batch_size = 32
+    config.precise_batches = 2
+
+
+def cifar10(config: ConfigDict) -> None:
+    """The claim on CIFAR-10 averaged down to 16x16, 6,400 images, four epochs."""
+    config.data.update({"name": "cifar10", "reduce": 2})
+    config.num_steps = 200
+    config.schedule.lower_at_steps = (150,)
+    config.schedule.update(
+        {"warmup_learning_rate": 0.01, "warmup_steps": 25, "warmup_until_error": 0.0}
+    )
 
 
 def cifar(config: ConfigDict, depth: int) -> None:
@@ -162,7 +148,8 @@ def imagenet(config: ConfigDict, depth: int) -> None:
             "statistics_images": 10_000,
         }
     )
-    config.batch_size, config.num_steps = 256, 600_000
+    config.batch_size = 256
+    config.num_steps = 600_000
     config.schedule.update(
         {
             "warmup_learning_rate": 0.1,
@@ -176,9 +163,49 @@ def imagenet(config: ConfigDict, depth: int) -> None:
 
 
 def at_paper_scale(config: ConfigDict) -> None:
-    config.arms = ConfigDict(convert_dict=False)
-    config.check_claims = False
+    common.single(config)
     config.log_every_steps = 100
     config.eval_every_steps = 0
     config.checkpoint_every_steps = 2000
     config.precise_batches = 100
+
+
+def plain(config: ConfigDict, depth: int) -> None:
+    """The same without shortcuts, of which no parameter count is published."""
+    if depth in IMAGENET:
+        imagenet(config, depth)
+    else:
+        cifar(config, depth)
+    config.model.residual = False
+    config.published_as = ""
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "cifar10": cifar10,
+    "paper": common.described("The same as resnet110.", cifar, 110),
+    **{
+        f"resnet{depth}": common.described(
+            f"Section 4.2: CIFAR-10, {depth} layers, 64,000 steps.", cifar, depth
+        )
+        for depth in CIFAR_DEPTHS
+    },
+    **{
+        f"plain{depth}": common.described(
+            f"Section 4.2: CIFAR-10, plain, {depth} layers.", plain, depth
+        )
+        for depth in (20, 56)
+    },
+    **{
+        f"resnet{depth}": common.described(
+            f"Section 4.1: ImageNet, {depth} layers, 600,000 steps.", imagenet, depth
+        )
+        for depth in IMAGENET
+    },
+    **{
+        f"plain{depth}": common.described(
+            f"Section 4.1: ImageNet, plain, {depth} layers.", plain, depth
+        )
+        for depth in (18, 34)
+    },
+}

@@ -12,30 +12,30 @@ where the authors looked at it; `augment.jitter_colour`'s.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
-from research import app, data
+from research import app, training
 from research import config as configs
-from research.core import Aux, Experiment, Learner, UserError
-from research.core.legacy import OldExperiment
-from research.data.images.photographs import Photographs, opener
-from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.data.images.images import Images, ImageSplits
+from research.data.pipeline import MergedStreams, steps_of
+from research.losses.classification import softmax_loss, top1_error
+from research.metrics.classification import cross_entropy, test_errors, view_probabilities
 from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
-from research.optim.error_schedule import ErrorSchedule
+from research.optim.error_schedule import ErrorSchedule, ScheduleState
 from research.optim.momentum import momentum_sgd
 from research.papers.alexnet.dropout_sgd import dropout_sgd, rising
 from research.papers.alexnet.error_target import run_to_error
 from research.pods.equivalence import after_one_step, largest_difference
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
 from research.training import sharding
 from research.training.program import Program
 
@@ -52,146 +52,172 @@ PAPER = Paper(
 HELD_OUT = "held_out_"
 
 
-def make_learner(config: ConfigDict) -> Learner:
-    """The network, and the training of the one paper or of the other, rates to be set."""
-    o, m = config.optimizer, config.model
+def alexnet_sgd(
+    learning_rate: float | jax.Array, bias_rate: float, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """Section 5, with a rate of biases that is `bias_rate` times that of weights."""
+    return momentum_sgd(learning_rate, bias_rate * learning_rate, momentum, weight_decay)
 
-    def alexnet_sgd(learning_rate: Any) -> optax.GradientTransformation:
-        return momentum_sgd(
-            lambda _: learning_rate,
-            lambda _: o.bias_rate * learning_rate,
-            o.momentum,
-            o.weight_decay,
-        )
 
-    rates = {"learning_rate": config.schedule.learning_rate}
-    if o.rule == "alexnet":
-        tx = optax.inject_hyperparams(alexnet_sgd)(**rates)
-    elif o.rule == "dropout":
-        tx = optax.inject_hyperparams(dropout_sgd, static_args="max_squared_norm")(
-            momentum=o.rising.start, max_squared_norm=o.max_squared_norm, **rates
+class State(flax.struct.PyTreeNode):
+    """What a step changes.
+
+    Attributes:
+      learner: the network and its optimizer.
+      schedule: what the learning rate follows.
+    """
+
+    learner: LearnerState
+    schedule: ScheduleState
+
+
+class ImageNetClassification(Experiment):
+    """A convolutional network, or one of fully-connected layers, with the training of either paper.
+
+    `optimizer.rule` "alexnet" is momentum with weight decay, and a rate that follows the error;
+    "dropout" is a rate that decays, a momentum that rises, and a limit on each unit's weights.
+    """
+
+    def __init__(self, config: ConfigDict):
+        self.config = config
+        data = config.data
+        if config.mesh.model not in (1, ARCHITECTURES[config.model.variant].towers):
+            raise UserError(f"mesh.model is 1 or the number of towers of {config.model.variant!r}")
+        self.images = Images(
+            ImageSplits(data.name, data.image_size, data.dir),
+            data.image_size,
+            data.channels,
+            augmentation=data.augmentation,
+            train_split=data.train_split,
+            test_split=data.test_split,
+            num_train=data.num_train,
+            reduce=data.reduce,
+            statistics_images=data.statistics_images,
+            short_sides=config.test.short_sides,
+            crops=config.test.crops,
         )
-    else:
+        self.schedule = ErrorSchedule(**config.schedule)
+        self.model = AlexNet(
+            num_classes=data.num_classes,
+            dtype=jnp.dtype(config.compute_dtype),
+            **{**config.model, "norm": config.model.norm.to_dict()},
+        )
+        self.learner = Learner(
+            self.model,
+            self._optimizer(),
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.epoch_steps = self.steps_in(1)
+        self.num_steps = self.steps_in(config.num_epochs)
+        self.source = MergedStreams(self._streams())
+        self.rules = TOWER_RULES
+        self.per_step = {"images": config.batch_size}
+        self.micro_batches = config.accumulate_steps
+        self.classify = jax.jit(self.probabilities)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        """The paper's, whose rates every step sets."""
+        o = self.config.optimizer
+        learning_rate = self.config.schedule.learning_rate
+        if o.rule == "alexnet":
+            fixed = {
+                "bias_rate": o.bias_rate,
+                "momentum": o.momentum,
+                "weight_decay": o.weight_decay,
+            }
+            injected = optax.inject_hyperparams(alexnet_sgd, static_args=tuple(fixed))
+            return injected(learning_rate=learning_rate, **fixed)
+        if o.rule == "dropout":
+            return optax.inject_hyperparams(dropout_sgd, static_args="max_squared_norm")(
+                learning_rate=learning_rate,
+                momentum=o.rising.start,
+                max_squared_norm=o.max_squared_norm,
+            )
         raise UserError(f"optimizer.rule is alexnet or dropout, not {o.rule!r}")
-    model = AlexNet(
-        num_classes=config.data.num_classes,
-        dtype=jnp.dtype(config.compute_dtype),
-        **{**m, "norm": m.norm.to_dict()},
-    )
-    return Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
 
+    def _streams(self) -> dict[str, Any]:
+        """Training images, and of another split those that the rate follows the error on."""
+        config = self.config
+        streams = {"": self.images.stream(config.batch_size, config.seed)}
+        if config.held_out_rows:
+            streams[HELD_OUT] = self.images.plain_stream(
+                config.data.held_out_split, config.held_out_rows, config.seed
+            )
+        return streams
 
-def steps_of(config: ConfigDict, epochs: float) -> int:
-    return round(epochs * config.data.num_train / config.batch_size)
+    def steps_in(self, epochs: float) -> int:
+        """Steps in so many epochs; runs end after half an epoch too, at the closest step."""
+        return steps_of(epochs, self.config.data.num_train, self.config.batch_size, "nearest")
 
+    def init(self, key: jax.Array) -> State:
+        images = jnp.zeros((1, *self.images.shape))
+        return State(learner=self.learner.init(key, images), schedule=self.schedule.init())
 
-def build(config: ConfigDict) -> Experiment:
-    c, o, learner, schedule = (
-        config.data,
-        config.optimizer,
-        make_learner(config),
-        ErrorSchedule(**config.schedule),
-    )
-    if config.mesh.model not in (1, ARCHITECTURES[config.model.variant].towers):
-        raise UserError(f"mesh.model is 1 or the number of towers of {config.model.variant!r}")
-    photographs = Photographs(
-        opener(c.name, c.image_size, c.dir),
-        c.train_split,
-        c.image_size,
-        c.augmentation,
-        c.reduce,
-        c.statistics_images,
-        config.test.short_sides,
-        config.test.crops,
-    )
-    shape, epoch_steps = (c.image_size, c.image_size, c.channels), steps_of(config, 1)
-
-    def init(key: jax.Array) -> dict[str, Any]:
-        return {"learner": learner.init(key, jnp.zeros((1, *shape))), "schedule": schedule.init()}
-
-    def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Cross-entropy of a batch: "image" `[B, S, S, C]` float32, "label" `[B]` int32."""
+        # What is dropped follows from a row's number, whichever device has it.
         rows = jnp.arange(len(batch["label"]))
         keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
-        logits = apply_towers(learner.model, variables["params"], batch["image"], keys)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
-        return loss, Aux({"error": error_of(logits, batch["label"])})
+        logits = apply_towers(self.model, variables["params"], batch["image"], keys)
+        loss, error = softmax_loss(logits, batch["label"])
+        return loss, Aux({"error": error})
 
-    def step(state: dict, batch: Any, key: jax.Array) -> tuple[dict, dict]:
-        rates = {"learning_rate": schedule.rate(state["schedule"])}
-        if o.rule == "dropout":
-            epoch = state["schedule"]["step"] // epoch_steps
-            rates["learning_rate"] *= o.rate_decay**epoch
-            rates["momentum"] = rising(epoch, **o.rising)
-        tx = state["learner"].opt_state
-        now = state["learner"].replace(
-            opt_state=tx._replace(hyperparams={**tx.hyperparams, **rates})
-        )
-        images = {name: batch[name] for name in ("image", "label")}
-        new, metrics = learner.minimize(now, loss_fn, images, key)
-
-        seen = metrics["error"]
-        if config.held_out_rows:  # as they were before the step
-            logits = apply_towers(learner.model, now.params, batch[f"{HELD_OUT}image"])
-            seen = metrics["held_out_error"] = error_of(logits, batch[f"{HELD_OUT}label"])
-        state = {"learner": new, "schedule": schedule.update(state["schedule"], seen)}
-        return state, {**metrics, **rates}
-
-    def test(state: dict, key: jax.Array) -> dict[str, float]:
-        variables = multihost_utils.process_allgather(  # towers may be on other processes
-            learner.eval_variables(state["learner"]), tiled=True
-        )
-        test_set = photographs.open_split(c.test_split)
-        probabilities = view_probabilities(
-            functools.partial(jax.jit(learner.apply), variables),
-            map(photographs.views, test_set),
-            config.test.batch_size,
-        )
-        labels = np.array([record["label"] for record in test_set])
+    def rates(self, schedule: ScheduleState, t: jax.Array) -> dict[str, jax.Array]:
+        """Learning rate, and momentum where it changes, of step `t`."""
+        o = self.config.optimizer
+        rate = self.schedule.rate(schedule, t)
+        if o.rule == "alexnet":
+            return {"learning_rate": rate}
+        epoch = t // self.epoch_steps
         return {
-            "cross_entropy": cross_entropy(probabilities, labels),
-            "images": len(labels),
-            "error": top_k_error(probabilities, labels),
-            "top5_error": top_k_error(probabilities, labels, 5),
+            "learning_rate": rate * o.rate_decay**epoch,
+            "momentum": rising(epoch, **o.rising),
         }
 
-    def held_out(record: Any, rng: np.random.Generator) -> Any:
-        return {**record, "image": photographs.plain(record)}
+    def step(
+        self, state: State, batch: Any, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        config = self.config
+        rates = self.rates(state.schedule, t)
+        learner = self.learner.set_hyperparams(state.learner, **rates)
+        images = {name: batch[name] for name in ("image", "label")}
+        new, metrics = self.learner.minimize(learner, self.loss, images, key)
 
-    spec = {
-        "image": jax.ShapeDtypeStruct(shape, np.float32),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
-    streams = {
-        "": data.pipeline.stream(
-            photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
+        followed = metrics["error"]
+        if config.held_out_rows:  # as the weights were before the step
+            logits = apply_towers(self.model, learner.params, batch[f"{HELD_OUT}image"])
+            followed = top1_error(logits, batch[f"{HELD_OUT}label"])
+            metrics["held_out_error"] = followed
+        schedule = self.schedule.update(state.schedule, t, followed)
+        return State(learner=new, schedule=schedule), {**metrics, **rates}
+
+    def probabilities(self, variables: Any, rows: Any) -> tuple[jax.Array, jax.Array]:
+        """Classes of test images, averaged over their views: `[B, K]`; and their labels `[B]`."""
+
+        def predict(images: jax.Array) -> jax.Array:
+            return self.learner.apply(variables, images)
+
+        return view_probabilities(predict, rows["views"]), rows["label"]
+
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, float]:
+        probabilities, labels = training.map_batches(
+            self.classify,
+            self.learner.eval_variables(state.learner),
+            self.images.test_rows,
+            self.images.images_in(self.config.test.batch_size),
         )
-    }
-    if config.held_out_rows:
-        streams[HELD_OUT] = data.pipeline.stream(
-            lambda: photographs.open_split(c.held_out_split),
-            spec,
-            config.held_out_rows,
-            config.seed,
-            held_out,
-        )
-    return OldExperiment(
-        init,
-        step,
-        steps_of(config, config.num_epochs),
-        data.pipeline.Beside(streams),
-        {"test": test},
-        TOWER_RULES,
-        {"images": config.batch_size},
-    )
-
-
-def error_of(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return 100 * jnp.mean(logits.argmax(-1) != labels)
+        numbers = {
+            "cross_entropy": cross_entropy(probabilities, labels),
+            "images": len(labels),
+            **test_errors(probabilities, labels),
+        }
+        return {f"test/{name}": value for name, value in numbers.items()}
 
 
 def check_towers(config: ConfigDict) -> float:
-    """Two towers on two devices against two groups on one, dropout on: the largest relative
-    difference of a weight's change in a step."""
+    """The largest relative difference of a weight's change in a step, with dropout, between two
+    towers on two devices and two groups on one."""
 
     def velocities(towers: int) -> dict[str, np.ndarray]:
         setting = configs.with_overrides(
@@ -204,17 +230,20 @@ def check_towers(config: ConfigDict) -> float:
                 "mesh.model": towers,
             },
         )
-        mesh, limits = sharding.make_mesh(setting.mesh, jax.devices()[:towers]), {"label": 10}
-        return after_one_step(Program(build(setting), mesh), config.seed, limits)
+        mesh = sharding.make_mesh(setting.mesh, jax.devices()[:towers])
+        program = Program(ImageNetClassification(setting), mesh)
+        return after_one_step(program, config.seed, {"label": 10})
 
     return largest_difference(velocities(2), velocities(1), "trace")
 
 
-def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    every, end = config.stop_at_target_every_epochs, config.num_epochs
-    experiment, state, numbers, steps = run_to_error(
-        lambda epochs: build(configs.with_overrides(config, {"num_epochs": epochs})),
-        [*(np.arange(every, end, every).tolist() if every else ()), end],
+def main(experiment: ImageNetClassification, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    stops = [config.num_epochs]
+    if every := config.stop_at_target_every_epochs:
+        stops = [*np.arange(every, config.num_epochs, every).tolist(), config.num_epochs]
+    _, numbers, steps = run_to_error(
+        experiment,
+        [experiment.steps_in(epochs) for epochs in stops],
         config.target_error,
         config,
         workdir,
@@ -226,52 +255,54 @@ def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
     return numbers
 
 
-def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    rows = []  # what was measured stands in the configuration file
-    epochs = [
-        sorted(
-            (n["epochs_to_target"].mean(), arm)
-            for arm, n in results.items()
-            if arm.startswith(name)
-        )
-        for name in ("relu", "tanh")
-    ]
-    if all(epochs):
-        (fast, relu), (slow, tanh) = (arms[0] for arms in epochs)
-        rows.append(
-            Claim(
-                "tanh takes >= 1.5 x the epochs of ReLU to 25 % training error, "
-                "each at its best rate",
-                "six times",
-                f"{tanh} {slow:.1f}, {relu} {fast:.1f}",
-                slow >= 1.5 * fast,
+def claims(results: Results) -> list[Claim]:
+    rows = []
+    relu = [arm for arm in results.arms if arm.startswith("relu")]
+    tanh = [arm for arm in results.arms if arm.startswith("tanh")]
+    if relu and tanh:
+        epochs = results["epochs_to_target"]
+        rows += [
+            # Each at its best rate.
+            epochs.ratio(
+                min(tanh, key=lambda arm: (epochs[arm].mean(), arm)),
+                min(relu, key=lambda arm: (epochs[arm].mean(), arm)),
+                1.5,
+                claim="tanh takes more epochs than ReLU to 25 % training error, each at its best "
+                "rate",
+                paper="six times",
+                rule="mean",
+                digits=1,
             )
-        )
-    if {"dropout", "no_dropout"} <= results.keys():
-        enough = results["dropout"]["test/images"].min() >= 1000  # for errors to be told apart
-        for metric, unit in (("error", " %"), ("cross_entropy", "")):
-            with_it, without = (
-                results[arm][f"test/{metric}"].mean() for arm in ("dropout", "no_dropout")
-            )
-            rows.append(
-                Claim(
-                    f"dropout lowers the test {metric.replace('_', '-')} by >= 15 %",
-                    "160 to 110 of 10,000",
-                    f"{without:.3g} to {with_it:.3g}{unit}, by "
-                    f"{100 - 100 * with_it / without:.0f} %",
-                    with_it <= 0.85 * without if enough or metric != "error" else None,
+        ]
+    if "dropout" in results.arms:
+        # Of fewer images too few are wrong for errors to be told apart.
+        enough = results["test/images"]["dropout"].min() >= 1000
+        for metric, judged in (("error", enough), ("cross_entropy", True)):
+            rows += [
+                results[f"test/{metric}"].ratio(
+                    "no_dropout",
+                    "dropout",
+                    1 / 0.85,
+                    claim=f"dropout lowers the test {metric.replace('_', '-')} by 15 %",
+                    paper="160 to 110 of 10,000",
+                    rule="mean",
+                    digits=3,
+                    judged=bool(judged),
                 )
+            ]
+    if "towers_difference" in results.metrics:
+        differences = results["towers_difference"]
+        rows += [
+            differences.at_most(
+                arm,
+                1e-4,
+                claim="towers on two devices are grouped convolutions (relative difference)",
+                paper="the same function",
+                digits=7,
             )
-    return rows + [
-        Claim(
-            "towers on two devices are grouped convolutions (relative difference < 1e-4)",
-            "the same function",
-            f"{n['towers_difference'].max():.1e}",
-            n["towers_difference"].max() < 1e-4,
-        )
-        for n in results.values()
-        if "towers_difference" in n
-    ]
+            for arm in differences
+        ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -10,32 +10,32 @@ shuffle of all images (remark 4). The all-reduce is XLA's.
 
 from __future__ import annotations
 
-import functools
 import math
 from pathlib import Path
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from research import app, data, training
+from research import app, training
 from research import config as configs
-from research.core import Aux, Experiment, Learner
-from research.core.legacy import OldExperiment
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.core.tree import count_parameters
-from research.data.images.crops import Crops, normalize
-from research.data.images.photographs import opener
+from research.data.images.images import Images, ImageSplits, normalize
+from research.data.pipeline import steps_of
+from research.losses.classification import softmax_loss
 from research.metrics import epoch_means
-from research.metrics.classification import top_k_error, view_probabilities
+from research.metrics.classification import test_errors, view_probabilities
 from research.models.resnet import ResNet
 from research.optim.momentum import nesterov_rate_inside, without_norms
 from research.optim.schedules import warmup_and_drops
 from research.papers.imagenet_1hr.workers import gradient_of_workers
 from research.pods.equivalence import after_random_gradients, relative_difference
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results, spread
 from research.training.writers import read_metrics
 
 PAPER = Paper(
@@ -50,114 +50,161 @@ PAPER = Paper(
     x="images",
 )
 
-EXACT = ("workers", "momentum", "uncorrected")  # what `check_exactly` compares
+
+class State(flax.struct.PyTreeNode):
+    """What a step changes.
+
+    Attributes:
+      learner: the network and its optimizer.
+      epoch: loss and error over the epoch so far, which the claims compare at the end.
+    """
+
+    learner: LearnerState
+    epoch: epoch_means.EpochMeans
 
 
-def steps_of(config: ConfigDict, epochs: float) -> int:
-    return math.ceil(epochs * config.data.num_train / config.batch_size)
+class LargeMinibatchSGD(Experiment):
+    """A residual network, by SGD whose rate follows the size kn of the minibatch."""
 
+    def __init__(self, config: ConfigDict):
+        self.config = config
+        data = config.data
+        self.images = Images(
+            ImageSplits(data.name, data.image_size, data.dir, data.in_memory),
+            data.image_size,
+            augmentation=data.crop,
+            mirror=data.mirror,
+            train_split=data.train_split,
+            test_split=data.test_split,
+            num_train=data.num_train,
+            reduce=data.reduce,
+            test_size=config.test.image_size,
+            short_sides=(config.test.short_side,),
+        )
+        self.rate = self._schedule()
+        self.learner = Learner(
+            ResNet(
+                num_classes=data.num_classes,
+                dtype=jnp.dtype(config.compute_dtype),
+                **config.model,
+            ),
+            optax.chain(
+                # L2 is a part of the gradient, not of the loss that is averaged over workers
+                # (remark 1), and not on gamma and beta (section 5.1).
+                optax.add_decayed_weights(config.optimizer.l2_penalty, without_norms),
+                nesterov_rate_inside(  # remark 2
+                    self.rate, config.optimizer.momentum, config.optimizer.momentum_correction
+                ),
+            ),
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.epoch_steps = self.steps_in(1)
+        self.num_steps = self.steps_in(config.num_epochs)
+        self.source = self.images.stream(config.batch_size, config.seed)
+        self.per_step = {"images": config.batch_size}
+        self.micro_batches = config.accumulate_steps
+        self.classify = jax.jit(self.probabilities)
 
-def make_schedule(config: ConfigDict) -> optax.Schedule:
-    """Section 2.1: the rate grows with the batch; section 2.2: from the small batch's."""
-    s = config.schedule
-    ratio = config.batch_size / s.reference_batch_size
-    scale = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[s.scaling]
-    return warmup_and_drops(
-        scale * s.learning_rate,
-        s.learning_rate,
-        s.warmup,
-        steps_of(config, s.warmup_epochs),
-        [steps_of(config, epoch) for epoch in s.drop_at_epochs],
-    )
+    def steps_in(self, epochs: float) -> int:
+        """Steps in so many epochs, the last batch full: 14,076 in the paper's 90 of ImageNet."""
+        return steps_of(epochs, self.config.data.num_train, self.config.batch_size, "up")
 
+    def _schedule(self) -> optax.Schedule:
+        """Section 2.1: k times the rate for k times the batch; section 2.2: from the small one's,
+        gradually."""
+        s = self.config.schedule
+        k = self.config.batch_size / s.reference_batch_size
+        scale = {"linear": k, "sqrt": math.sqrt(k), "none": 1.0}[s.scaling]
+        return warmup_and_drops(
+            scale * s.learning_rate,
+            s.learning_rate,
+            s.warmup,
+            self.steps_in(s.warmup_epochs),
+            [self.steps_in(epoch) for epoch in s.drop_at_epochs],
+        )
 
-def make_learner(config: ConfigDict) -> Learner:
-    """Nesterov's momentum, corrected (remark 2); L2 as part of the gradient, not of the loss that
-    is averaged over workers (remark 1), and not on gamma and beta (section 5.1)."""
-    o = config.optimizer
-    tx = optax.chain(
-        optax.add_decayed_weights(o.l2_penalty, without_norms),
-        nesterov_rate_inside(make_schedule(config), o.momentum, o.momentum_correction),
-    )
-    model = ResNet(
-        num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model
-    )
-    return Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
+    def init(self, key: jax.Array) -> State:
+        images = jnp.zeros((1, *self.images.shape))
+        return State(learner=self.learner.init(key, images, train=False), epoch=epoch_means.start())
 
+    def normalized(self, images: jax.Array) -> jax.Array:
+        """Uint8 `[B, S, S, 3]` as the network gets them."""
+        return normalize(images, self.config.data.mean, self.config.data.deviation)
 
-def build(config: ConfigDict) -> Experiment:
-    c, learner = config.data, make_learner(config)
-    crops = Crops(c.image_size, c.crop, mirror=c.mirror, reduce=c.reduce)
-    opened = opener(c.name, c.image_size, c.dir)
-    open_split = functools.cache(
-        lambda split: opened(split).in_memory() if c.in_memory else opened(split)
-    )
-    shape, epoch_steps = (c.image_size, c.image_size, 3), steps_of(config, 1)
-
-    def init(key: jax.Array) -> dict[str, Any]:
-        return {
-            "learner": learner.init(key, jnp.zeros((1, *shape)), train=False),
-            "epoch": epoch_means.start(),
-            "step": jnp.zeros((), jnp.int32),
-        }
-
-    def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
-        images = normalize(batch["image"], c.mean, c.deviation)
-        (logits, _), updated = learner.apply(variables, images, train=True, mutable=["batch_stats"])
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
-        error = 100 * jnp.mean(logits.argmax(-1) != batch["label"])
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Cross-entropy of a batch: "image" `[kn, S, S, 3]` uint8, "label" `[kn]` int32."""
+        (logits, _), updated = self.learner.apply(
+            variables, self.normalized(batch["image"]), train=True, mutable=["batch_stats"]
+        )
+        loss, error = softmax_loss(logits, batch["label"])
         return loss, Aux({"error": error}, updated)
 
-    def step(state: dict, batch: Any, key: jax.Array) -> tuple[dict, dict]:
-        current, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
-        epoch = epoch_means.add(state["epoch"], state["step"], epoch_steps, metrics)
-        rate = make_schedule(config)(state["step"])
-        state = {"learner": current, "epoch": epoch, "step": state["step"] + 1}
-        return state, {**metrics, "learning_rate": rate}
+    def step(
+        self, state: State, batch: Any, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        learner, metrics = self.learner.minimize(state.learner, self.loss, batch, key)
+        epoch = epoch_means.add(state.epoch, t, self.epoch_steps, metrics)
+        return State(learner=learner, epoch=epoch), {**metrics, "learning_rate": self.rate(t)}
 
-    def train(state: dict, key: jax.Array) -> dict[str, float]:
-        return epoch_means.read(state["epoch"])
+    def probabilities(self, variables: Any, rows: Any) -> tuple[jax.Array, jax.Array]:
+        """Classes of test images `[B, K]`, and their labels `[B]`."""
 
-    @jax.jit
-    def predict(variables: Any, images: jax.Array) -> jax.Array:
-        return learner.apply(variables, normalize(images, c.mean, c.deviation), train=False)[0]
+        def predict(images: jax.Array) -> jax.Array:
+            return self.learner.apply(variables, self.normalized(images), train=False)[0]
 
-    def test(state: dict, key: jax.Array) -> dict[str, float]:
-        records, t = open_split(c.test_split), config.test
-        views = ([crops.centre(r, t.image_size, t.short_side)[None]] for r in records)
-        variables = jax.device_get(learner.eval_variables(state["learner"]))
-        scores = view_probabilities(functools.partial(predict, variables), views, t.batch_size)
-        labels = np.array([record["label"] for record in records])
-        return {"error": top_k_error(scores, labels), "top5_error": top_k_error(scores, labels, 5)}
+        return view_probabilities(predict, rows["views"]), rows["label"]
 
-    spec = {
-        "image": jax.ShapeDtypeStruct(shape, np.uint8),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
-    source = data.pipeline.stream(
-        lambda: open_split(c.train_split), spec, config.batch_size, config.seed, crops.augmented
-    )
-    return OldExperiment(
-        init,
-        step,
-        steps_of(config, config.num_epochs),
-        source,
-        {"train": train, "test": test},
-        per_step={"images": config.batch_size},
-    )
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, float]:
+        probabilities, labels = training.map_batches(
+            self.classify,
+            self.learner.eval_variables(state.learner),
+            self.images.test_rows,
+            self.images.images_in(self.config.test.batch_size),
+        )
+        train, test = epoch_means.read(state.epoch), test_errors(probabilities, labels)
+        return {
+            **{f"train/{name}": value for name, value in train.items()},
+            **{f"test/{name}": value for name, value in test.items()},
+        }
 
 
 def check_exactly(config: ConfigDict) -> dict[str, float]:
-    """Relative differences: "exact/workers" of the gradients that workers compute, each on its own
-    images, from those of the script's program; "exact/momentum" of weights after the whole schedule
-    from those of `optax.sgd`, with the rate outside; "exact/uncorrected", without correction."""
-    c, o = config.data, config.optimizer
+    """Compares gradients and momentum with their definitions.
+
+    Returns:
+      Relative differences. "exact/workers": of the gradients that workers compute, each on its own
+      images, from those of the script's program. "exact/momentum": of weights after the whole
+      schedule from those of `optax.sgd`, with the rate outside; "exact/uncorrected": without
+      momentum correction.
+    """
     # With a zero gamma nothing would reach the convolutions inside the blocks.
-    learner = make_learner(configs.with_overrides(config, {"model.last_scale": 1.0}))
-    rng, shape = np.random.default_rng(config.seed), (c.image_size, c.image_size, 3)
+    experiment = LargeMinibatchSGD(configs.with_overrides(config, {"model.last_scale": 1.0}))
+    by_workers, together = gradients_both_ways(experiment)
+    steps, rate, momentum = experiment.num_steps, experiment.rate, config.optimizer.momentum
+    outside, inside, uncorrected = (
+        after_random_gradients(tx, steps, config.seed)
+        for tx in (
+            optax.sgd(rate, momentum, nesterov=True),
+            nesterov_rate_inside(rate, momentum),
+            nesterov_rate_inside(rate, momentum, correct=False),
+        )
+    )
+    return {
+        "exact/workers": relative_difference(by_workers, together),
+        "exact/momentum": relative_difference(inside, outside),
+        "exact/uncorrected": relative_difference(uncorrected, outside),
+    }
+
+
+def gradients_both_ways(experiment: LargeMinibatchSGD) -> tuple[Any, Any]:
+    """The gradient of a random batch: of k workers with n images each, and of one program."""
+    config, learner, shape = experiment.config, experiment.learner, experiment.images.shape
+    rng = np.random.default_rng(config.seed)
     state = learner.init(jax.random.key(config.seed), jnp.zeros((1, *shape)), train=False)
     images = rng.normal(size=(config.batch_size, *shape)).astype(np.float32)
-    batch = {"image": images, "label": rng.integers(0, c.num_classes, config.batch_size)}
+    labels = rng.integers(0, config.data.num_classes, config.batch_size)
+    batch = {"image": images, "label": labels}
 
     def losses(params: Any, batch: Any) -> jax.Array:
         variables = {"params": params, **state.variables}
@@ -166,68 +213,71 @@ def check_exactly(config: ConfigDict) -> dict[str, float]:
 
     by_workers = gradient_of_workers(losses, state.params, batch, config.model.norm_group)
     together = jax.jit(jax.grad(lambda params: losses(params, batch).mean()))(state.params)
-    steps, rate = steps_of(config, config.num_epochs), make_schedule(config)
-    outside, inside, uncorrected = (
-        after_random_gradients(tx, steps, config.seed)
-        for tx in (
-            optax.sgd(rate, o.momentum, nesterov=True),
-            nesterov_rate_inside(rate, o.momentum),
-            nesterov_rate_inside(rate, o.momentum, correct=False),
-        )
-    )
-    pairs = (by_workers, together), (inside, outside), (uncorrected, outside)
-    return {
-        f"exact/{name}": relative_difference(*pair) for name, pair in zip(EXACT, pairs, strict=True)
-    }
+    return by_workers, together
 
 
-def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
+def main(experiment: LargeMinibatchSGD, config: ConfigDict, workdir: Path) -> dict[str, float]:
     # The reported numbers are medians over the last epochs (section 5.1).
-    config = configs.with_overrides(config, {"eval_every_steps": steps_of(config, 1)})
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    for name in numbers:
-        epochs = [r[name] for r in read_metrics(workdir) if name in r][-config.median_epochs :]
-        numbers[name] = float(np.median(epochs or [numbers[name]]))
+    each_epoch = configs.with_overrides(config, {"eval_every_steps": experiment.epoch_steps})
+    state, final = training.run(experiment, each_epoch, workdir)
+    records = read_metrics(workdir)
+    numbers = {}
+    for name, value in final.items():
+        epochs = [record[name] for record in records if name in record][-config.median_epochs :]
+        numbers[name] = float(np.median(epochs or [value]))
     # What every worker sends at least, in a step.
     numbers["gradient_megabytes"] = 4e-6 * sum(count_parameters(state).values())
-    return {**numbers, **(check_exactly(config) if config.check_exactly else {})}
+    if config.check_exactly:
+        numbers |= check_exactly(config)
+    return numbers
 
 
-def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # The margins stood before the runs, whose numbers are in the configuration file.
-    if not {"base", "warmup"} <= results.keys():
+# What is compared with "warmup": arm, least points by which its error is higher, claim, paper.
+WORSE = (
+    ("no_warmup", 15, "without warm-up it is worse", "24.84, 23.74 %"),
+    ("unscaled", 3, "with an unscaled rate it is worse", "41.67, 23.74 %"),
+    ("gamma_one", 10, "with gamma one it is worse", "24.11, 23.74 %"),
+)
+
+
+def claims(results: Results) -> list[Claim]:
+    """Compares training errors of the last epochs, seed by seed; margins stood before the runs."""
+    if not {"base", "warmup"} <= set(results.arms):
         return []
-    rows = []
-
-    def compare(what: str, paper: str, a: str, b: str, least: float, most: float = 100) -> None:
-        """Training error of the last epochs: `least` <= `a` - `b` <= `most` on every seed."""
-        if {a, b} <= results.keys():
-            first, second = results[a]["train/error"], results[b]["train/error"]
-            low, high = (first - second).min(), (first - second).max()
-            ours = f"{first.mean():.1f}, {second.mean():.1f}; {low:.1f} to {high:.1f} apart"
-            rows.append(Claim(f"{what} ({a} - {b})", paper, ours, low >= least and high <= most))
-
-    compare("large batches train as small ones, +-12", "23.74, 23.60 %", "warmup", "base", -12, 12)
-    compare("without warm-up it is worse by 15", "24.84, 23.74 %", "no_warmup", "warmup", 15)
-    compare("with an unscaled rate it is worse by 3", "41.67, 23.74 %", "unscaled", "warmup", 3)
-    compare("with gamma one it is worse by 10", "24.11, 23.74 %", "gamma_one", "warmup", 10)
-    if "exact/workers" in results["warmup"]:
-        workers, momentum, uncorrected = (
-            results["warmup"][f"exact/{name}"].max() for name in EXACT
+    errors = results["train/error"]
+    gaps = errors["warmup"] - errors["base"]
+    rows = [
+        Claim(
+            "large batches train as small ones, +-12 (warmup - base)",
+            "23.74, 23.60 %",
+            f"warmup {spread(errors['warmup'])}, base {spread(errors['base'])}; "
+            f"{gaps.min():.1f} to {gaps.max():.1f} apart",
+            bool(np.abs(gaps).max() <= 12),
         )
+    ]
+    rows += [
+        errors.above(
+            arm, "warmup", by=least, claim=claim, paper=paper, rule="seed by seed", digits=1
+        )
+        for arm, least, claim, paper in WORSE
+        if arm in results.arms
+    ]
+    if "exact/workers" in results.metrics:
+        momentum = results["exact/momentum"]["warmup"].max()
+        uncorrected = results["exact/uncorrected"]["warmup"].max()
         rows += [
-            Claim(
-                "the gradient of k workers is one program's (relative difference < 1e-4)",
-                "the same function",
-                f"{workers:.1e}",
-                workers < 1e-4,
+            results["exact/workers"].at_most(
+                "warmup",
+                1e-4,
+                claim="the gradient of k workers is one program's (relative difference)",
+                paper="the same function",
+                digits=7,
             ),
             Claim(
                 "a rate inside the velocity, corrected, is one outside (< 1e-4; without > 1e-2)",
                 "remark 2",
                 f"{momentum:.1e}; {uncorrected:.2f}",
-                momentum < 1e-4 and uncorrected > 1e-2,
+                bool(momentum < 1e-4 and uncorrected > 1e-2),
             ),
         ]
     return rows

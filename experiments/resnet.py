@@ -9,29 +9,28 @@ the plateaus that lower the ImageNet learning rate are of the training error.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from research import app, data, training
+from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
-from research.core.legacy import OldExperiment
-from research.data.dataset import Dataset
-from research.data.images.photographs import Photographs
-from research.data.procedural import shapes
+from research.data.images.images import Images, ImageSplits
+from research.data.pipeline import steps_of
+from research.losses.classification import softmax_loss
 from research.metrics import epoch_means
-from research.metrics.classification import response_deviations, top_k_error, view_probabilities
+from research.metrics.classification import response_deviations, test_errors, view_probabilities
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
-from research.nn.precise_batch_norm import precise_statistics
-from research.optim.error_schedule import ErrorSchedule
+from research.nn.precise_batch_norm import PreciseStatistics
+from research.optim.error_schedule import ErrorSchedule, ScheduleState
 from research.papers.resnet.layer_responses import save_responses
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -57,191 +56,198 @@ PAPER = Paper(
 )
 
 
-def make_learner(config: ConfigDict) -> Learner:
-    """SGD with momentum and an L2 penalty, on all parameters, that is part of the gradient."""
+class State(flax.struct.PyTreeNode):
+    """What a step changes.
 
-    def momentum_sgd(learning_rate: Any) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.add_decayed_weights(config.optimizer.l2_penalty),
-            optax.sgd(learning_rate, config.optimizer.momentum),
+    Attributes:
+      learner: the network and its optimizer.
+      schedule: what the learning rate follows.
+      epoch: loss and error over the epoch so far, which the claims compare at the end.
+    """
+
+    learner: LearnerState
+    schedule: ScheduleState
+    epoch: epoch_means.EpochMeans
+
+
+class DeepResidualLearning(Experiment):
+    """A plain or residual network on images, by SGD whose rate follows the training error."""
+
+    def __init__(self, config: ConfigDict):
+        self.config = config
+        data = config.data
+        self.images = Images(
+            ImageSplits(data.name, data.image_size, data.dir),
+            data.image_size,
+            augmentation=data.augmentation,
+            train_split=data.train_split,
+            test_split=data.test_split,
+            num_train=data.num_train,
+            reduce=data.reduce,
+            statistics_images=data.statistics_images,
+            short_sides=config.test.short_sides,
+            crops=config.test.crops,
+        )
+        self.schedule = ErrorSchedule(**config.schedule)
+        self.learner = Learner(
+            ResNet(
+                num_classes=data.num_classes,
+                dtype=jnp.dtype(config.compute_dtype),
+                **config.model,
+            ),
+            optax.chain(
+                # L2 is a part of the gradient that momentum sees, and on all parameters.
+                optax.add_decayed_weights(config.optimizer.l2_penalty),
+                optax.inject_hyperparams(optax.sgd, static_args="momentum")(
+                    learning_rate=config.schedule.learning_rate,
+                    momentum=config.optimizer.momentum,
+                ),
+            ),
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.num_steps = config.num_steps
+        self.source = self.images.stream(config.batch_size, config.seed)
+        self.per_step = {"images": config.batch_size}
+        self.micro_batches = config.accumulate_steps
+        # The last batch of an epoch, where it is not full, counts to the next one.
+        self.epoch_steps = steps_of(1, data.num_train, config.batch_size, "down")
+
+        self.classify = jax.jit(self.probabilities)
+        self.respond = jax.jit(self.responses)
+        self.precise_statistics = PreciseStatistics(self.batch_statistics, BATCH_NORM_MOMENTUM)
+
+    def init(self, key: jax.Array) -> State:
+        images = jnp.zeros((1, *self.images.shape))
+        return State(
+            learner=self.learner.init(key, images, train=True),
+            schedule=self.schedule.init(),
+            epoch=epoch_means.start(),
         )
 
-    model = ResNet(
-        num_classes=config.data.num_classes, dtype=jnp.dtype(config.compute_dtype), **config.model
-    )
-    return Learner(
-        model,
-        optax.inject_hyperparams(momentum_sgd)(config.schedule.learning_rate),
-        config.accumulate_steps,
-        config.max_grad_norm,
-        config.ema_decay,
-    )
-
-
-def make_photographs(config: ConfigDict) -> Photographs:
-    def open_split(split: str) -> Dataset:
-        if config.data.name == "proc_shapes":
-            return shapes.load(split, config.data.image_size)
-        return data.load(config.data.name, split, config.data.dir)
-
-    return Photographs(
-        open_split,
-        config.data.train_split,
-        config.data.image_size,
-        config.data.augmentation,
-        config.data.reduce,
-        config.data.statistics_images,
-        config.test.short_sides,
-        config.test.crops,
-    )
-
-
-def build(config: ConfigDict) -> Experiment:
-    photographs, learner = make_photographs(config), make_learner(config)
-    schedule = ErrorSchedule(**config.schedule)
-    shape = (config.data.image_size, config.data.image_size, 3)
-    epoch_steps = config.data.num_train // config.batch_size
-
-    def init(key: jax.Array) -> dict[str, Any]:
-        return {
-            "learner": learner.init(key, jnp.zeros((1, *shape)), train=True),
-            "schedule": schedule.init(),
-            "epoch": epoch_means.start(),
-        }
-
-    def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
-        (logits, _), updated = learner.apply(
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Cross-entropy of a batch: "image" `[B, S, S, 3]` float32, "label" `[B]` int32."""
+        (logits, _), updated = self.learner.apply(
             variables, batch["image"], train=True, mutable=["batch_stats"]
         )
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
-        error = 100 * jnp.mean(logits.argmax(-1) != batch["label"])
+        loss, error = softmax_loss(logits, batch["label"])
         return loss, Aux({"error": error}, updated)
 
-    def step(state: dict, batch: Any, key: jax.Array) -> tuple[dict, dict]:
-        rate = schedule.rate(state["schedule"])
-        optimizer = state["learner"].opt_state
-        hyperparams = {**optimizer.hyperparams, "learning_rate": rate}
-        current = state["learner"].replace(opt_state=optimizer._replace(hyperparams=hyperparams))
-        current, metrics = learner.minimize(current, loss_fn, batch, key)
-
-        # Means over the epoch so far, which the claims compare at the end of the last one.
-        epoch = epoch_means.add(state["epoch"], state["schedule"]["step"], epoch_steps, metrics)
-        following = schedule.update(state["schedule"], metrics["error"])
-        state = {"learner": current, "schedule": following, "epoch": epoch}
+    def step(
+        self, state: State, batch: Any, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        rate = self.schedule.rate(state.schedule, t)
+        learner = self.learner.set_hyperparams(state.learner, learning_rate=rate)
+        learner, metrics = self.learner.minimize(learner, self.loss, batch, key)
+        state = State(
+            learner=learner,
+            schedule=self.schedule.update(state.schedule, t, metrics["error"]),
+            epoch=epoch_means.add(state.epoch, t, self.epoch_steps, metrics),
+        )
         return state, {**metrics, "learning_rate": rate}
 
-    def train(state: dict, key: jax.Array) -> dict[str, float]:
-        return epoch_means.read(state["epoch"])
-
-    def test(state: dict, key: jax.Array) -> dict[str, float]:
-        variables = precise_variables(config, learner, photographs, state["learner"])
-        predict = jax.jit(lambda v, x: learner.apply(v, x, train=False)[0])
-        test_set = photographs.open_split(config.data.test_split)
-        probabilities = view_probabilities(
-            functools.partial(predict, variables),
-            map(photographs.views, test_set),
-            config.test.batch_size,
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, float]:
+        train = epoch_means.read(state.epoch)
+        probabilities, labels = training.map_batches(
+            self.classify,
+            self.precise_variables(state),
+            self.images.test_rows,
+            self.images.images_in(self.config.test.batch_size),
         )
-        labels = np.array([record["label"] for record in test_set])
+        test = test_errors(probabilities, labels)
         return {
-            "error": top_k_error(probabilities, labels, 1),
-            "top5_error": top_k_error(probabilities, labels, 5),
+            **{f"train/{name}": value for name, value in train.items()},
+            **{f"test/{name}": value for name, value in test.items()},
         }
 
-    spec = {
-        "image": jax.ShapeDtypeStruct(shape, np.float32),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
-    source = data.pipeline.stream(
-        photographs.open_train, spec, config.batch_size, config.seed, photographs.augmented
-    )
-    return OldExperiment(
-        init,
-        step,
-        config.num_steps,
-        source,
-        {"train": train, "test": test},
-        per_step={"images": config.batch_size},
-    )
+    def precise_variables(self, state: State) -> dict[str, Any]:
+        """Variables to evaluate with: batch statistics anew, as for the released models."""
+        variables = self.learner.eval_variables(state.learner)
+        batches = self.images.train_batches(
+            self.config.precise_batches, self.config.test.batch_size
+        )
+        return {**variables, "batch_stats": self.precise_statistics(variables, batches)}
 
-
-def precise_variables(
-    config: ConfigDict, learner: Learner, photographs: Photographs, state: LearnerState
-) -> dict[str, Any]:
-    """Variables to evaluate with, their batch statistics computed anew."""
-    variables = learner.eval_variables(state)
-
-    def update(statistics: Any, images: jax.Array) -> Any:
-        replaced = {**variables, "batch_stats": statistics}
-        _, updated = learner.apply(replaced, images, train=True, mutable=["batch_stats"])
+    def batch_statistics(self, variables: Any, images: jax.Array) -> Any:
+        """The running statistics after one more batch."""
+        _, updated = self.learner.apply(variables, images, train=True, mutable=["batch_stats"])
         return updated["batch_stats"]
 
-    statistics = precise_statistics(
-        update,
-        variables["batch_stats"],
-        photographs.train_batches(config.precise_batches, config.test.batch_size),
-        BATCH_NORM_MOMENTUM,
-    )
-    return {**variables, "batch_stats": statistics}
+    def probabilities(self, variables: Any, rows: Any) -> tuple[jax.Array, jax.Array]:
+        """Classes of test images, averaged over their views: `[B, K]`; and their labels `[B]`."""
+
+        def predict(images: jax.Array) -> jax.Array:
+            return self.learner.apply(variables, images, train=False)[0]
+
+        return view_probabilities(predict, rows["views"]), rows["label"]
+
+    def responses(self, variables: Any, images: jax.Array) -> dict[str, jax.Array]:
+        """Each layer's output after batch normalization (section 4.2, «Analysis»)."""
+        return self.learner.apply(variables, images, train=False)[1]["responses"]
 
 
-def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
+def main(experiment: DeepResidualLearning, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
 
-    photographs, learner = make_photographs(config), make_learner(config)
-    variables = precise_variables(config, learner, photographs, state["learner"])
-    respond = jax.jit(lambda v, x: learner.apply(v, x, train=False)[1]["responses"])
-    images = photographs.train_batches(config.response_batches, config.test.batch_size)
-    deviations = response_deviations(jax.device_get(respond(variables, x)) for x in images)
-    save_responses(workdir, deviations)
+    variables = experiment.precise_variables(state)
+    batches = experiment.images.train_batches(config.response_batches, config.test.batch_size)
+    deviations = response_deviations(
+        jax.device_get(experiment.respond(variables, images)) for images in batches
+    )
+    save_responses(workdir, deviations)  # figure 7
     return {**numbers, "responses/mean": float(np.mean(list(deviations.values())))}
 
 
-def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # Measured, training loss of the last epoch on shapes, seeds 0, 1, 2: plain_20 0.10 0.44 0.30;
-    # plain_56 2.26 2.11 2.25; residual_20 0.07 0.11 0.10; residual_56 0.10 0.18 0.09.
-    depths = [int(arm.split("_")[1]) for arm in results if "_" in arm] or [0]
-    low, high = min(depths), max(depths)
-
-    def compare(what: str, paper: str, worse: str, better: str, least: float) -> Claim:
-        """Training loss of the last epoch: `worse` - `better` is at least `least` on every seed."""
-        first, second = results[worse]["train/loss"], results[better]["train/loss"]
-        gaps = first - second
-        ours = f"{first.mean():.2f}, {second.mean():.2f}; least difference {gaps.min():.2f}"
-        return Claim(f"{what} ({worse} - {better} >= {least})", paper, ours, gaps.min() >= least)
-
-    rows = [
-        (
-            "deeper plain networks train worse",
-            "plain-34 28.5 %, plain-18 27.9 %",
-            f"plain_{high}",
-            f"plain_{low}",
-            0.2,
-        ),
-        (
-            "shortcuts cure it",
-            "plain-34 28.5 %, ResNet-34 25.0 %",
+def claims(results: Results) -> list[Claim]:
+    """Compares the training loss of the last epoch, seed by seed."""
+    depths = sorted({int(arm.split("_")[1]) for arm in results.arms if "_" in arm})
+    if not depths:  # one network alone
+        return []
+    low, high = depths[0], depths[-1]
+    loss = results["train/loss"]
+    rows = []
+    if low < high:
+        rows += [
+            loss.above(
+                f"plain_{high}",
+                f"plain_{low}",
+                by=0.2,
+                claim="deeper plain networks train worse",
+                paper="plain-34 28.5 %, plain-18 27.9 %",
+                rule="seed by seed",
+            )
+        ]
+    rows += [
+        loss.above(
             f"plain_{high}",
             f"residual_{high}",
-            0.3,
-        ),
-        (
-            "deeper residual networks train",
-            "ResNet-18 27.9 %, ResNet-34 25.0 %",
-            f"residual_{low}",
-            f"residual_{high}",
-            -0.25,
-        ),
-        (
-            "shortcuts ease shallow nets",
-            "ResNet-18 converges faster",
-            f"plain_{low}",
-            f"residual_{low}",
-            0.0,
-        ),
+            by=0.3,
+            claim="shortcuts cure it",
+            paper="plain-34 28.5 %, ResNet-34 25.0 %",
+            rule="seed by seed",
+        )
     ]
-    return [compare(*r) for r in rows if r[2] != r[3] and {r[2], r[3]} <= results.keys()]
+    if low < high:
+        rows += [
+            loss.above(
+                f"residual_{low}",
+                f"residual_{high}",
+                by=-0.25,
+                claim="deeper residual networks train",
+                paper="ResNet-18 27.9 %, ResNet-34 25.0 %",
+                rule="seed by seed",
+            )
+        ]
+    rows += [
+        loss.above(
+            f"plain_{low}",
+            f"residual_{low}",
+            claim="shortcuts ease shallow nets",
+            paper="ResNet-18 converges faster",
+            rule="seed by seed",
+        )
+    ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ changes neither the batches nor the order of their rows, and the position is one
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ from research.core.errors import UserError
 from research.core.experiment import Batch, PyTree, Source, State
 from research.data.dataset import Rows
 
+Rounding = Literal["down", "nearest", "up"]
 Transform = Callable[[Any, np.random.Generator], Any]
 
 # Decoding releases the interpreter lock, augmentation in NumPy mostly does not, so more threads
@@ -71,6 +73,25 @@ def arrays(
     if spec is None:
         spec = {k: jax.ShapeDtypeStruct(v.shape[1:], v.dtype) for k, v in values.items()}
     return stream(lambda: Rows(values), spec, batch_size, seed, transform, shuffle)
+
+
+def steps_of(epochs: float, num_examples: int, batch_size: int, rounding: Rounding) -> int:
+    """Steps in so many epochs.
+
+    A stream has no gap between epochs, so their ends fall inside a batch where the batch does not
+    divide the data.
+
+    Args:
+      epochs: number of passes over the data; need not be whole.
+      num_examples: examples in one pass.
+      batch_size: rows of a global batch.
+      rounding: of the last step: "down" drops a batch that is not full, as loaders mostly do; "up"
+        sees at least so many examples; "nearest" is as close as can be.
+    """
+    exact = epochs * num_examples / batch_size
+    if rounding == "nearest":
+        return round(exact)
+    return math.floor(exact) if rounding == "down" else math.ceil(exact)
 
 
 @dataclasses.dataclass(eq=False)
@@ -192,7 +213,7 @@ class Stream(Source):
             )
 
 
-class Beside(Source):
+class MergedStreams(Source):
     """Streams side by side: a batch of each in one dictionary, such as training and held-out rows.
 
     Args:

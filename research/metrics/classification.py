@@ -1,16 +1,14 @@
-"""Errors of classifiers in percent, averages over views, and layer responses.
-
-`predict` below is `[B, H, W, C] -> logits [B, K]`, jitted by the caller.
-"""
+"""Errors of classifiers in percent, averages over views, and layer responses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-Predict = Callable[[np.ndarray], jax.Array]
+Predict = Callable[[jax.Array], jax.Array]
 
 
 def top_k_error(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
@@ -40,43 +38,44 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(-np.log(np.maximum(own, 1e-30)).mean())
 
 
-def view_probabilities(
-    predict: Predict, views: Iterable[Sequence[np.ndarray]], batch_size: int
-) -> np.ndarray:
-    """Softmax outputs (not logits) averaged over the views of each image, `[N, K]`.
+def view_probabilities(predict: Predict, views: Sequence[jax.Array]) -> jax.Array:
+    """Softmax outputs (not logits) averaged over the views of each image, then over scales.
 
     With ten crops of one size this is the 10-crop test; with whole images at several sizes the
     fully convolutional multi-scale test, for a network that ends in global average pooling and a
-    linear layer, whose output for a larger image is the average of its score map.
+    linear layer, whose output for a larger image is the average of its score map. Row i of what it
+    returns is of image i alone, so that it may be given to `training.map_batches` in parts.
 
     Args:
-      predict: the classifier; called with `batch_size` rows of one size at a time.
-      views: for every image its views, `[V, S, S, C]` for each scale; scales count alike.
-      batch_size: how many views go through the network at once.
+      predict: the classifier, `[N, S, S, C] -> logits [N, K]`.
+      views: for every scale `[B, V, S, S, C]`, V views of each of B images; scales count alike.
+
+    Returns:
+      `[B, K]`.
     """
-    waiting: list[Sequence[np.ndarray]] = []
-    results: list[np.ndarray] = []
+    scales = []
+    for images in views:
+        count, views_each = images.shape[:2]
+        rows = images.reshape(count * views_each, *images.shape[2:])
+        outputs = jax.nn.softmax(predict(rows))
+        scales.append(outputs.reshape(count, views_each, -1).mean(1))
+    return jnp.stack(scales).mean(0)
 
-    def flush() -> None:
-        scales = []
-        for arrays in zip(*waiting, strict=True):
-            rows = np.concatenate(arrays)
-            filled = -len(rows) % batch_size
-            rows = np.concatenate([rows, np.zeros((filled, *rows.shape[1:]), rows.dtype)])
-            logits = [predict(rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
-            outputs = np.concatenate([jax.device_get(jax.nn.softmax(each)) for each in logits])
-            outputs = outputs[: len(outputs) - filled]
-            scales.append(outputs.reshape(len(waiting), len(arrays[0]), -1).mean(1))
-        results.append(np.mean(scales, axis=0))
-        waiting.clear()
 
-    for image_views in views:
-        waiting.append(image_views)
-        if len(waiting) == batch_size:
-            flush()
-    if waiting:
-        flush()
-    return np.concatenate(results)
+def test_errors(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The errors that papers report of a test set, in percent.
+
+    Args:
+      probabilities: `[N, K]`, or other scores of the classes.
+      labels: `[N]`, integers.
+
+    Returns:
+      "error", top-1, and "top5_error".
+    """
+    return {
+        "error": top_k_error(probabilities, labels, 1),
+        "top5_error": top_k_error(probabilities, labels, 5),
+    }
 
 
 def response_deviations(responses: Iterable[dict[str, jax.Array]]) -> dict[str, float]:

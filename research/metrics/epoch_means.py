@@ -11,15 +11,15 @@ EpochMeans = dict[str, jax.Array]
 
 
 def start() -> EpochMeans:
-    """Before the first step."""
+    """The means' sums before the first step."""
     return {"loss": jnp.zeros(()), "error": jnp.zeros(()), "steps": jnp.zeros(())}
 
 
 def add(
-    epoch: EpochMeans, step: jax.Array, epoch_steps: int, metrics: Mapping[str, jax.Array]
+    epoch: EpochMeans, t: jax.Array, epoch_steps: int, metrics: Mapping[str, jax.Array]
 ) -> EpochMeans:
-    """With the metrics "loss" and "error" of step number `step`; an epoch's first starts anew."""
-    goes_on = step % epoch_steps != 0
+    """Adds the metrics "loss" and "error" of step `t`; the first step of an epoch starts anew."""
+    goes_on = t % epoch_steps != 0
     new = {"loss": metrics["loss"], "error": metrics["error"], "steps": jnp.ones(())}
     return {name: goes_on * epoch[name] + value for name, value in new.items()}
 

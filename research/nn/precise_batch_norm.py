@@ -7,57 +7,71 @@ Moving averages lag behind the weights, the more the fewer and larger the last s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 Statistics = Any
+Variables = Mapping[str, Any]
 
 
-def precise_statistics(
-    update: Callable[[Statistics, Any], Statistics],
-    statistics: Statistics,
-    batches: Iterable[Any],
-    momentum: float,
-) -> Statistics:
-    """Population statistics of every batch-norm layer over all of `batches`.
+class PreciseStatistics:
+    """Population statistics of every batch-norm layer of a model.
 
     Args:
-      update: `(batch_stats, batch) -> batch_stats` of one training-mode pass, as flax's mutable
+      update: `(variables, batch) -> batch_stats` of one training-mode pass, as flax's mutable
         collection returns it: momentum * old + (1 - momentum) * the batch's.
-      statistics: a collection of the right shapes, leaves "mean" and "var"; values are not used.
-      batches: equally large batches of training data; each batch is normalized by itself, as it was
-        in training.
       momentum: of the layers.
-
-    Returns:
-      For each layer the mean over all images, and the variance about it: the average of the
-      batches' variances plus the variance of their means.
-
-    Raises:
-      ValueError: there is no batch.
     """
-    zeros = jax.tree.map(jnp.zeros_like, statistics)
 
-    @jax.jit
-    def add(sums: tuple[Any, Any], batch: Any) -> tuple[Any, Any]:
-        batch_statistics = jax.tree.map(lambda s: s / (1 - momentum), update(zeros, batch))
-        squares = jax.tree.map(lambda s: s**2, batch_statistics)  # of the variances: never used
-        return jax.tree.map(jnp.add, sums, (batch_statistics, squares))
+    def __init__(self, update: Callable[[Variables, Any], Statistics], momentum: float):
+        self.update = update
+        self.momentum = momentum
+        self._jit_add = jax.jit(self._add)  # compiled once for all evaluations
 
-    sums, count = (zeros, zeros), 0
-    for batch in batches:
-        sums, count = add(sums, batch), count + 1
-    if not count:
-        raise ValueError("precise statistics need at least one batch")
-    averages, squares = jax.tree.map(lambda s: s / count, sums)
+    def __call__(self, variables: Variables, batches: Iterable[Any]) -> Statistics:
+        """Statistics over all of `batches`.
 
-    def join(average: Any, square: Any) -> Any:
-        if "mean" not in average:
-            return {name: join(average[name], square[name]) for name in average}
-        mean = average["mean"]
-        return {"mean": mean, "var": average["var"] + square["mean"] - mean**2}
+        Args:
+          variables: of the model. The leaves "mean" and "var" of "batch_stats" need only have the
+            right shapes; their values are not used.
+          batches: equally large batches of training data; each batch is normalized by itself, as it
+            was in training.
 
-    return join(averages, squares)
+        Returns:
+          For each layer the mean over all images, and the variance about it: the average of the
+          batches' variances plus the variance of their means.
+
+        Raises:
+          ValueError: there is no batch.
+        """
+        zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
+        sums = zeros, zeros
+        count = 0
+        for batch in batches:
+            sums = self._jit_add(sums, variables, batch)
+            count += 1
+        if not count:
+            raise ValueError("precise statistics need at least one batch")
+        averages, squares = jax.tree.map(lambda s: s / count, sums)
+        return _pooled(averages, squares)
+
+    def _add(
+        self, sums: tuple[Statistics, Statistics], variables: Variables, batch: Any
+    ) -> tuple[Statistics, Statistics]:
+        """Adds a batch's statistics, and their squares, of which those of variances go unused."""
+        zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
+        updated = self.update({**variables, "batch_stats": zeros}, batch)
+        # From zeros a pass leaves (1 - momentum) times the batch's own statistics.
+        statistics = jax.tree.map(lambda s: s / (1 - self.momentum), updated)
+        squares = jax.tree.map(lambda s: s**2, statistics)
+        return jax.tree.map(jnp.add, sums, (statistics, squares))
+
+
+def _pooled(average: Any, square: Any) -> Any:
+    if "mean" not in average:
+        return {name: _pooled(average[name], square[name]) for name in average}
+    mean = average["mean"]
+    return {"mean": mean, "var": average["var"] + square["mean"] - mean**2}

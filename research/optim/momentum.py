@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
 
 from research.core.tree import path_name
 
 
 def momentum_sgd(
-    rate: optax.Schedule, bias_rate: optax.Schedule, momentum: float, weight_decay: float
+    learning_rate: optax.ScalarOrSchedule,
+    bias_learning_rate: optax.ScalarOrSchedule,
+    momentum: float,
+    weight_decay: float,
 ) -> optax.GradientTransformation:
     """v <- momentum v - rate (g + weight_decay w); w <- w + v (Krizhevsky et al., 2012, section 5).
 
@@ -23,15 +25,18 @@ def momentum_sgd(
     `optax.sgd`. Biases, arrays whose name ends in "bias", have a rate of their own and no decay.
     """
 
-    def group(schedule: optax.Schedule, decay: float) -> optax.GradientTransformation:
+    def group(rate: optax.ScalarOrSchedule, decay: float) -> optax.GradientTransformation:
         return optax.chain(
             optax.add_decayed_weights(decay),
-            optax.scale_by_learning_rate(schedule),
+            optax.scale_by_learning_rate(rate),
             optax.trace(momentum),
         )
 
     return optax.partition(
-        {"bias": group(bias_rate, 0.0), "weights": group(rate, weight_decay)},
+        {
+            "bias": group(bias_learning_rate, 0.0),
+            "weights": group(learning_rate, weight_decay),
+        },
         lambda params: jax.tree_util.tree_map_with_path(
             lambda path, _: "bias" if path_name(path).endswith("bias") else "weights", params
         ),
@@ -39,20 +44,37 @@ def momentum_sgd(
 
 
 def scaled_momentum_sgd(
-    optimizer: ConfigDict, batch_size: int, num_steps: int
+    batch_size: int,
+    num_steps: int,
+    *,
+    learning_rate: float,
+    bias_learning_rate: float,
+    scaling: Literal["linear", "sqrt"],
+    momentum: float,
+    weight_decay: float,
+    drops_at: Sequence[float],
+    drop_factor: float,
+    bias_drops_at: Sequence[float],
+    bias_drop_factor: float,
 ) -> optax.GradientTransformation:
-    """`momentum_sgd` as `config.optimizer` describes it, for layers that see `batch_size` images.
+    """`momentum_sgd` for layers that see `batch_size` images in an update.
 
-    Its rates are those for 128 images; they grow with the batch, linearly or with its root
-    (Krizhevsky, 2014, section 5), and are `dropping` in the course of `num_steps` updates.
+    Args:
+      batch_size: images in an update.
+      num_steps: updates in the run.
+      learning_rate, bias_learning_rate: for 128 images.
+      scaling: how the rates grow with the batch: linearly, or with its root (Krizhevsky, 2014,
+        section 5).
+      momentum, weight_decay: see `momentum_sgd`.
+      drops_at, drop_factor, bias_drops_at, bias_drop_factor: how the rates drop, see `dropping`.
     """
-    o, ratio = optimizer, batch_size / 128
-    scale = {"linear": ratio, "sqrt": math.sqrt(ratio)}[o.scaling]
+    ratio = batch_size / 128
+    scale = {"linear": ratio, "sqrt": math.sqrt(ratio)}[scaling]
     return momentum_sgd(
-        dropping(scale * o.learning_rate, num_steps, o.drops_at, o.drop_factor),
-        dropping(scale * o.bias_learning_rate, num_steps, o.bias_drops_at, o.bias_drop_factor),
-        o.momentum,
-        o.weight_decay,
+        dropping(scale * learning_rate, num_steps, drops_at, drop_factor),
+        dropping(scale * bias_learning_rate, num_steps, bias_drops_at, bias_drop_factor),
+        momentum,
+        weight_decay,
     )
 
 
@@ -71,7 +93,13 @@ def without_norms(params: optax.Params) -> Any:
 
 
 class RateInsideState(NamedTuple):
-    """`velocity` of `nesterov_rate_inside`, the last step's `rate`, and the `step` to come."""
+    """State of `nesterov_rate_inside`.
+
+    Attributes:
+      velocity: u, as the parameters.
+      rate: of the last step.
+      step: number of the step to come, from 0.
+    """
 
     velocity: optax.Updates
     rate: jax.Array

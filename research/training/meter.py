@@ -62,8 +62,9 @@ class Meter:
                 at = step + int(np.argmin(finite))
                 raise NonFiniteLoss(f"{name} is not finite at step {at} (its batch: {at})")
             total, count = self.sums.setdefault(name, [0.0, 0])
-            good = values[finite]
-            self.sums[name] = [total + float(good.sum(dtype=np.float64)), count + good.size]
+            reported = values[~np.isnan(values)]  # NaN says «nothing to report», infinity does not
+            total += float(reported.sum(dtype=np.float64))
+            self.sums[name] = [total, count + reported.size]
 
     def means(self) -> dict[str, float]:
         """The means, NaN where nothing was reported; starts anew."""

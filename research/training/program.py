@@ -129,7 +129,7 @@ class Program:
         with jax.set_mesh(self.mesh):
             return self.jit_advance.trace(carry, batch)
 
-    def _init(self, seed: jax.Array, before: PyTree | None) -> Carry:
+    def _init(self, seed: jax.Array, before: PyTree | None = None) -> Carry:
         state = self.experiment.init(init_key(seed))
         if before is not None:
             state = self.experiment.warm_start(state, before)

@@ -21,8 +21,9 @@ METRICS = "metrics.jsonl"
 class Writers:
     """Progress and metrics of one run. Only process 0 writes.
 
-    Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`; a number
-    that is not finite is written as null.
+    Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`. JSON has no
+    numbers that are not finite: NaN, for «nothing reported», is null, and so is an infinite one,
+    whose name then stands in the list "infinite".
     """
 
     def __init__(
@@ -65,13 +66,15 @@ class Writers:
         """Records metrics of a step everywhere."""
         if not self.active:
             return
-        record: dict[str, float | None] = {"step": step, "seconds": time.monotonic() - self.start}
+        record: dict[str, Any] = {"step": step, "seconds": time.monotonic() - self.start}
         for unit, amount in self.per_step.items():
             record[unit] = step * amount
         for name, value in metrics.items():
             record[name] = value if math.isfinite(value) else None
             if math.isfinite(value):
                 self.board.add_scalar(name, value, step)
+            elif math.isinf(value):
+                record.setdefault("infinite", []).append(name)
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self._show(step, metrics)
@@ -95,7 +98,7 @@ class Writers:
         shown = " ".join(
             f"{name} {value:.4g}"
             for name, value in metrics.items()
-            if math.isfinite(value) and not name.startswith("seed_")  # of `seeds`: means are shown
+            if not math.isnan(value) and not name.startswith("seed_")  # of `seeds`: means are shown
         )
         rate = ""
         if step > since:

@@ -20,6 +20,7 @@ import pytest
 
 from research import training
 from research.core import Source
+from tests.training.toy import Functions
 
 ROOT = Path(__file__).resolve().parents[2]
 MILLISECONDS = 5.0  # of a step

@@ -149,13 +149,63 @@ def test_moving_average():
     for _ in range(4):
         state, _ = one.minimize(state, squared(one), X, KEY)
         expected = 0.75 * expected + 0.25 * kernel(state)
-    np.testing.assert_allclose(state.ema["Dense_0"]["kernel"], expected, rtol=1e-5)
+    np.testing.assert_allclose(state.ema["params"]["Dense_0"]["kernel"], expected, rtol=1e-5)
     np.testing.assert_array_equal(
-        one.eval_variables(state)["params"]["Dense_0"]["kernel"], state.ema["Dense_0"]["kernel"]
+        one.eval_variables(state)["params"]["Dense_0"]["kernel"],
+        state.ema["params"]["Dense_0"]["kernel"],
     )
     without = learner().init(KEY, X)
     assert without.ema is None
     assert learner().eval_variables(without)["params"] is without.params
+
+
+class Normalized(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.BatchNorm(use_running_average=False, momentum=0.0)(x))[:, 0]
+
+
+def test_batch_statistics_are_averaged_with_the_parameters():
+    """Those of the newest weights do not belong to the averaged ones."""
+    one = learner(model=Normalized(), ema_decay=0.5)
+    state = one.init(KEY, X)
+
+    def loss_fn(variables, batch, key):
+        y, updated = one.apply(variables, batch, mutable=["batch_stats"])
+        return jnp.mean(y**2), Aux({}, updated)
+
+    expected = state.variables["batch_stats"]["BatchNorm_0"]["mean"]
+    for i in range(3):
+        batch = X + i
+        state, _ = one.minimize(state, loss_fn, batch, KEY)
+        expected = 0.5 * expected + 0.5 * batch.mean(0)
+    found = one.eval_variables(state)["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(found - state.variables["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0.1
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_extra_arrays_come_back_row_for_row(parts):
+    one = learner(accumulate=parts)
+    state = one.init(KEY, X)
+
+    def loss_fn(variables, batch, key):
+        y = one.apply(variables, batch)
+        return jnp.mean(y**2), Aux(extra={"row": batch.sum(-1)})
+
+    _, metrics, extra = one.minimize_with_extra(state, loss_fn, X, KEY)
+    np.testing.assert_allclose(extra["row"], X.sum(-1), rtol=1e-6)
+    assert "row" not in metrics
+
+
+def test_hyperparameters_are_set_by_name():
+    one = learner(optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.sgd)(0.5)))
+    state = one.init(KEY, X)
+    still = one.set_hyperparams(state, learning_rate=0.0)
+    moved, _ = one.minimize(still, squared(one), X, KEY)
+    np.testing.assert_array_equal(kernel(moved), kernel(state))
+    with pytest.raises(KeyError):
+        one.set_hyperparams(state, learning_rte=0.1)
 
 
 def test_the_average_starts_in_buffers_of_its_own():

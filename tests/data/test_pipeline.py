@@ -176,6 +176,13 @@ def test_evaluation_sees_every_record_once():
     assert_equal(np.concatenate([b["x"][b["mask"]] for b in batches]), np.arange(10.0))
 
 
+def test_steps_of_an_epoch_whose_last_batch_is_not_full():
+    steps = {r: pipeline.steps_of(1, 1437, 100, r) for r in ("down", "nearest", "up")}
+    assert steps == {"down": 14, "nearest": 14, "up": 15}
+    assert pipeline.steps_of(90, 1_281_167, 8192, "up") == 14_076
+    assert {pipeline.steps_of(1.5, 64, 16, r) for r in ("down", "nearest", "up")} == {6}
+
+
 def test_in_memory_gives_the_same_stream():
     records = [{"x": i, "image": np.full((2, 2), i, np.uint8), "text": "a"} for i in range(12)]
     dataset = Dataset(records, "test")
@@ -191,7 +198,7 @@ def test_in_memory_gives_the_same_stream():
 
 def test_streams_beside_each_other_are_those_alone_and_resume_together():
     def both():
-        return pipeline.Beside({"": make(), "held_out_": make(seed=5, batch_size=4)})
+        return pipeline.MergedStreams({"": make(), "held_out_": make(seed=5, batch_size=4)})
 
     source, alone, held_out = both(), take(make(), 3), take(make(seed=5, batch_size=4), 3)
     source.open()

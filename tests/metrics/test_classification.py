@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.metrics import classification
 from research.metrics.classification import response_deviations, top_k_error, view_probabilities
 
 
@@ -30,23 +31,28 @@ def test_scores_that_are_not_numbers_are_an_error():
 def test_probabilities_are_averaged_over_views_then_scales():
     rng = np.random.default_rng(0)
     weights = jnp.asarray(rng.normal(size=(3, 5)) * 4)
-    calls = []
 
     def predict(x):  # any size, as after global average pooling
-        calls.append(x.shape)
         return x.mean((1, 2)) @ weights
 
-    views = [[rng.normal(size=(4, 6, 6, 3)), rng.normal(size=(2, 8, 8, 3))] for _ in range(7)]
-    got = view_probabilities(predict, iter(views), batch_size=3)
+    views = [rng.normal(size=(7, 4, 6, 6, 3)), rng.normal(size=(7, 2, 8, 8, 3))]
+    got = view_probabilities(predict, views)
     expected = [
-        np.mean([jax.nn.softmax(predict(scale)).mean(0) for scale in image], axis=0)
-        for image in views
+        np.mean([jax.nn.softmax(predict(scale[i])).mean(0) for scale in views], axis=0)
+        for i in range(7)
     ]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
     np.testing.assert_allclose(got.sum(1), 1, rtol=1e-5)
-    of_logits = jax.nn.softmax(predict(np.stack([v[0] for v in views])[:, 0]))
+    of_logits = jax.nn.softmax(predict(views[0][:, 0]))
     assert np.abs(got - of_logits).max() > 0.05  # outputs, not logits, are averaged
-    assert {shape[0] for shape in calls[: -2 * len(views) - 1]} == {3}  # one shape a scale
+    alone = view_probabilities(predict, [scale[2:3] for scale in views])
+    np.testing.assert_allclose(alone[0], got[2], rtol=1e-5)  # row i is of image i alone
+
+
+def test_both_errors_of_a_test_set():
+    probabilities = np.linspace(0, 1, 8)[None].repeat(4, 0)  # class 7 first, then 6, 5, 4, 3
+    found = classification.test_errors(probabilities, np.array([7, 3, 2, 0]))
+    assert found == {"error": 75.0, "top5_error": 50.0}
 
 
 def test_response_deviations_are_over_everything():

@@ -8,7 +8,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet, subsample_and_pad
-from research.nn.precise_batch_norm import precise_statistics
+from research.nn.precise_batch_norm import PreciseStatistics
 
 
 def count(variant, num_classes, **options):
@@ -207,18 +207,17 @@ def test_precise_statistics_are_those_of_all_images_together():
     images = 3 + 2 * jax.random.normal(jax.random.key(2), (6, 4, 8, 8, 3))
     images *= jnp.arange(1, 7)[:, None, None, None, None]  # batches that differ
 
-    def update(statistics, x):
-        changed = {**variables, "batch_stats": statistics}
-        return model.apply(changed, x, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+    def update(variables, x):
+        return model.apply(variables, x, train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
-    update = jax.jit(update)
-    found = precise_statistics(update, variables["batch_stats"], images, BATCH_NORM_MOMENTUM)
+    precise_statistics = PreciseStatistics(update, BATCH_NORM_MOMENTUM)
+    found = precise_statistics(variables, images)
     first = nn.Conv(4, (3, 3), use_bias=False).apply(
         {"params": variables["params"]["stem_conv"]}, images.reshape(-1, 8, 8, 3)
     )
     np.testing.assert_allclose(found["stem_norm"]["mean"], first.mean((0, 1, 2)), rtol=1e-3)
     np.testing.assert_allclose(found["stem_norm"]["var"], first.var((0, 1, 2)), rtol=1e-3)
-    moved = update(variables["batch_stats"], images[0])  # the moving average is far from it
+    moved = update(variables, images[0])  # the moving average is far from it
     assert np.all(moved["stem_norm"]["var"] < 0.5 * found["stem_norm"]["var"])
     with pytest.raises(ValueError, match="one batch"):
-        precise_statistics(update, variables["batch_stats"], [], BATCH_NORM_MOMENTUM)
+        precise_statistics(variables, [])

@@ -8,9 +8,9 @@ from research.optim.error_schedule import ErrorSchedule
 
 def rates(schedule, errors):
     state, found = schedule.init(), []
-    for error in errors:
-        found.append(float(schedule.rate(state)))
-        state = schedule.update(state, jnp.asarray(error))
+    for t, error in enumerate(errors):
+        found.append(float(schedule.rate(state, jnp.int32(t))))
+        state = schedule.update(state, jnp.int32(t), jnp.asarray(error))
     return np.array(found)
 
 
@@ -41,7 +41,7 @@ def test_plateaus():
 
 def test_plateaus_may_be_limited():
     """«Divided by 10 when the validation error stopped improving», three times (2012)."""
-    schedule = ErrorSchedule(0.1, 0.1, 0, 0.0, (), 10, most_plateaus=3)
+    schedule = ErrorSchedule(0.1, 0.1, 0, 0.0, (), 10, max_plateaus=3)
     found = rates(schedule, [40.0] * 100)
     np.testing.assert_allclose(
         found[[0, 19, 20, 30, 40, 99]], [0.1, 0.1, 0.01, 1e-3, 1e-4, 1e-4], rtol=1e-5

@@ -1,4 +1,3 @@
-import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -20,9 +19,11 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def dry_run(*args):
+def dry_run(experiment, config, name, published):
     """Compiles, prints and judges."""
-    report = compile_for(*args)
+    report = compile_for(
+        experiment, name, config.mesh, steps_per_call=config.steps_per_call, published=published
+    )
     show(report)
     return report.fits
 
@@ -65,9 +66,9 @@ def test_a_device_is_a_chip(name, chips):
 
 @needs_compiler
 def test_the_real_step_on_a_mesh_of_three_axes(capsys):
-    config = settings(mesh__data=2, mesh__fsdp=2, mesh__model=2, accumulate_steps=2, ema_decay=0.9)
+    config = settings(mesh__data=2, mesh__fsdp=2, mesh__model=2)
     config.compute_dtype = "bfloat16"
-    experiment = build(config, width=512, rules=TENSOR, rows=(256,))
+    experiment = build(config, width=512, rules=TENSOR, rows=(256,), accumulate=2, ema_decay=0.9)
     count = 4 * 512 + 512 + 512 + 1
     assert dry_run(experiment, config, "v5e:2x4", count)
     shown = capsys.readouterr().out
@@ -124,8 +125,8 @@ def test_sharding_makes_it_fit(capsys):
     assert not dry_run(experiment, config, "v6e:2x2", None)
     assert "needs 53.6" in capsys.readouterr().out
     config.mesh.data, config.mesh.fsdp = 1, 4
-    split = dataclasses.replace(experiment, rules=((".", P("fsdp")),))
-    assert dry_run(split, config, "v6e:2x2", None)
+    experiment.rules = ((".", P("fsdp")),)
+    assert dry_run(experiment, config, "v6e:2x2", None)
 
 
 @needs_compiler
@@ -140,10 +141,10 @@ def test_batches_read_ahead_count(capsys):
 def test_gpus_are_simulated(capsys):
     """In a process of its own, whose CPU has to become four devices."""
     code = (
-        "from research.training.dry_run import dry_run; from research.training.verdict import show;"
+        "from research.pods.dry_run import dry_run; from research.pods.dry_run_report import show;"
         "from research.pods import topology; from tests.training.toy import *;"
         "topology.load('gpu:4'); config = settings(mesh__data=2, mesh__fsdp=2);"
-        "show(dry_run(build(config, width=64, rules=FSDP), config, 'gpu:4', 385))"
+        "show(dry_run(build(config, width=64, rules=FSDP), 'gpu:4', config.mesh, published=385))"
     )
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(

@@ -17,7 +17,7 @@ from tests.training.toy import ROOT
 )
 def test_devices_of_one_cpu(env, first, devices):
     code = (
-        f"{first}\nfrom research.training.simulated import simulate_devices; simulate_devices(4);"
+        f"{first}\nfrom research.pods.simulated import simulate_devices; simulate_devices(4);"
         "import jax; print(jax.device_count())"
     )
     inherited = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}

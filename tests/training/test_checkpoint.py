@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 import shutil
 
@@ -10,7 +9,7 @@ import pytest
 from research import training
 from research.core.errors import UserError
 from research.training.checkpoint import Checkpoints
-from tests.training.toy import assert_same, build, records, settings
+from tests.training.toy import assert_same, build, records, settings, train
 
 SHAPES = {
     "state": {
@@ -188,17 +187,6 @@ def test_a_different_type_is_another_configuration(tmp_path):
         read(tmp_path, other)
 
 
-def test_transient_members_are_left_out_and_never_the_clock(tmp_path):
-    """Patterns are of the experiment's state, whose neighbours (step, seed) are not in reach."""
-    write(tmp_path, [5], transient=("replay", "step"))
-    _, restored, _ = read(tmp_path, transient=("replay", "step"))
-    assert restored["state"]["replay"] is None
-    assert int(restored["step"]) == 5
-    assert sum(path.stat().st_size for path in (tmp_path / "5").rglob("*")) > 0
-    with pytest.raises(UserError, match="state/replay: saved none"):
-        read(tmp_path)
-
-
 def test_restores_onto_the_given_layout(tmp_path):
     write(tmp_path, [1])
     mesh = training.sharding.make_mesh(settings().mesh)
@@ -209,10 +197,10 @@ def test_restores_onto_the_given_layout(tmp_path):
 
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path, caplog):
     config = settings(checkpoint_every_steps=10)
-    whole = training.run(build(config), config, tmp_path)
+    whole = train(build(config), config, tmp_path)
     lines = records(tmp_path)
     damage(tmp_path / "checkpoints", 40, "truncated")
-    again = training.run(build(config), config, tmp_path)
+    again = train(build(config), config, tmp_path)
     assert "is damaged" in caplog.text
     assert_same(whole, again)
     assert records(tmp_path) == lines
@@ -220,12 +208,12 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path, caplog
 
 def test_a_run_of_another_width_is_refused(tmp_path):
     config = settings()
-    training.run(build(config), config, tmp_path)
+    train(build(config), config, tmp_path)
     lines = records(tmp_path)
     with pytest.raises(UserError, match="net/params/Dense_0/kernel|net/opt_state") as error:
-        training.run(build(config, width=9), config, tmp_path)
+        train(build(config, width=9), config, tmp_path)
     assert "another configuration" in str(error.value)
     assert records(tmp_path) == lines
-    longer = dataclasses.replace(build(config), num_steps=50)
-    training.run(longer, config, tmp_path)  # a longer run of the same state may go on
+    longer = build(config, num_steps=50)
+    train(longer, config, tmp_path)  # a longer run of the same state may go on
     assert records(tmp_path)[: len(lines)] == lines

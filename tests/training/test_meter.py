@@ -20,6 +20,12 @@ def test_means_over_steps_ignore_what_was_not_reported():
     assert means["loss"] == 4.0 and math.isnan(means["return"])
 
 
+def test_an_infinite_metric_is_no_missing_one():
+    meter = Meter()
+    meter.add(0, 3, {"grad_norm": jnp.array([1.0, math.inf, NAN])})
+    assert meter.means() == {"grad_norm": math.inf}
+
+
 def test_only_the_first_n_count():
     meter = Meter()
     meter.add(0, 2, {"loss": jnp.array([1.0, 2.0, NAN, 9.0])})

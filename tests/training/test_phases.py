@@ -1,6 +1,5 @@
 """Rates at given epochs and batches; phases that hand on their state and resume where they were."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -65,21 +64,17 @@ def test_phases_out_of_order_are_refused(wrong):
         phase_rate(wrong, 0.0)
 
 
-def build(index, before):
+def build(index):
     """10 steps of toy training each, of 16 or 32 rows."""
     experiment = toy.build(toy.settings(), num_steps=10, rows=(16 * (index + 1),))
-    plain = experiment.init
-
-    def init(key):
-        return plain(key) if before is None else jax.tree.map(jnp.asarray, before)
-
-    per_step = {"rows": 16 * (index + 1)}
-    return toy.dataclasses.replace(experiment, init=init, per_step=per_step)
+    experiment.warm_start = lambda state, before: before
+    experiment.per_step = {"rows": 16 * (index + 1)}
+    return experiment
 
 
 def test_phases_hand_on_their_state(tmp_path):
-    experiment, state = run_phases(build, 2, toy.settings(), tmp_path)
-    assert experiment.per_step == {"rows": 32}
+    experiment, state, numbers = run_phases(build, 2, toy.settings(), tmp_path)
+    assert experiment.per_step == {"rows": 32} and numbers.keys() == {"test/error"}
     assert int(state["seen"]) == 20  # counted through both
     records = toy.records(tmp_path)
     assert [r["step"] for r in records if "loss" in r] == [5, 10, 15, 20]
@@ -89,19 +84,19 @@ def test_phases_hand_on_their_state(tmp_path):
 
 
 def test_an_interrupted_run_passes_over_what_has_ended(tmp_path, monkeypatch):
-    _, unbroken = run_phases(build, 2, toy.settings(), tmp_path / "unbroken")
+    _, unbroken, _ = run_phases(build, 2, toy.settings(), tmp_path / "unbroken")
     run, started = library.run, []
 
-    def dies_in_the_second(experiment, config, folder):
+    def dies_in_the_second(experiment, config, folder, before):
         started.append(folder.name)
         if folder.name == "phase_1" and len(started) == 2:
             raise KeyboardInterrupt
-        return run(experiment, config, folder)
+        return run(experiment, config, folder, before)
 
     monkeypatch.setattr(library, "run", dies_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run_phases(build, 2, toy.settings(), tmp_path / "run")
     assert len(toy.records(tmp_path / "run")) == len(toy.records(tmp_path / "run" / "phase_0"))
-    _, resumed = run_phases(build, 2, toy.settings(), tmp_path / "run")
+    _, resumed, _ = run_phases(build, 2, toy.settings(), tmp_path / "run")
     toy.assert_same(unbroken, resumed)
     assert toy.records(tmp_path / "run") == toy.records(tmp_path / "unbroken")

@@ -7,9 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from research import training
 from research.training import peer_failure
-from tests.training.toy import Job, assert_close, assert_same, build, records, settings
+from tests.training.toy import Job, assert_close, assert_same, build, records, settings, train
 
 CONFIG = {"checkpoint_every_steps": 7, "eval_every_steps": 20}
 
@@ -19,7 +18,7 @@ def alone(tmp_path_factory):
     """The run on one device of one process."""
     folder = tmp_path_factory.mktemp("alone")
     config = settings(**CONFIG)
-    return training.run(build(config), config, folder), records(folder)
+    return train(build(config), config, folder), records(folder)
 
 
 def assert_records_close(first, second):
@@ -34,7 +33,7 @@ def test_eight_devices_are_one(alone, tmp_path):
         "data": ({}, {}),
         "fsdp": ({"mesh__data": 2, "mesh__fsdp": 4}, {"rules": "fsdp"}),
         "all": ({"mesh__data": 2, "mesh__fsdp": 2, "mesh__model": 2}, {"rules": "tensor"}),
-        "accumulated": ({"accumulate_steps": 2, "steps_per_call": 5}, {"noise": 0.0}),
+        "accumulated": ({"steps_per_call": 5}, {"noise": 0.0, "accumulate": 2}),
     }
     runs = {name: ({**CONFIG, **config}, options) for name, (config, options) in meshes.items()}
     job = Job(tmp_path, runs, devices=8)
@@ -43,7 +42,7 @@ def test_eight_devices_are_one(alone, tmp_path):
         assert_close(alone[0], job.final(name))
         assert_records_close(alone[1], records(tmp_path / name))
     config = settings(**CONFIG)
-    quiet = training.run(build(config, noise=0.0), config, tmp_path / "quiet")
+    quiet = train(build(config, noise=0.0), config, tmp_path / "quiet")
     assert_close(quiet, job.final("accumulated"))
 
 

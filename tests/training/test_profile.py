@@ -1,11 +1,10 @@
-from research import training
 from research.training.profile import Profile
-from tests.training.toy import build, settings
+from tests.training.toy import build, settings, train
 
 
 def test_traces_the_dispatches_after_a_step(tmp_path):
     config = settings(profile_at_step=10)
-    training.run(build(config), config, tmp_path)
+    train(build(config), config, tmp_path)
     traces = list((tmp_path / "profile").rglob("*.xplane.pb"))
     assert traces and traces[0].stat().st_size > 0
 

@@ -151,8 +151,8 @@ def test_every_size_of_batch_is_checked():
 
 
 def test_parameters_are_counted_by_learner_without_optimizer_and_average():
-    config = settings(ema_decay=0.9)
-    state = jax.eval_shape(build(config).init, jax.random.key(0))
+    config = settings()
+    state = jax.eval_shape(build(config, ema_decay=0.9).init, jax.random.key(0))
     count = 4 * 8 + 8 + 8 + 1
     assert count_parameters(state) == {"net": count}
     pair = {"generator": state["net"], "discriminator": state["net"], "pool": jnp.zeros(9)}
@@ -170,7 +170,7 @@ def test_a_split_state_holds_what_a_whole_one_does():
 
 
 def test_what_the_mesh_does_not_divide_stays_whole_where_it_may():
-    """`splits` are taken as far as they divide, `rules` are errors where they do not."""
+    """`soft_rules` are taken as far as they divide, `rules` are errors where they do not."""
     shapes = {
         name: jax.ShapeDtypeStruct(shape, jnp.float32)
         for name, shape in {"env": (16, 3), "few": (3,), "time": ()}.items()

@@ -17,6 +17,16 @@ def test_lines_hold_step_units_and_numbers(tmp_path):
     json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
 
 
+def test_an_infinite_number_is_told_from_a_missing_one(tmp_path):
+    w = Writers(tmp_path, 0, 10, {})
+    w.write(5, {"grad_norm": float("inf"), "return": float("nan")})
+    w.close()
+    (line,) = read_metrics(tmp_path)
+    assert line["grad_norm"] is None and line["return"] is None
+    assert line["infinite"] == ["grad_norm"]
+    json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
+
+
 @pytest.mark.parametrize(
     ("tail", "kept"),
     [

@@ -140,6 +140,11 @@ def build(
     )
 
 
+def train(experiment, config, workdir, before=None):
+    """The final state of `training.run`, without its numbers."""
+    return training.run(experiment, config, workdir, before)[0]
+
+
 FSDP = (("kernel$", P("fsdp")),)
 TENSOR = (("Dense_0/kernel$", P("fsdp", "model")), ("Dense_1/kernel$", P("model")))
 

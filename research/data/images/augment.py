@@ -90,6 +90,26 @@ def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
     return image[y : y + size, x : x + size]
 
 
+def square(image: np.ndarray, size: int) -> np.ndarray:
+    """The image as a square, whatever it was: uint8 `[H, W, C]` to uint8 `[size, size, C]`.
+
+    A smaller image is padded with black on all sides (MNIST's 28 to 32 pixels); a larger one is
+    scaled, shorter side to `size`, and cropped in the centre.
+    """
+    height, width, channels = image.shape
+    if min(height, width) > size:
+        scale = size / min(height, width)
+        shape = round(width * scale), round(height * scale)
+        flat = image[..., 0] if channels == 1 else image
+        scaled = Image.fromarray(flat).resize(shape, Image.Resampling.BILINEAR)
+        image = np.asarray(scaled).reshape(shape[1], shape[0], channels)
+    before = [max(0, size - side) // 2 for side in image.shape[:2]]
+    after = [max(0, size - side) - b for side, b in zip(image.shape[:2], before, strict=True)]
+    image = np.pad(image, (*zip(before, after, strict=True), (0, 0)))
+    top, left = ((side - size) // 2 for side in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
 def ten_crops(image: np.ndarray, size: int) -> np.ndarray:
     """Four corners and the middle, and the mirror of each: `[H, W, C] -> [10, size, size, C]`."""
     bottom, right = image.shape[0] - size, image.shape[1] - size

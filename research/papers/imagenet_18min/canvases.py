@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from research.data.dataset import Dataset, Lazy, Record
+
+
+class CanvasSplits:
+    """The splits of an image set, their images placed on canvases; each is made once.
+
+    Args:
+      open_split: `split -> Dataset` of the images.
+      counts: canvases of each split; its place in this order is the seed of its shapes and places.
+      side, longs: see `place`.
+    """
+
+    def __init__(
+        self,
+        open_split: Callable[[str], Dataset],
+        counts: Mapping[str, int],
+        side: int,
+        longs: Sequence[int],
+    ):
+        self.open_split = open_split
+        self.counts = counts
+        self.side = side
+        self.longs = longs
+        self._placed: dict[str, Dataset] = {}
+
+    def __call__(self, split: str) -> Dataset:
+        """The canvases of a split that `counts` has."""
+        if split not in self._placed:
+            self._placed[split] = place(
+                self.open_split(split),
+                self.counts[split],
+                list(self.counts).index(split),
+                self.side,
+                self.longs,
+            )
+        return self._placed[split]
 
 
 def place(dataset: Dataset, num: int, seed: int, side: int, longs: Sequence[int]) -> Dataset:

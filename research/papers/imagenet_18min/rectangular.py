@@ -7,27 +7,12 @@ image (Howard et al., 2018, the released code of «ImageNet in 18 minutes»).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 MULTIPLE = 8  # of pixels; tensor cores
-
-
-@dataclasses.dataclass(frozen=True)
-class TestBatch:
-    """Test images that go through the network together.
-
-    Attributes:
-      indices: of the images; fewer than a full batch in the last one, none in one that only keeps
-        workers in step.
-      shape: (height, width) of every image in it.
-    """
-
-    indices: tuple[int, ...]
-    shape: tuple[int, int]
 
 
 def crop_shape(aspect: float, size: int) -> tuple[int, int]:
@@ -39,32 +24,32 @@ def crop_shape(aspect: float, size: int) -> tuple[int, int]:
     return (size, long) if aspect >= 1 else (long, size)
 
 
-def rectangular_batches(
-    shapes: Sequence[tuple[int, int]], batch_size: int, size: int
-) -> list[TestBatch]:
-    """Batches of images in the order of their aspect; `shapes` are their (height, width)."""
+def square_crops(count: int, size: int) -> dict[tuple[int, int], list[int]]:
+    """All images, by number, as squares: in the form of `rectangular_crops`."""
+    return {(size, size): list(range(count))}
+
+
+def rectangular_crops(
+    shapes: Sequence[tuple[int, int]] | np.ndarray, batch_size: int, size: int
+) -> dict[tuple[int, int], list[int]]:
+    """Numbers of the images that are tested at each shape of crop.
+
+    Args:
+      shapes: (height, width) of every image.
+      batch_size: how many images of similar aspect have the same shape, that of their mean aspect.
+      size: short side of a crop.
+
+    Returns:
+      (height, width) of a crop -> images, in the order of their aspect.
+    """
     aspects = np.array([width / height for height, width in shapes])
     order = np.argsort(aspects, kind="stable")
-    chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    return [
-        TestBatch(tuple(map(int, chunk)), crop_shape(float(aspects[chunk].mean()), size))
-        for chunk in chunks
-    ]
-
-
-def square_batches(count: int, batch_size: int, size: int) -> list[TestBatch]:
-    """Batches of images in their own order, all square."""
-    return [
-        TestBatch(tuple(range(i, min(i + batch_size, count))), (size, size))
-        for i in range(0, count, batch_size)
-    ]
-
-
-def share(batches: Sequence[TestBatch], worker: int, workers: int) -> list[TestBatch]:
-    """Every `workers`-th batch from `worker` on, and empty ones, so that all make as many steps."""
-    own = list(batches[worker::workers])
-    longest = -(-len(batches) // workers)
-    return own + [TestBatch((), batches[-1].shape)] * (longest - len(own))
+    crops: dict[tuple[int, int], list[int]] = {}
+    for start in range(0, len(order), batch_size):
+        chunk = order[start : start + batch_size]
+        shape = crop_shape(float(aspects[chunk].mean()), size)
+        crops.setdefault(shape, []).extend(map(int, chunk))
+    return crops
 
 
 def fit(image: np.ndarray, shape: tuple[int, int], margin: float) -> np.ndarray:

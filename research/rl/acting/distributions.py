@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import flax.struct
 import jax
@@ -74,7 +74,18 @@ class DiagonalNormal:
         return ((variances + shift - 1) / 2 + other.log_std - self.log_std).sum(axis=-1)
 
 
-Distribution = Categorical | DiagonalNormal
+class Distribution(Protocol):
+    """What agents ask of either; one is compared with another of its own kind alone."""
+
+    def sample(self, key: jax.Array) -> jax.Array: ...
+
+    def mode(self) -> jax.Array: ...
+
+    def log_prob(self, action: jax.Array) -> jax.Array: ...
+
+    def entropy(self) -> jax.Array: ...
+
+    def kl(self, other: Any) -> jax.Array: ...
 
 
 def distribution(policy: Mapping[str, Any]) -> Distribution:

@@ -233,6 +233,11 @@ def normalize(moments: Moments | None, observation: jax.Array) -> jax.Array:
     return observation if moments is None else moments.normalize(observation)
 
 
+def normalize_advantage(advantage: jax.Array) -> jax.Array:
+    """Advantages `[B]` with mean 0 and standard deviation 1, as in Baselines."""
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+
 def flatten(rollout: T) -> T:
     """Puts the steps of all environments into one axis: leaves `[T, N, ...]` to `[T * N, ...]`."""
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from research.core import Aux, Learner, LearnerState, UserError
 from research.rl.acting.distributions import Distribution, distribution
-from research.rl.acting.rollouts import Rollout, sweep
+from research.rl.acting.rollouts import Rollout, normalize_advantage, sweep
 from research.rl.agents.trust_region import TrustRegionStep, trust_region_step
 
 
@@ -107,11 +107,6 @@ def init_policy(actor: nn.Module, key: jax.Array, observation: jax.Array) -> Any
     """Variables of a policy's network."""
     params_key, _ = jax.random.split(key)  # as `Learner.init`, which keeps a key for dropout
     return dict(actor.init({"params": params_key}, observation))
-
-
-def normalize_advantage(advantage: jax.Array) -> jax.Array:
-    """Advantages `[B]` with mean 0 and standard deviation 1, as in Baselines."""
-    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
 
 def fit_value(

@@ -75,13 +75,13 @@ def atari_spec(settings: Settings) -> AtariSpec:
     )
 
 
-def training_games(settings: Settings) -> StackFrames:
-    """`training_environment` for agents that take images and choose among actions.
+def training_frames(settings: Settings) -> Environment:
+    """`training_environment` without stacks, for agents that stack frames themselves.
 
     Raises:
-      UserError: as there; or observations are vectors, or actions continuous.
+      UserError: as there; or observations are not images, or actions are continuous.
     """
-    games = training_environment(settings)
+    games = _frames(settings)
     if games.action_size or len(games.observation_space.shape) != 3:
         raise UserError(f"env.name is a game of images and discrete actions, not {settings.name!r}")
     return games
@@ -93,12 +93,15 @@ def training_environment(settings: Settings) -> StackFrames:
     Raises:
       UserError: an unknown name or actor, or a setting that environments in JAX do not have.
     """
+    return StackFrames(_frames(settings), settings.stack)
+
+
+def _frames(settings: Settings) -> Environment:
     if settings.actor not in ("step", "host"):
         raise UserError(f"env.actor is 'step' or 'host', not {settings.actor!r}")
     if is_atari(settings.name):
         spec = atari_spec(settings)
-        games = MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
-        return StackFrames(games, settings.stack)
+        return MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
     of_emulators = (
         settings.actor,
         settings.action_repeat,
@@ -110,12 +113,12 @@ def training_environment(settings: Settings) -> StackFrames:
             f"{settings.name} has no action repeat, no-ops, sticky actions or host actor; "
             "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
         )
-    return StackFrames(_in_jax(settings), settings.stack)
+    return _in_jax(settings)
 
 
 def source(
     env: Environment,
-    act: Callable[[Any, jax.Array], jax.Array] | None = None,
+    act: Callable[[Any, jax.Array, jax.Array], jax.Array] | None = None,
     seed: int = 0,
 ) -> Source | None:
     """What the environment of a training step needs from the host; None for nothing.
@@ -123,20 +126,25 @@ def source(
     The experiment's state is one whose field `actors` is an `acting.actor.Actors` of `env`.
 
     Args:
-      env: from `training_environment`.
-      act: `(state, key) -> action [N]`, for an actor on the host.
+      env: from `training_environment` or `training_frames`.
+      act: `(state, t, key) -> action [N]` in step t, for an actor on the host.
       seed: of that actor.
 
     Raises:
       UserError: games of `actor="host"`, of an agent that has no such `act`.
     """
-    emulators = getattr(env, "env", None)
+    stacked = isinstance(env, StackFrames)
+    emulators = env.env if isinstance(env, StackFrames) else env
+
+    def find(state: Any) -> Any:
+        return state.actors.env.env if stacked else state.actors.env
+
     if isinstance(emulators, MirroredAtari):
         if act is None:
             raise UserError("this agent has no actor on the host; set env.actor=step")
-        return HostActor(emulators.spec, act, lambda state: state.actors.env.env, seed)
+        return HostActor(emulators.spec, act, find, seed)
     if isinstance(emulators, Atari):
-        return EmulatorSource(emulators, lambda state: state.actors.env.env.log)
+        return EmulatorSource(emulators, lambda state: find(state).log)
     return None
 
 

@@ -99,7 +99,7 @@ class HostActor(Source):
 
     Args:
       spec: the games of all processes.
-      act: `(state, key) -> action [N]`, jittable.
+      act: `(state, t, key) -> action [N]` in step t, jittable.
       find: gives the `MirrorState` in the experiment's state.
       seed: of the actor's keys; the key of step t is a function of seed and t.
     """
@@ -110,7 +110,7 @@ class HostActor(Source):
     def __init__(
         self,
         spec: AtariSpec,
-        act: Callable[[Any, jax.Array], jax.Array],
+        act: Callable[[Any, jax.Array, jax.Array], jax.Array],
         find: Callable[[Any], MirrorState],
         seed: int,
     ):
@@ -135,7 +135,7 @@ class HostActor(Source):
             self._lives = self.env.emulators.restore(jax.tree.map(_rows, self.find(state).log))
         key = jax.random.fold_in(jax.random.key(self.seed), self._step)
         act_key, env_key = jax.random.split(key)
-        action = _rows(self.act(state, act_key))
+        action = _rows(self.act(state, np.int32(self._step), act_key))
         # Every process its own episodes.
         env_key = jax.random.fold_in(env_key, jax.process_index())
         frame, self._lives, reward, terminated, truncated, info = self.env.step(

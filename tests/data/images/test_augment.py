@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from research import data
 from research.core.errors import UserError
-from research.data.dataset import Dataset, Rows
 from research.data.images import augment
-from research.data.images.photographs import Photographs
 from research.data.procedural import shapes
 
 
@@ -47,6 +44,33 @@ def test_scale_jitter_covers_the_sides():
     assert 350 < np.mean(widths) < 386  # uniform in the side
 
 
+def test_resized_crops_have_areas_aspects_and_places_of_all_kinds():
+    """Two gradients tell which part of the image a crop shows."""
+    ramp = np.linspace(0, 255, 401)
+    image = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None], 0.0), -1).astype(np.uint8)
+    rng, areas, aspects, places = np.random.default_rng(0), [], [], []
+    for _ in range(600):
+        part = augment.resized_crop(image, rng, 32, 0.25).astype(float)
+        assert part.shape == (32, 32, 3)
+        width, height = (
+            (part[16, -1, 0] - part[16, 0, 0]) / 255 * 32 / 31,
+            (part[-1, 16, 1] - part[0, 16, 1]) / 255 * 32 / 31,
+        )
+        areas.append(width * height)
+        aspects.append(width / height)
+        places.append(part[16, 0, 0] / 255)
+    assert 0.23 < min(areas) < 0.3 and 0.9 < max(areas) < 1.05
+    assert 0.72 < min(aspects) < 0.8 and 1.25 < max(aspects) < 1.4
+    assert abs(np.mean(np.log(aspects))) < 0.03 and max(places) > 0.3 and min(places) < 0.02
+
+
+def test_an_image_too_narrow_for_any_draw_gives_its_middle():
+    image = np.zeros((400, 20, 3), np.uint8)
+    image[190:210] = 255
+    part = augment.resized_crop(image, np.random.default_rng(0), 8, 0.9)
+    assert (part == 255).all()
+
+
 def test_ten_crops_are_corners_middle_and_mirrors():
     image = noise(7, 9)
     crops = augment.ten_crops(image, 5)
@@ -78,106 +102,6 @@ def test_per_pixel_mean_and_average_pool():
     pooled = augment.average_pool(images[0], 2)
     assert pooled.shape == (2, 3, 3)
     assert abs(pooled[1, 2, 0] - images[0][2:, 4:, 0].mean()) <= 0.5
-
-
-def photographs(images, labels=None, **options):
-    labels = np.arange(len(images)) if labels is None else labels
-    dataset = Dataset(Rows({"image": np.stack(images), "label": labels}), "test images")
-    settings = {
-        "train_split": "train",
-        "size": 8,
-        "augmentation": "mirror",
-        "reduce": 1,
-        "statistics_images": 100,
-        "short_sides": (),
-        "crops": "one",
-    }
-    return Photographs(lambda split: dataset, **{**settings, **options})
-
-
-def test_training_images_have_zero_mean_and_are_repeatable():
-    source = photographs([noise(8, 8, s) for s in range(6)], augmentation="pad_crop")
-    plain = np.stack([source.plain(record) for record in source.train])
-    np.testing.assert_allclose(plain.mean(0), 0, atol=1e-6)
-    again = [source.augmented(source.train[1], np.random.default_rng(5)) for _ in range(2)]
-    np.testing.assert_array_equal(again[0]["image"], again[1]["image"])
-    assert again[0]["image"].dtype == np.float32 and again[0]["label"] == 1
-
-
-def test_reduced_images_stream_in_batches():
-    source = photographs([noise(16, 16, s) for s in range(6)], reduce=2)
-    assert source.mean.shape == (8, 8, 3)
-    import jax
-
-    spec = {
-        "image": jax.ShapeDtypeStruct((8, 8, 3), np.float32),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
-    stream = data.pipeline.stream(source.open_train, spec, 4, 0, source.augmented)
-    stream.open()
-    assert stream(None)["image"].shape == (4, 8, 8, 3)
-
-
-def test_test_views():
-    images = [noise(300, 260)]
-    ten = photographs(
-        images,
-        size=224,
-        augmentation="scale_crop",
-        short_sides=(256,),
-        crops="ten",
-        statistics_images=1,
-    )
-    (views,) = ten.views(ten.train[0])
-    assert views.shape == (10, 224, 224, 3)
-    several = photographs(images, size=32, short_sides=(32, 48), statistics_images=1)
-    shapes_of = [v.shape for v in several.views(several.train[0])]
-    assert shapes_of == [(2, 32, 32, 3), (2, 48, 48, 3)]
-    example = ten.augmented(ten.train[0], np.random.default_rng(0))
-    assert example["image"].shape == (224, 224, 3)
-
-
-def test_square_crops_come_from_the_middle_square():
-    """256 for 224, here 8 for 7: the sides of a wide image are never seen, all of the rest is."""
-    image = np.zeros((8, 24, 3), np.uint8)
-    image[:, 8:16] = 200
-    source = photographs(
-        [image, noise(8, 24)], size=7, augmentation="square_crop", short_sides=(8,), crops="ten"
-    )
-    (views,) = source.views(source.train[0])
-    np.testing.assert_allclose(
-        views[0], (np.full((7, 7, 3), 200) - source.mean[:7, :7]) / 127.5, rtol=1e-5
-    )
-    assert source.mean.shape == (8, 8, 3) and views.shape == (10, 7, 7, 3)
-    crops = [
-        source.augmented(source.train[0], np.random.default_rng(s))["image"] for s in range(20)
-    ]
-    places = [(y, x, way) for y in (0, 1) for x in (0, 1) for way in (1, -1)]
-    found = set()
-    for crop in crops:  # one colour less its place's mean, shifted by a vector of the colours' own
-        assert crop.shape == (7, 7, 3)
-        shifts = [
-            np.ptp(crop * 127.5 + source.mean[y : y + 7, x : x + 7][:, ::way], axis=(0, 1))
-            for y, x, way in places
-        ]
-        fits = [place for place, shift in zip(places, shifts, strict=True) if shift.max() < 1e-3]
-        assert len(fits) == 1
-        found.add(fits[0])
-    assert len(found) >= 6 and len({float(crop[0, 0, 0]) for crop in crops}) == 20
-
-
-def test_grey_images_get_a_channel_and_may_stay_as_they_are():
-    grey = [noise(8, 8, s)[..., 0] for s in range(2)]
-    source = photographs(grey, augmentation="none")
-    example = source.augmented(source.train[0], np.random.default_rng(0))["image"]
-    np.testing.assert_array_equal(example, source.plain(source.train[0]))
-    assert example.shape == (8, 8, 1)
-
-
-@pytest.mark.parametrize("options", [{"augmentation": "cutout"}, {"crops": "five"}])
-def test_unknown_choices_are_errors(options):
-    with pytest.raises(UserError, match="not"):
-        photographs([noise(8, 8)], **options)
 
 
 def test_shapes_are_seeded_balanced_and_what_they_say():

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from research.data.images import squares
+from research.data.images import augment, squares
 
 
 def test_small_images_are_padded_evenly():
-    out = squares.square(np.full((28, 28, 1), 7, np.uint8), 32)
+    out = augment.square(np.full((28, 28, 1), 7, np.uint8), 32)
     assert out.shape == (32, 32, 1)
     np.testing.assert_array_equal(out[2:30, 2:30], 7)
     assert out.sum() == 7 * 28 * 28
@@ -15,14 +15,14 @@ def test_small_images_are_padded_evenly():
 
 def test_right_size_is_left_alone():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    np.testing.assert_array_equal(squares.square(image, 16), image)
+    np.testing.assert_array_equal(augment.square(image, 16), image)
 
 
 @pytest.mark.parametrize("shape", [(40, 64, 3), (64, 40, 3), (33, 32, 1), (218, 178, 3)])
 def test_large_images_are_scaled_and_cropped_in_the_centre(shape):
     ramp = np.zeros(shape, np.float64)
     ramp += np.linspace(0, 255, shape[0])[:, None, None]
-    out = squares.square(ramp.astype(np.uint8), 32)
+    out = augment.square(ramp.astype(np.uint8), 32)
     assert out.shape == (32, 32, shape[2])
     assert abs(out.mean() - 127) < 5  # as much is cut above as below
     assert (np.diff(out[:, 5, 0].astype(int)) >= 0).all()

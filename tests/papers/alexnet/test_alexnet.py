@@ -1,11 +1,14 @@
 """The script's claims, and that what breaks the idea breaks a claim; its rates and its sizes."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research import app
 from research import config as configs
 from research.core.errors import UserError
+from research.report.claims import Results
 from tests.training.toy import ROOT
 
 script = configs.load_module(ROOT / "experiments" / "alexnet.py")
@@ -33,7 +36,7 @@ def holds(**changed):
     results["relu_10"]["towers_difference"] = np.array([changed.pop("towers", 5e-7)])
     return [
         claim.holds if claim.holds is None else bool(claim.holds)
-        for claim in script.claims(results)
+        for claim in script.claims(Results(results))
     ]
 
 
@@ -41,7 +44,7 @@ def test_claims_hold_for_what_they_say():
     assert holds() == [True] * 4
     few = {**MEASURED["dropout"], "test/images": [360]}
     assert holds(dropout=few) == [True, None, True, True]  # errors too few to be told apart
-    assert script.claims({"main": {"test/error": np.zeros(1)}}) == []
+    assert script.claims(Results({"main": {"test/error": np.zeros(1)}})) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_what_is_broken_breaks_a_claim(broken, row):
 
 
 def test_towers_that_do_not_meet_break_a_claim():
-    results = {"main": {"towers_difference": np.array([0.9])}}
+    results = Results({"main": {"towers_difference": np.array([0.9])}})
     (claim,) = script.claims(results)
     assert not claim.holds
 
@@ -73,22 +76,21 @@ def test_towers_that_do_not_meet_break_a_claim():
 )
 def test_settings_that_are_refused(overrides, said):
     with pytest.raises(UserError, match=said):
-        script.build(configs.with_overrides(smoke, overrides))
+        app.build(script, configs.with_overrides(smoke, overrides))
 
 
 def step_of(at_step=0, **overrides):
     """The metrics of one step from rest, and how its parameters changed."""
     setting = configs.with_overrides(smoke, overrides)
-    experiment = script.build(setting)
+    experiment = app.build(script, setting)
     state = jax.jit(experiment.init)(jax.random.key(0))
-    state["schedule"]["step"] += at_step
     rng = np.random.default_rng(0)
     batch = {
         k: np.zeros(s.shape, s.dtype) if "label" in k else rng.normal(size=s.shape).astype(s.dtype)
         for k, s in experiment.source.spec.items()
     }
-    new, metrics = jax.jit(experiment.step)(state, batch, jax.random.key(1))
-    change = jax.tree.map(lambda a, b: a - b, new["learner"].params, state["learner"].params)
+    new, metrics = jax.jit(experiment.step)(state, batch, jnp.int32(at_step), jax.random.key(1))
+    change = jax.tree.map(lambda a, b: a - b, new.learner.params, state.learner.params)
     return jax.device_get((metrics, change, new))
 
 
@@ -101,7 +103,7 @@ def test_biases_learn_at_twice_the_rate_and_held_out_images_drive_the_schedule()
     )
     np.testing.assert_allclose(biases[1], 2 * biases[0], rtol=1e-4)
     np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-4)
-    assert state["schedule"]["best"] == metrics["held_out_error"]
+    assert state.schedule["best"] == metrics["held_out_error"]
 
 
 def test_the_other_papers_momentum_and_rate_follow_the_epoch():

@@ -29,7 +29,8 @@ def build(steps):
 )
 def test_ends_at_the_first_stop_after_the_error_is_reached(target, reached, stopped, tmp_path):
     config = settings(log_every_steps=2)
-    experiment, state, steps = run_to_error(build, [4, 8, 12], target, config, tmp_path / "stops")
+    experiment = build(12)
+    state, _, steps = run_to_error(experiment, [4, 8, 12], target, config, tmp_path / "stops")
     assert (steps, experiment.num_steps, int(state["t"])) == (reached, stopped, stopped)
     whole, _ = training.run(build(stopped), config, tmp_path / "whole")
     assert float(whole["x"]) == float(state["x"])

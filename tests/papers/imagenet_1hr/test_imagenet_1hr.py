@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research import app
 from research import config as configs
+from research.report.claims import Results
 from tests.training.toy import ROOT
 
 script = configs.load_module(ROOT / "experiments" / "imagenet_1hr.py")
@@ -18,7 +20,7 @@ smoke = configs.load_config(FILE, "smoke")
 @pytest.mark.parametrize(("variant", "ratio"), [("paper", 32), ("paper_256", 1)])
 def test_rates_of_the_paper(variant, ratio):
     config = configs.load_config(FILE, variant)
-    schedule, peak = script.make_schedule(config), 0.1 * ratio
+    experiment, peak = app.build(script, config), 0.1 * ratio
     warm, *drops = (math.ceil(e * 1_281_167 / config.batch_size) for e in (5, 30, 60, 80))
     at = {
         0: 0.1,
@@ -29,8 +31,8 @@ def test_rates_of_the_paper(variant, ratio):
         drops[1]: peak / 100,
         drops[2]: peak / 1000,
     }
-    np.testing.assert_allclose([schedule(t) for t in at], list(at.values()), rtol=1e-4)
-    assert script.build(config).num_steps == {32: 14_076, 1: 450_411}[ratio]
+    np.testing.assert_allclose([experiment.rate(t) for t in at], list(at.values()), rtol=1e-4)
+    assert experiment.num_steps == {32: 14_076, 1: 450_411}[ratio]
 
 
 @pytest.mark.parametrize(("scaling", "rate"), [("linear", 0.8), ("sqrt", 0.2), ("none", 0.05)])
@@ -45,11 +47,12 @@ def test_rates_follow_the_batch(scaling, rate):
             "schedule.warmup": "none",
         },
     )
-    np.testing.assert_allclose(script.make_schedule(config)(0), rate, rtol=1e-6)
+    np.testing.assert_allclose(app.build(script, config).rate(0), rate, rtol=1e-6)
 
 
 def test_blocks_start_as_their_shortcuts_and_statistics_are_the_first_groups():
-    learner = script.make_learner(configs.with_overrides(smoke, {"model.variant": "flat2"}))
+    setting = configs.with_overrides(smoke, {"model.variant": "flat2"})
+    learner = app.build(script, setting).learner
     state = learner.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False)
     scales = {
         name: float(layer["scale"][0]) for name, layer in state.params.items() if "norm" in name
@@ -69,7 +72,8 @@ def test_blocks_start_as_their_shortcuts_and_statistics_are_the_first_groups():
 
 def test_the_penalty_is_in_the_gradient_and_not_on_norms():
     config = configs.with_overrides(smoke, {"optimizer.l2_penalty": 0.5})
-    tx, rate = script.make_learner(config).tx, float(script.make_schedule(config)(0))
+    experiment = app.build(script, config)
+    tx, rate = experiment.learner.tx, float(experiment.rate(0))
     params = {"a_conv": {"kernel": jnp.array([2.0])}, "a_norm": {"scale": jnp.array([2.0])}}
     updates, _ = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
     np.testing.assert_allclose(updates["a_conv"]["kernel"], -1.9 * rate * (1 + 0.5 * 2), rtol=1e-5)
@@ -80,14 +84,14 @@ def test_an_epoch_of_micro_batches_is_the_same_gradient():
     """Batches too large for the machine are accumulated (section 4); groups keep their size."""
 
     def gradient(steps):
-        experiment = script.build(configs.with_overrides(smoke, {"accumulate_steps": steps}))
+        experiment = app.build(script, configs.with_overrides(smoke, {"accumulate_steps": steps}))
         state = jax.jit(experiment.init)(jax.random.key(0))
         rows = jax.random.randint(jax.random.key(1), (32, 8, 8, 3), 0, 256).astype(jnp.uint8)
         # Micro-batch i has rows i, i + 2, ...: put the halves' rows there.
         order = np.arange(32).reshape(2, 16).T.ravel() if steps == 2 else np.arange(32)
         batch = {"image": rows[order], "label": (jnp.arange(32) % 10)[order]}
-        state, _ = jax.jit(experiment.step)(state, batch, jax.random.key(2))
-        return state["learner"].params
+        state, _ = jax.jit(experiment.step)(state, batch, jnp.int32(0), jax.random.key(2))
+        return state.learner.params
 
     for a, b in zip(jax.tree.leaves(gradient(1)), jax.tree.leaves(gradient(2)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
@@ -102,7 +106,7 @@ def verdicts(exact=EXACT, **errors):
         arm: {"train/error": np.zeros(2) + error} for arm, error in {**MEASURED, **errors}.items()
     }
     results["warmup"] |= {f"exact/{name}": np.zeros(2) + value for name, value in exact.items()}
-    return [bool(claim.holds) for claim in script.claims(results)]
+    return [bool(claim.holds) for claim in script.claims(Results(results))]
 
 
 @pytest.mark.parametrize(

@@ -1,67 +1,9 @@
-"""Training crops cover what they should; test batches of one shape, each image once."""
+"""Test batches of one shape, each image once; canvases that are what their ground truth says."""
 
 import numpy as np
-import pytest
 
-from research.core.errors import UserError
 from research.data.dataset import Dataset, Rows
-from research.data.images import augment
-from research.data.images.crops import Crops, normalize
 from research.papers.imagenet_18min import canvases, rectangular
-
-
-def test_resized_crops_have_areas_aspects_and_places_of_all_kinds():
-    """Two gradients tell which part of the image a crop shows."""
-    ramp = np.linspace(0, 255, 401)
-    image = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None], 0.0), -1).astype(np.uint8)
-    rng, areas, aspects, places = np.random.default_rng(0), [], [], []
-    for _ in range(600):
-        part = augment.resized_crop(image, rng, 32, 0.25).astype(float)
-        assert part.shape == (32, 32, 3)
-        width, height = (
-            (part[16, -1, 0] - part[16, 0, 0]) / 255 * 32 / 31,
-            (part[-1, 16, 1] - part[0, 16, 1]) / 255 * 32 / 31,
-        )
-        areas.append(width * height)
-        aspects.append(width / height)
-        places.append(part[16, 0, 0] / 255)
-    assert 0.23 < min(areas) < 0.3 and 0.9 < max(areas) < 1.05
-    assert 0.72 < min(aspects) < 0.8 and 1.25 < max(aspects) < 1.4
-    assert abs(np.mean(np.log(aspects))) < 0.03 and max(places) > 0.3 and min(places) < 0.02
-
-
-def test_an_image_too_narrow_for_any_draw_gives_its_middle():
-    image = np.zeros((400, 20, 3), np.uint8)
-    image[190:210] = 255
-    part = augment.resized_crop(image, np.random.default_rng(0), 8, 0.9)
-    assert (part == 255).all()
-
-
-@pytest.mark.parametrize("crop", ["resized", "random", "whole"])
-def test_training_crops_of_any_image(crop):
-    rng = np.random.default_rng(0)
-    record = {"image": rng.integers(0, 256, (20, 31), dtype=np.uint8), "label": np.int64(3)}
-    example = Crops(16, crop, mirror=False).augmented(record, rng)
-    assert example["image"].shape == (16, 16, 3) and example["image"].dtype == np.uint8
-    assert example["label"] == 3 and example["label"].dtype == np.int32
-    same = Crops(20, "random", mirror=False).augmented(record, np.random.default_rng(1))["image"]
-    assert any(np.array_equal(same[..., 0], record["image"][:, x : x + 20]) for x in range(12))
-
-
-def test_smaller_copies_and_averages():
-    record = {"image": np.zeros((40, 60, 3), np.uint8), "label": 0}
-    assert Crops(8, stored_side=20).read(record).shape == (20, 30, 3)
-    assert Crops(8, reduce=4).read(record).shape == (10, 15, 3)
-    assert Crops(8).centre(record, 28, 32).shape == (28, 28, 3)
-    with pytest.raises(UserError, match="resized, random, whole"):
-        Crops(8, "square")
-
-
-def test_normalization_of_each_channel():
-    images = np.array([0, 128, 255], np.uint8).reshape(1, 1, 1, 3)
-    got = normalize(images, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
-    np.testing.assert_allclose(got.ravel(), [-1, 128 / 255 - 0.25, 0.5], rtol=1e-6)
-
 
 SHAPES = [(int(h), int(w)) for h, w in np.random.default_rng(0).integers(40, 160, (103, 2))]
 
