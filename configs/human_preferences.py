@@ -6,30 +6,121 @@ frames of the game, agent steps times action repeat.
     python experiments/human_preferences.py --config configs/human_preferences.py:pong
 
 The first checks the claim with a synthetic oracle, on a pendulum that begins at rest and is to be
-swung up: 2.5 CPU minutes for three seeds of five arms; expect a return of -375 from 700 comparisons
-as from the reward itself (random play has -1670). The second asks you: it prints the address of a
-page with two clips side by side, to be answered with the arrow keys; stop it when you like, the
-same command goes on. The third has the paper's settings for Atari; expect days on a CPU.
+swung up: 2.5 CPU minutes for three seeds of five arms. In the paper 700 comparisons nearly match
+the reward itself. The second asks you: it prints the address of a page with two clips side by side,
+to be answered with the arrow keys; stop it when you like, the same command goes on. The third has
+the paper's settings for Atari, and takes days on a CPU.
 """
 
 from ml_collections import ConfigDict
 
 from configs import common
-from research.core import UserError
 from research.rl.envs.ale import ATARI_57
-from research.training.run_config import run_config
+
+
+def smoke(config: ConfigDict) -> None:
+    """seconds: every part at a tiny size"""
+    config.env.num_envs = 8
+    config.agent.update(rollout_steps=8, value_epochs=2, value_minibatches=2)
+    config.reward.update(members=2, batch_size=8, updates=2, initial_updates=4, check_size=8)
+    config.queries.update(total_labels=40, clip_steps=5, history_steps=16, memory=40)
+    config.total_frames = 8 * 8 * 30
+    config.eval.episodes = 8
+    config.seeds = (0,)
+    config.vmap_seeds = False
+    config.checkpoint_every_steps = 10
+    config.check_claims = False
+    config.arms = ConfigDict(
+        {"preferences": {}, "true_reward": {"agent.reward": "true"}}, convert_dict=False
+    )
+
+
+def alone(config: ConfigDict) -> None:
+    common.single(config)
+    config.vmap_seeds = False
+
+
+def person(config: ConfigDict) -> None:
+    """you compare the clips, on a page in your browser"""
+    alone(config)
+    config.env.name = "Pendulum-v1"
+    config.queries.update(labeller="person", total_labels=120)
+    config.seeds = (0,)
+    config.checkpoint_every_steps = 5
+
+
+def continuous(config: ConfigDict) -> None:
+    """the paper's settings of continuous control (A.1), on Pendulum"""
+    alone(config)
+    config.env.update(name="Pendulum-v1", num_envs=8, normalize_rewards=False)
+    config.agent.update(rollout_steps=600, gamma=0.995, gae_lambda=0.97)
+    config.queries.update(
+        initial_steps=4, annealing_frames=2_000_000, clip_steps=30, history_steps=600
+    )
+    config.total_frames = 10_000_000
+
+
+def atari(config: ConfigDict, game: str) -> None:
+    alone(config)
+    config.model.update(variant="2015", shared=True)
+    config.env.update(
+        name=game,
+        num_envs=16,
+        stack=4,
+        action_repeat=4,
+        max_noops=30,
+        life_loss_ends=True,
+        reward_clip=1.0,
+        normalize_rewards=False,
+    )
+    config.agent.update(
+        algorithm="a2c", rollout_steps=5, gamma=0.99, gae_lambda=1.0, hide_ends=True
+    )
+    config.optimizer.learning_rate = 7e-4  # to 0 in the end; the paper's ends at 3/8 of it
+    config.max_grad_norm = 0.5
+    config.reward.update(
+        variant="atari",
+        dropout=0.5,
+        batch_size=8,
+        updates=1,
+        initial_updates=125,
+        check_size=64,
+        l2_rate=1e-3,
+        std=0.05,
+        moments_decay=0.99,
+    )
+    config.queries.update(
+        total_labels=5_500,
+        initial_fraction=500 / 5_500,
+        initial_steps=100,
+        annealing_frames=20_000_000,
+        history_steps=100,
+        memory=3_000,
+    )
+    config.total_frames = 200_000_000
+    config.eval.update(episodes=30, max_noops=30)
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 10_000
+    config.seeds = (0,)
+
+
+def paper(config: ConfigDict) -> None:
+    """Atari (A.2), Breakout; 5,500 comparisons, 200M frames"""
+    atari(config, "breakout")
+    config.seeds = (0, 1, 2)
+
 
 VARIANTS = {
-    "smoke": "seconds: every part at a tiny size",
-    "person": "you compare the clips, on a page in your browser",
-    "continuous": "the paper's settings of continuous control (A.1), on Pendulum",
-    "paper": "Atari (A.2), Breakout; 5,500 comparisons, 200M frames",
-    **{game: "the same on this Atari game" for game in ATARI_57},
+    "smoke": smoke,
+    "person": person,
+    "continuous": continuous,
+    "paper": paper,
+    **{game: common.described("the same on this Atari game", atari, game) for game in ATARI_57},
 }
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     config.model = ConfigDict(
         {
             "variant": "mlp",  # or for images "minatar", "2015", "2016"
@@ -109,86 +200,4 @@ def get_config(variant: str = "") -> ConfigDict:
         },
         convert_dict=False,
     )
-
-    if variant == "smoke":
-        config.env.num_envs = 8
-        config.agent.update(rollout_steps=8, value_epochs=2, value_minibatches=2)
-        config.reward.update(members=2, batch_size=8, updates=2, initial_updates=4, check_size=8)
-        config.queries.update(total_labels=40, clip_steps=5, history_steps=16, memory=40)
-        config.total_frames = 8 * 8 * 30
-        config.eval.episodes = 8
-        config.seeds = (0,)
-        config.vmap_seeds = False
-        config.checkpoint_every_steps = 10
-        config.check_claims = False
-        config.arms = ConfigDict(
-            {"preferences": {}, "true_reward": {"agent.reward": "true"}}, convert_dict=False
-        )
-        return config
-    if not variant:
-        return config
-    config.arms = ConfigDict(convert_dict=False)
-    config.vmap_seeds = False
-    if variant == "person":
-        config.env.name = "Pendulum-v1"
-        config.queries.update(labeller="person", total_labels=120)
-        config.seeds = (0,)
-        config.checkpoint_every_steps = 5
-    elif variant == "continuous":
-        config.env.update(name="Pendulum-v1", num_envs=8, normalize_rewards=False)
-        config.agent.update(rollout_steps=600, gamma=0.995, gae_lambda=0.97)
-        config.queries.update(
-            initial_steps=4,
-            annealing_frames=2_000_000,
-            clip_steps=30,
-            history_steps=600,
-        )
-        config.total_frames = 10_000_000
-    elif variant == "paper" or variant in ATARI_57:
-        config.model.update(variant="2015", shared=True)
-        config.env.update(
-            name="breakout" if variant == "paper" else variant,
-            num_envs=16,
-            stack=4,
-            action_repeat=4,
-            max_noops=30,
-            life_loss_ends=True,
-            reward_clip=1.0,
-            normalize_rewards=False,
-        )
-        config.agent.update(
-            algorithm="a2c",
-            rollout_steps=5,
-            gamma=0.99,
-            gae_lambda=1.0,
-            hide_ends=True,
-        )
-        config.optimizer.learning_rate = 7e-4  # to 0 in the end; the paper's ends at 3/8 of it
-        config.max_grad_norm = 0.5
-        config.reward.update(
-            variant="atari",
-            dropout=0.5,
-            batch_size=8,
-            updates=1,
-            initial_updates=125,
-            check_size=64,
-            l2_rate=1e-3,
-            std=0.05,
-            moments_decay=0.99,
-        )
-        config.queries.update(
-            total_labels=5_500,
-            initial_fraction=500 / 5_500,
-            initial_steps=100,
-            annealing_frames=20_000_000,
-            history_steps=100,
-            memory=3_000,
-        )
-        config.total_frames = 200_000_000
-        config.eval.update(episodes=30, max_noops=30)
-        config.log_every_steps = 100
-        config.checkpoint_every_steps = 10_000
-        config.seeds = (0,) if variant != "paper" else (0, 1, 2)
-    else:
-        raise UserError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
-    return config
+    return common.choose(config, VARIANTS, variant)

@@ -8,10 +8,10 @@ are hard all along it is the other way round. Sooner, as the paper has it, is no
 Distributed PPO (section 2): a KL penalty with an adaptive coefficient and a limit, returns of K
 steps, statistics of observations and rewards over all workers. Workers are environments split over
 the mesh's data axis; their gradients are averaged in every update, none is left out. Departures:
-the planar walker has dynamics of our own (`research/rl/planar_body.py`), quick enough for a laptop;
-networks have no memory; an epoch goes through the rollout in minibatches; advantages are
-normalised; policy and value take their steps together; truncated episodes are bootstrapped. Sizes
-of bodies, obstacles, networks and weights of the reward are ours.
+the planar walker has dynamics of our own (`planar_body.py`), quick enough for a laptop; networks
+have no memory; an epoch goes through the rollout in minibatches; advantages are normalized; policy
+and value take their steps together; truncated episodes are bootstrapped. Sizes of bodies,
+obstacles, networks and weights of the reward are ours.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState, UserError
-from research.core.legacy import OldExperiment
+from research.core import Aux, Learner, LearnerState, UserError
 from research.papers.locomotion_ppo import bodies
 from research.papers.locomotion_ppo.networks import LocomotionActorCritic
 from research.papers.locomotion_ppo.terrain import CELL
-from research.papers.locomotion_ppo.tracks import OnTracks, play
+from research.papers.locomotion_ppo.tracks import OnTracks, play_tracks
 from research.papers.locomotion_ppo.walker_film import save_film
-from research.report.claims import Claim, Paper, spread
+from research.report.claims import Claim, Paper, Results, spread
 from research.rl.acting.actor import Actors
-from research.rl.acting.rollouts import Collector, flatten, normalize, sweep
+from research.rl.acting.rollouts import Collector, Rollout, normalize, sweep
 from research.rl.agents.kl_penalty import kl_hinge, update_kl_coefficient
-from research.rl.agents.on_policy import ACTOR_RULES, apply_actor_critic
+from research.rl.agents.on_policy import OnPolicy
+from research.rl.agents.trpo import normalize_advantage
+from research.rl.envs import probe_envs
+from research.rl.envs.environments import Environment, Vectorized
 
 PAPER = Paper(
     title="Emergence of Locomotion Behaviours in Rich Environments",
@@ -52,197 +55,273 @@ PAPER = Paper(
 )
 
 
-@flax.struct.dataclass
-class State:
+class State(flax.struct.PyTreeNode):
+    """What a run carries from step to step.
+
+    Attributes:
+      learner: policy and value.
+      actors: the workers' environments in the middle of their episodes.
+      kl_coefficient: lambda, of the KL penalty.
+    """
+
     learner: LearnerState
     actors: Actors
-    penalty: jax.Array  # lambda, of the KL divergence
+    kl_coefficient: jax.Array
 
 
-def build(config: Any) -> Experiment:
-    agent, optimizer = config.agent, config.optimizer
-    env = bodies.training_environment(config.env, config.terrain)
-    size = env.num_envs * agent.rollout_steps
-    if size % agent.minibatches or agent.rollout_steps % agent.return_steps:
-        raise UserError(
-            f"agent.minibatches divides the {size} steps of a rollout, and agent.return_steps "
-            f"agent.rollout_steps={agent.rollout_steps}"
-        )
-    collector = Collector(
-        env,
-        agent.rollout_steps,
-        agent.gamma,
-        lambda_=1.0,
-        window=agent.return_steps,
-        normalize_observations=config.env.normalize_observations,
-        normalize_rewards=config.env.normalize_rewards,
-    )
-    num_steps = config.total_frames // size
-    updates = num_steps * agent.epochs * agent.minibatches
-    rate = optax.linear_schedule(
-        optimizer.learning_rate, 0.0 if optimizer.anneal else optimizer.learning_rate, updates
-    )
-    learner = Learner(
-        network(config, env),
-        optax.adam(rate, eps=optimizer.adam_epsilon),
-        config.accumulate_steps,
-        config.max_grad_norm,
-        config.ema_decay,
-    )
-    policy = functools.partial(apply_actor_critic, learner)
+class DistributedPPO(OnPolicy):
+    """PPO with a KL penalty over many workers (section 2.2), for a body on terrain."""
 
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        actors = collector.init(env_key)
-        return State(
-            learner.init(net_key, actors.observation[:1]), actors, jnp.float32(agent.kl_penalty)
-        )
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, learn_key = jax.random.split(key)
-        actors, rollout, played = collector.collect(
-            state.actors, lambda observation: policy(state.learner, observation), play_key
-        )
-        rollout = flatten(rollout)
-
-        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
-            new, value = policy(variables, batch.observation)
-            ratio = jnp.exp(new.log_prob(batch.action) - batch.log_prob)
-            kl = batch.policy.kl(new).mean()
-            value_loss = ((value - batch.returns) ** 2).mean()
-            loss = -(ratio * batch.advantage).mean() + state.penalty * kl
-            loss += agent.limit_weight * kl_hinge(kl, agent.kl_target)
-            return loss + agent.value_weight * value_loss, Aux(
-                {"value_loss": value_loss, "std": jnp.exp(new.log_std).mean()}
+    def __init__(self, config: ConfigDict):
+        self.config = config
+        agent = config.agent
+        env = self.make_training_environment()
+        size = env.num_envs * agent.rollout_steps
+        if size % agent.minibatches or agent.rollout_steps % agent.return_steps:
+            raise UserError(
+                f"agent.minibatches divides the {size} steps of a rollout, and agent.return_steps "
+                f"agent.rollout_steps={agent.rollout_steps}"
             )
+        collector = Collector(
+            env,
+            agent.rollout_steps,
+            agent.gamma,
+            lambda_=1.0,
+            window=agent.return_steps,
+            normalize_observations=config.env.normalize_observations,
+            normalize_rewards=config.env.normalize_rewards,
+        )
+        super().__init__(collector, total_frames=config.total_frames)
+        self.network = LocomotionActorCritic(
+            env.action_size,
+            bodies.count_exteroception(env),
+            tuple(config.model.hidden),
+            tuple(config.model.trunk),
+            config.model.log_std,
+            config.compute_dtype,
+        )
+        optimizer = config.optimizer
+        updates = self.num_steps * agent.epochs * agent.minibatches
+        last_rate = 0.0 if optimizer.anneal else optimizer.learning_rate
+        rate = optax.linear_schedule(optimizer.learning_rate, last_rate, updates)
+        tx = optax.adam(rate, eps=optimizer.adam_epsilon)
+        self.learner = Learner(self.network, tx, max_grad_norm=config.max_grad_norm)
 
-        def update(learned: Any, batch: Any, key: jax.Array) -> Any:
-            a = batch.advantage
-            batch = batch._replace(advantage=(a - a.mean()) / (a.std() + 1e-8))
-            return learner.minimize(learned, loss_fn, batch, key)
+        self.test_body = self.make_test_body()
+        self._play_tests = jax.jit(self.play_tests)
 
-        learned, metrics = sweep(
+    # Bodies and their terrain
+
+    def make_training_environment(self) -> Environment:
+        env, terrain = self.config.env, self.config.terrain
+        if bodies.is_probe(env.name):
+            return probe_envs.make(env.name, env.num_envs)
+        body = self.make_body(terrain.kinds, terrain.difficulty, terrain.tracks, terrain.seed)
+        return Vectorized(body, env.num_envs)
+
+    def make_test_body(self) -> OnTracks | None:
+        """The body on the test tracks, terrain after terrain; None for a probe."""
+        if bodies.is_probe(self.config.env.name):
+            return None
+        tests = self.config.eval
+        terrains = tests.terrains.values()
+        return bodies.join_tracks(
+            [
+                self.make_body(kinds, difficulty, tests.tracks, tests.seed)
+                for kinds, difficulty in terrains
+            ]
+        )
+
+    def make_body(self, kinds: Any, difficulty: Any, count: int, seed: int) -> OnTracks:
+        env, terrain = self.config.env, self.config.terrain
+        return bodies.make_body(
+            env.name,
+            kinds=kinds,
+            difficulty=difficulty,
+            count=count,
+            seed=seed,
+            length=terrain.length,
+            width=terrain.width,
+            horizon=env.horizon,
+            blind=env.blind,
+        )
+
+    # The algorithm
+
+    def init(self, key: jax.Array) -> State:
+        state = super().init(key)
+        return State(state.learner, state.actors, jnp.float32(self.config.agent.kl_penalty))
+
+    def loss(
+        self, variables: Any, batch: Rollout, key: jax.Array, kl_coefficient: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """-J_PPO(theta) + w L_BL(phi), policy and value in one step (algorithm 2).
+
+        J_PPO = E[pi(a|s) / pi_old(a|s) A] - lambda KL[pi_old | pi]
+                - xi max(0, KL[pi_old | pi] - 2 KL_target)^2
+        L_BL = E[(R - V(s))^2], where R are K-step returns
+        """
+        agent = self.config.agent
+        pi, value = self.policy_and_value(variables, batch.observation)
+        ratio = jnp.exp(pi.log_prob(batch.action) - batch.log_prob)
+        kl = batch.policy.kl(pi).mean()
+        policy_loss = -(ratio * batch.advantage).mean() + kl_coefficient * kl
+        policy_loss += agent.limit_weight * kl_hinge(kl, agent.kl_target)
+        value_loss = ((value - batch.returns) ** 2).mean()
+        metrics = {"value_loss": value_loss, "std": jnp.exp(pi.log_std).mean()}
+        return policy_loss + agent.value_weight * value_loss, Aux(metrics)
+
+    def update(
+        self, state: State, rollout: Rollout, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        """Epochs of minibatches of a rollout, then the coefficient for the next one."""
+        agent = self.config.agent
+        loss = functools.partial(self.loss, kl_coefficient=state.kl_coefficient)
+
+        def minimize(learner: LearnerState, batch: Rollout, key: jax.Array) -> Any:
+            # The mean gradient over all workers, each of which has a share of the minibatch.
+            batch = batch._replace(advantage=normalize_advantage(batch.advantage))
+            return self.learner.minimize(learner, loss, batch, key)
+
+        learner, metrics = sweep(
             state.learner,
             rollout,
-            learn_key,
-            update,
+            key,
+            minimize,
             epochs=agent.epochs,
             minibatches=agent.minibatches,
         )
-        kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
-        penalty = update_kl_coefficient(state.penalty, kl, agent.kl_target, factor=1.5)
-        return State(learned, actors, penalty), {**metrics, **played, "kl": kl, "penalty": penalty}
+        # lambda grows by 1.5 where the policy moved too far, and shrinks where it hardly moved.
+        pi = self.policy(learner, rollout.observation)
+        kl = rollout.policy.kl(pi).mean()
+        kl_coefficient = update_kl_coefficient(
+            state.kl_coefficient, kl, agent.kl_target, factor=1.5
+        )
+        metrics = {**metrics, "kl": kl, "penalty": kl_coefficient}
+        return State(learner, state.actors, kl_coefficient), metrics
 
-    tests = bodies.test_body(config.env, config.terrain, config.eval)
-    tested = tester(learner, tests)
+    # Tests
 
-    def evaluate(state: State, key: jax.Array) -> dict[str, float]:
-        """Metres on each kind of terrain, the mean over its tracks."""
-        metres = np.asarray(tested(state, key)[0]).reshape(-1, config.eval.tracks).mean(axis=1)
-        return {name: float(x) for name, x in zip(config.eval.terrains, metres, strict=True)}
+    def play_tests(self, variables: Any, moments: Any, key: jax.Array) -> tuple[jax.Array, Any]:
+        """Metres `[tracks]` of the policy's mean actions on the test tracks, and all states."""
 
-    return OldExperiment(
-        init,
-        step,
-        num_steps,
-        None,
-        evals={"distance": evaluate} if tests else {},
-        splits=ACTOR_RULES,
-        per_step={"frames": size},
-    )
-
-
-def network(config: Any, env: Any) -> LocomotionActorCritic:
-    model = config.model
-    return LocomotionActorCritic(
-        env.action_size,
-        bodies.sensed(env),
-        tuple(model.hidden),
-        tuple(model.trunk),
-        model.log_std,
-        config.compute_dtype,
-    )
-
-
-def tester(learner: Learner, tests: OnTracks | None) -> Any:
-    """`(state, key) -> (metres [tracks], states)` of the policy's mean actions on `tests`."""
-
-    @jax.jit
-    def tested(variables: Any, moments: Any, key: jax.Array) -> Any:
         def act(observation: jax.Array, key: jax.Array) -> jax.Array:
-            policy, _ = learner.apply(variables, normalize(moments, observation))[0]
-            return policy["mean"]
+            return self.policy(variables, normalize(moments, observation)).mode()
 
-        return play(tests, act, key)
+        assert self.test_body is not None
+        return play_tracks(self.test_body, act, key)
 
-    return lambda state, key: tested(
-        *jax.device_get((learner.eval_variables(state.learner), state.actors.moments)), key
-    )
+    def test(self, state: State, key: jax.Array) -> tuple[jax.Array, Any]:
+        """`play_tests` of a state, which may lie on several devices."""
+        variables = self.eval_variables(state), state.actors.moments
+        return self._play_tests(*jax.device_get(variables), key)
+
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, float]:
+        """Metres on each kind of terrain, the mean over its tracks."""
+        if self.test_body is None:
+            return {}
+        tests = self.config.eval
+        metres = np.asarray(self.test(state, key)[0])
+        means = metres.reshape(-1, tests.tracks).mean(axis=1)
+        return {
+            f"distance/{name}": float(mean)
+            for name, mean in zip(tests.terrains, means, strict=True)
+        }
 
 
-def main(config: Any, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
+def main(experiment: DistributedPPO, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
-    if experiment.evals and jax.process_index() == 0:  # probes have none
-        film(config, state, workdir / "walker.gif")
+    if experiment.test_body is not None and jax.process_index() == 0:
+        film(experiment, state, workdir / "walker.gif")
     return numbers
 
 
-def film(config: Any, state: State, path: Path) -> None:
-    """The first track of each terrain of obstacles, as far as the walker came."""
-    tests = bodies.test_body(config.env, config.terrain, config.eval)
-    env = bodies.training_environment(config.env, config.terrain)
-    learner = Learner(network(config, env), optax.identity())
-    metres, states = tester(learner, tests)(state, jax.random.key(config.seed))
-    shown = {
+def film(experiment: DistributedPPO, state: State, path: Path) -> None:
+    """Films the first track of each terrain of obstacles, as far as the body came."""
+    body, config = experiment.test_body, experiment.config
+    assert body is not None
+    metres, states = experiment.test(state, jax.random.key(config.seed))
+    first_tracks = {
         name: i * config.eval.tracks
-        for i, (name, terrain) in enumerate(config.eval.terrains.items())
-        if terrain[0]
+        for i, (name, (kinds, _)) in enumerate(config.eval.terrains.items())
+        if kinds
     }
-    states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(list(shown.values()))], states))
+    tracks = list(first_tracks.values())
+    # Every second state: those of a track are drawn up to its episode's end.
+    states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(tracks)], states))
     ends = states.time[-1] // 2 + 1
     films = [
-        tests.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
+        body.limbs(jax.tree.map(lambda x, i=i, end=end: x[:end, i], states))
         for i, end in enumerate(ends)
     ]
-    middle = tests.tracks.heights.shape[1] // 2
-    save_film(
-        path,
-        films,
-        [tests.tracks.heights[i, middle] for i in shown.values()],
-        CELL,
-        [f"{name}: {metres[i]:.0f} m" for name, i in shown.items()],
-    )
+    middle = body.tracks.heights.shape[1] // 2
+    grounds = [body.tracks.heights[track, middle] for track in tracks]
+    captions = [f"{name}: {metres[track]:.0f} m" for name, track in first_tracks.items()]
+    save_film(path, films, grounds, CELL, captions)
 
 
-def claims(results: Any) -> list[Claim]:
-    if "curriculum" not in results:  # one body alone
+def claims(results: Results) -> list[Claim]:
+    """Metres on test tracks. The paper shows curves of rewards; it has no numbers for these."""
+    if "curriculum" not in results.arms:  # one body alone
         return []
-    metres = {
-        arm: {name.removeprefix("distance/"): x for name, x in numbers.items()}
-        for arm, numbers in results.items()
-    }
-    ours = metres["curriculum"]
-    # Metres, seeds 0 to 4. Unseen: curriculum 30.5 30.9 33.2 24.9 24.9, flat 18.7 13.7 21.5 20.7
-    # 20.9, stationary 16.5 13.6 15.8 17.6 18.1. Steps: 30.7 27.0 35.8 27.7 24.3, flat 16.2 15.4
-    # 23.5 15.6 18.8. Margins are from other test tracks and one seed of each arm.
-    rows = [
-        ("varied terrain, not flat ground: on unseen obstacles", "flat", "unseen", 8.0),
-        ("the same, on a kind of obstacle that neither met", "flat", "steps", 5.0),
-        ("obstacles that grow, not hard ones, where they grow", "stationary", "unseen", 5.0),
-        ("the other way round where all are hard", "stationary", "hard", None),
-        ("with sight, not blind", "blind", "unseen", None),
-    ]
-    return [
-        Claim(
-            f"{what}" + (f": >= {margin:.0f} m farther" if margin else ": metres"),
-            "",
-            ", ".join(f"{arm} {spread(metres[arm][test])}" for arm in ("curriculum", other)),
-            bool(ours[test].mean() >= metres[other][test].mean() + margin) if margin else None,
+    unseen = results["distance/unseen"]
+    rows = []
+    if "flat" in results.arms:
+        rows += [
+            unseen.above(
+                "curriculum",
+                "flat",
+                by=8.0,
+                claim="varied terrain, not flat ground: metres on unseen obstacles",
+                paper="",
+                rule="mean",
+                digits=1,
+            ),
+            results["distance/steps"].above(
+                "curriculum",
+                "flat",
+                by=5.0,
+                claim="the same, on a kind of obstacle that neither met",
+                paper="",
+                rule="mean",
+                digits=1,
+            ),
+        ]
+    if "stationary" in results.arms:
+        rows += [
+            unseen.above(
+                "curriculum",
+                "stationary",
+                by=5.0,
+                claim="obstacles that grow, not hard ones, where they grow: metres",
+                paper="",
+                rule="mean",
+                digits=1,
+            ),
+            results["distance/hard"].above(
+                "stationary",
+                "curriculum",
+                claim="the other way round where all are hard: metres",
+                paper="",
+                rule="mean",
+                digits=1,
+                judged=False,
+            ),
+        ]
+    if "blind" in results.arms:
+        sight = unseen.above(
+            "curriculum",
+            "blind",
+            claim="with sight, not blind: metres on unseen obstacles",
+            paper="",
+            rule="mean",
+            digits=1,
+            judged=False,
         )
-        for what, other, test, margin in rows
-        if other in metres
-    ] or [Claim("metres on unseen obstacles", "", spread(ours["unseen"]), None)]
+        rows.append(sight)
+    if not rows:
+        rows.append(Claim("metres on unseen obstacles", "", spread(unseen["curriculum"]), None))
+    return rows
 
 
 if __name__ == "__main__":

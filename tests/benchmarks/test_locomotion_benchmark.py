@@ -14,14 +14,13 @@ import pytest
 from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
 from research import app
-from research.papers.locomotion_ppo import bodies
 
 ROUNDS = 5
 
 
 def bare(config):
     """Random torques and nothing else: a function that plays 400 steps, and their frames."""
-    env = bodies.training_environment(config.env, config.terrain)
+    env = app.build(locomotion_ppo, config).env
 
     @jax.jit
     def advance(env_state, key):
@@ -49,7 +48,7 @@ def trainer(config):
 
     def run():
         for t in range(10):
-            held[0] = jax.block_until_ready(step(held[0], None, jax.random.key(t))[0])
+            held[0] = jax.block_until_ready(step(held[0], None, t, jax.random.key(t))[0])
 
     return run, 10 * experiment.per_step["frames"]
 

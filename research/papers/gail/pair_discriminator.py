@@ -11,7 +11,7 @@ from flax.typing import Dtype
 
 
 class PairDiscriminator(nn.Module):
-    """Pair to the logit of D(s, a), the probability that it is the policy's and not the expert's.
+    """Gives a pair the logit of D(s, a), the probability that it is the policy's, not the expert's.
 
     Attributes:
       num_actions: A for discrete actions, which enter as one of A; 0 for continuous ones.
@@ -25,8 +25,15 @@ class PairDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, action: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: x `[B, D]`; action `[B]` int or `[B, A]`. Returns: logits `[B]` float32, and
-        `{"features": [B, F]}`, the last hidden layer."""
+        """Tells pairs apart.
+
+        Args:
+          x: observations `[B, D]`.
+          action: `[B]` int, or `[B, A]` where continuous.
+
+        Returns:
+          Logits `[B]` float32, and `{"features": [B, F]}`, the last hidden layer.
+        """
         if self.num_actions:
             action = jax.nn.one_hot(action, self.num_actions)
         x = jnp.concatenate([x, action], axis=-1)

@@ -32,7 +32,7 @@ Point = tuple[float, float]
 
 
 def film_strip(name: str, observations: np.ndarray) -> bytes:
-    """PNG of all frames side by side, each `SIZE` x `SIZE`.
+    """Draws a clip as a PNG of all frames side by side, each `SIZE` x `SIZE`.
 
     Args:
       name: of the environment.
@@ -51,7 +51,7 @@ def film_strip(name: str, observations: np.ndarray) -> bytes:
 
 
 def _image(x: np.ndarray) -> Image.Image:
-    """Of `[H, W, C]` uint8: the newest frame of a stack of grey ones, or MinAtar's planes."""
+    """Draws `[H, W, C]` uint8: the newest frame of a stack of grey ones, or MinAtar's planes."""
     if x.shape[0] > 20:
         return Image.fromarray(x[..., -1]).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
     planes = x[..., : len(_PLANES)] > 0
@@ -138,10 +138,14 @@ _DRAWINGS: dict[str, Callable[[_Canvas, list[float]], None]] = {
 
 
 def check_drawn(name: str, shape: tuple[int, ...]) -> None:
-    """Refuses an environment with observations of that shape, if nobody has drawn it.
+    """Refuses an environment whose clips cannot be drawn.
+
+    Args:
+      name: of the environment.
+      shape: of its observations.
 
     Raises:
-      UserError: it is one.
+      UserError: they are vectors, and there is no drawing for it.
     """
     if len(shape) == 1 and name not in _DRAWINGS:
         raise UserError(

@@ -1,5 +1,7 @@
-"""Clips of what an agent did, pairs of them to be compared, and the comparisons made so far
-(Christiano et al., 2017, arXiv:1706.03741, sections 2.1 and 2.2.4)."""
+"""Clips of what an agent did, pairs of them to be compared, and the comparisons made so far.
+
+Christiano et al., 2017, arXiv:1706.03741, sections 2.1 and 2.2.4.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
-from research.core.errors import UserError, check_choice
+from research.core.errors import UserError
+
+SELECTIONS = ("variance", "random")  # of the pairs to ask about
 
 
 class Clip(NamedTuple):
@@ -31,7 +34,12 @@ class Clip(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Q pairs of clips. Attributes: left, right `[Q, K, ...]`; present `[Q]` bool."""
+    """Q pairs of clips.
+
+    Attributes:
+      left, right: `[Q, K, ...]`.
+      present: `[Q]` bool; the others are no pairs, and hold anything.
+    """
 
     left: Clip
     right: Clip
@@ -39,20 +47,25 @@ class Pairs(NamedTuple):
 
 
 class History(NamedTuple):
-    """The newest H steps of N environments. Attributes: steps, leaves `[H, N, ...]`; ended `[H, N]`
-    bool, the episode was over with that step."""
+    """The newest H steps of N environments.
+
+    Attributes:
+      steps: leaves `[H, N, ...]`.
+      ended: `[H, N]` bool, the episode was over with that step.
+    """
 
     steps: Clip
     ended: jax.Array
 
     @classmethod
     def empty(cls, length: int, like: Clip) -> History:
-        """Of nothing: no clip can be cut from it. `like`: shapes of steps `[T, N, ...]`."""
+        """A history of which no clip can be cut yet, for steps of the shapes `like`
+        `[T, N, ...]`."""
         steps = jax.tree.map(lambda s: jnp.zeros((length, *s.shape[1:]), s.dtype), like)
         return cls(steps, jnp.ones((length, like.reward.shape[1]), bool))
 
     def add(self, steps: Clip, ended: jax.Array) -> History:
-        """With T newer steps, the oldest left out."""
+        """Takes in T newer steps and drops the oldest."""
         return jax.tree.map(
             lambda old, new: jnp.concatenate([old, new])[-len(old) :], self, History(steps, ended)
         )
@@ -61,24 +74,24 @@ class History(NamedTuple):
 def draw_pairs(
     history: History, clip_steps: int, count: int, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Clips drawn uniformly from all that lie within one episode, two by two.
+    """Draws clips uniformly from all that lie within one episode, two by two.
 
     Returns:
       `[count, 2]` int32, position of each clip among the flattened `[H - K + 1, N]`; and whether
       there is any clip at all.
     """
-    before = jnp.cumsum(history.ended, axis=0)
-    before = jnp.concatenate([jnp.zeros_like(before[:1]), before])
+    ends_before = jnp.cumsum(history.ended, axis=0)
+    ends_before = jnp.concatenate([jnp.zeros_like(ends_before[:1]), ends_before])
     starts = len(history.ended) - clip_steps + 1
     # No episode ends in any step of the clip but the last.
-    whole = before[clip_steps - 1 :][:starts] == before[:starts]
+    whole = ends_before[clip_steps - 1 :][:starts] == ends_before[:starts]
     reached = jnp.cumsum(whole.ravel())
     wanted = jax.random.randint(key, (count, 2), 0, jnp.maximum(reached[-1], 1))
     return jnp.searchsorted(reached, wanted, side="right").astype(jnp.int32), reached[-1] > 0
 
 
 def cut(history: History, clip_steps: int, position: jax.Array) -> Clip:
-    """Clips `[Q, K, ...]` at positions `[Q]` of `draw_pairs`."""
+    """Cuts the clips `[Q, K, ...]` at positions `[Q]` of `draw_pairs`."""
     num_envs = history.ended.shape[1]
     rows = position[:, None] // num_envs + jnp.arange(clip_steps)
     return jax.tree.map(lambda x: x[rows, position[:, None] % num_envs], history.steps)
@@ -93,49 +106,56 @@ def clip_sums(rewards: jax.Array, clip_steps: int, position: jax.Array) -> jax.A
 
 
 def select_pairs(
-    queries: ConfigDict,
-    most: int,
     history: History,
     predict: Callable[[jax.Array, jax.Array], jax.Array],
     due: jax.Array,
     key: jax.Array,
+    *,
+    max_pairs: int,
+    candidates: int,
+    clip_steps: int,
+    selection: str,
 ) -> Pairs:
-    """The pairs to ask about, of several candidates for each: those of whose outcome the ensemble's
-    members predict the most different probabilities (section 2.2.4), or any.
+    """Selects the pairs to ask about, of several candidates for each (section 2.2.4).
 
     Args:
-      queries: `config.queries`.
-      most: pairs `[most]` are given back,
-      due: of which so many are present.
-      predict: `(observation, action) [H, N, ...] -> rewards [M, H, N]` of each member.
+      history: clips are cut from it.
+      predict: `(observation, action) [H, N, ...] -> rewards [M, H, N]` of an ensemble's members.
+      due: how many pairs are to be present.
+      key: of this selection.
+      max_pairs: Q, at least `due`.
+      candidates: pairs that are drawn for each one that is selected.
+      clip_steps: K.
+      selection: "variance" for those of whose outcome the members predict the most different
+        probabilities, "random" for any.
     """
-    k, count = queries.clip_steps, queries.candidates * most
-    position, any_clip = draw_pairs(history, k, count, key)
+    count = candidates * max_pairs
+    position, any_clip = draw_pairs(history, clip_steps, count, key)
     score = jnp.zeros(count)
 
     def disagreement() -> jax.Array:
         rewards = predict(history.steps.observation, history.steps.action)
-        sums = clip_sums(rewards, k, position)
+        sums = clip_sums(rewards, clip_steps, position)
         return jax.nn.sigmoid(sums[..., 0] - sums[..., 1]).var(axis=0)
 
-    if queries.selection == "variance":  # in Atari games seldom needed
+    if selection == "variance":
+        # In Atari games pairs are due in few steps.
         score = jax.lax.cond(due > 0, disagreement, lambda: score)
     # Ties, if pairs are to be any, go to the first, and these were drawn at random.
-    score = jnp.where(jnp.arange(count) < queries.candidates * due, score, -1.0)
-    chosen = position[jax.lax.top_k(score, most)[1]]
-    present = (jnp.arange(most) < due) & any_clip
-    return Pairs(cut(history, k, chosen[:, 0]), cut(history, k, chosen[:, 1]), present)
+    score = jnp.where(jnp.arange(count) < candidates * due, score, -1.0)
+    chosen = position[jax.lax.top_k(score, max_pairs)[1]]
+    present = (jnp.arange(max_pairs) < due) & any_clip
+    left, right = (cut(history, clip_steps, chosen[:, side]) for side in (0, 1))
+    return Pairs(left, right, present)
 
 
 def oracle(pairs: Pairs) -> jax.Array:
-    """How much of the preference is for the left clip, `[Q]`: 1, 0, or 1/2 where the true rewards
-    of both sum to the same."""
+    """Preferences `[Q]` by sums of true rewards: 1 for left, 0 for right, 1/2 for equal ones."""
     left, right = pairs.left.reward.sum(axis=-1), pairs.right.reward.sum(axis=-1)
     return (1 + jnp.sign(left - right)) / 2
 
 
-@flax.struct.dataclass
-class Comparisons:
+class Comparisons(flax.struct.PyTreeNode):
     """The newest C comparisons, and who learns from each.
 
     Attributes:
@@ -154,7 +174,7 @@ class Comparisons:
 
     @classmethod
     def empty(cls, capacity: int, members: int, like: Clip) -> Comparisons:
-        """Room for `capacity`. `like`: shapes of clips `[Q, K, ...]`."""
+        """Room for `capacity` comparisons of clips of the shapes `like` `[Q, K, ...]`."""
 
         def clips() -> Any:
             return jax.tree.map(
@@ -166,11 +186,11 @@ class Comparisons:
 
     @property
     def filled(self) -> jax.Array:
-        """`[C]` bool."""
+        """Which of the C places hold a comparison, `[C]` bool."""
         return jnp.arange(len(self.preference)) < self.total
 
     def add(self, pairs: Pairs, preference: jax.Array, key: jax.Array) -> Comparisons:
-        """With those of the pairs `[Q]` that are present.
+        """Adds those of the pairs `[Q]` that are present, over the oldest where there is no room.
 
         Each member's sample of all comparisons with replacement is kept as they come: as their
         number grows, the copies of each tend to Poisson(1), and these are drawn here.
@@ -194,37 +214,48 @@ class Comparisons:
 
 
 def label_schedule(
-    queries: ConfigDict, num_steps: int, rollout_steps: int, frames: int
+    num_steps: int,
+    rollout_steps: int,
+    frames: int,
+    *,
+    total_labels: int,
+    initial_fraction: float,
+    initial_steps: int,
+    annealing_frames: int,
+    clip_steps: int,
 ) -> np.ndarray:
     """How many comparisons are asked for in each step of the run, `[num_steps]`.
 
-    A fraction of them while the first, random policy plays, spread over these steps; then at a rate
-    proportional to M / (T + M) after T frames (A.1, where M is 2 million).
+    A fraction of them is spread over the first steps, while the policy is random; the others come
+    at a rate proportional to M / (T + M) after T frames (A.1, where M is 2 million).
 
     Args:
-      queries: `config.queries`.
+      num_steps: of the run.
       rollout_steps: agent steps of each environment in one step of the run.
       frames: of one step of the run.
+      total_labels: of the whole run.
+      initial_fraction: of them, for the random policy.
+      initial_steps: steps of the run in which the random policy plays.
+      annealing_frames: M.
+      clip_steps: agent steps of a clip.
 
     Raises:
-      UserError: the random policy plays no whole clip, or all the time; pairs are to be selected in
-        a way that `select_pairs` does not know.
+      UserError: the random policy plays no whole clip, or all the time.
     """
-    check_choice("queries.selection", queries.selection, ("variance", "random"))
-    initial, alone = queries.initial_steps, -(-queries.clip_steps // rollout_steps) - 1
-    if not alone < initial < num_steps:
+    without_clip = -(-clip_steps // rollout_steps) - 1
+    if not without_clip < initial_steps < num_steps:
         raise UserError(
-            f"queries.initial_steps={initial} is to be more than {alone}, after which the first "
-            f"clip is whole, and less than the run's {num_steps} steps"
+            f"queries.initial_steps={initial_steps} is to be more than {without_clip}, after which "
+            f"the first clip is whole, and less than the run's {num_steps} steps"
         )
-    later = np.arange(1, num_steps - initial + 1) * frames
-    share = np.log1p(later / queries.annealing_frames)
-    fraction = queries.initial_fraction
-    asked = queries.total_labels * np.concatenate(
+    count = initial_steps - without_clip
+    # The integral of M / (T + M) over the frames T since the policy began to learn.
+    later = np.log1p(np.arange(1, num_steps - initial_steps + 1) * frames / annealing_frames)
+    asked = total_labels * np.concatenate(
         [
-            np.zeros(alone + 1),
-            fraction * np.arange(1, initial - alone + 1) / (initial - alone),
-            fraction + (1 - fraction) * share / share[-1],
+            np.zeros(without_clip + 1),
+            initial_fraction * np.arange(1, count + 1) / count,
+            initial_fraction + (1 - initial_fraction) * later / later[-1],
         ]
     )
     return np.diff(np.round(asked)).astype(np.int32)

@@ -20,7 +20,7 @@ from research.core.errors import UserError
 log = logging.getLogger("landmarks")
 
 ADDRESS = "127.0.0.1"
-_LONGEST = 1_000  # bytes of an answer
+_MAX_BYTES = 1_000  # of an answer
 
 
 class Desk(Protocol):
@@ -34,7 +34,10 @@ class Desk(Protocol):
 
 
 class LabelPage:
-    """Serves the page from its making to the end of a `with` block. Attributes: url.
+    """Serves the page from its making to the end of a `with` block.
+
+    Attributes:
+      url: of the page.
 
     Args:
       desk: of the run.
@@ -69,12 +72,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of a browser that went away."""
+        """Passes over a browser that went away."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """Answers a browser. The class attributes `desk` and `answers` are set by `LabelPage`."""
+
     desk: Desk
     answers: tuple[str, ...]
     timeout = 30  # seconds without a byte
@@ -93,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             return self._refuse(HTTPStatus.LENGTH_REQUIRED, "an answer says how long it is")
-        if len(length) > 9 or int(length) > _LONGEST:
+        if len(length) > 9 or int(length) > _MAX_BYTES:
             return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an answer is short")
         body = self.rfile.read(int(length))
         if not self._is_ours():
@@ -103,11 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             return self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an answer is application/json")
         try:
-            found = json.loads(body)
+            entry = json.loads(body)
         except (ValueError, RecursionError):
             return self._refuse(HTTPStatus.BAD_REQUEST, "this is not JSON")
-        number = found.get("query") if isinstance(found, dict) else None
-        word = found.get("answer") if isinstance(found, dict) else None
+        number = entry.get("query") if isinstance(entry, dict) else None
+        word = entry.get("answer") if isinstance(entry, dict) else None
         if type(number) is not int or not isinstance(word, str) or word not in self.answers:
             return self._refuse(
                 HTTPStatus.BAD_REQUEST,
@@ -121,19 +126,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(HTTPStatus.OK, {"remaining": self.desk.remaining()})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing: the terminal is the run's."""
+        """Prints nothing: the terminal is the run's."""
 
     def _query(self) -> dict[str, Any]:
-        waiting = self.desk.next()
-        found: dict[str, Any] = {"query": None, "remaining": self.desk.remaining()}
-        if waiting is not None:
-            number, film = waiting
-            found |= {"query": number, "frames": film.frames}
-            found |= {
-                side: "data:image/png;base64," + base64.b64encode(png).decode()
-                for side, png in (("left", film.left), ("right", film.right))
-            }
-        return found
+        """The oldest query as the page takes it: its number, the films as data URLs."""
+        oldest = self.desk.next()
+        content: dict[str, Any] = {"query": None, "remaining": self.desk.remaining()}
+        if oldest is not None:
+            number, film = oldest
+            content |= {"query": number, "frames": film.frames}
+            for side, png in (("left", film.left), ("right", film.right)):
+                content[side] = "data:image/png;base64," + base64.b64encode(png).decode()
+        return content
 
     def _is_ours(self) -> bool:
         """Refuses requests that were sent to another name, or by a page from elsewhere."""

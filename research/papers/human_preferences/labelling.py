@@ -1,10 +1,10 @@
 """Comparisons made by a person: which clips wait for an answer, and the answers on their way into
 the step.
 
-The step puts pairs of clips into its state (`Waiting`). Before the next, `PersonSource` shows what
-is new at a `Desk`, from which a page takes it, and hands the answers that came meanwhile to the
-step as its batch. The desk writes down each answer, and the step that it went into: a run that was
-killed goes on with all of them, and takes the very course that it took before.
+The step puts pairs of clips into its state (`PendingQueries`). Before the next step, `PersonSource`
+shows what is new at a `Desk`, from which a page takes it, and hands the answers that came meanwhile
+to the step as its batch. The desk writes down each answer, and the step that it went into: a run
+that was killed goes on with all of them, and takes the very course that it took before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Source
@@ -35,21 +34,25 @@ log = logging.getLogger("landmarks")
 
 ANSWERS = ("left", "right", "same", "skip")  # 1 to 4 in a batch; 0: not yet
 JOURNAL = "answers.jsonl"
-_PREFERENCE = (0.5, 1.0, 0.0, 0.5, 0.5)
+_PREFERENCE = (0.5, 1.0, 0.0, 0.5, 0.5)  # by the number in a batch
 
 
-@flax.struct.dataclass
-class Waiting:
-    """Room for W queries. Attributes: pairs `[W, K, ...]`; number `[W]` of the query, counted from
-    0 over the run; asked, how many there were."""
+class PendingQueries(flax.struct.PyTreeNode):
+    """Room for W queries without an answer.
+
+    Attributes:
+      pairs: `[W, K, ...]`.
+      number: `[W]` of the query, counted from 0 over the run.
+      asked: how many queries there were.
+    """
 
     pairs: Pairs
     number: jax.Array
     asked: jax.Array
 
     @classmethod
-    def empty(cls, room: int, like: Clip) -> Waiting:
-        """`like`: shapes of clips `[Q, K, ...]`."""
+    def empty(cls, room: int, like: Clip) -> PendingQueries:
+        """Room for `room` queries about clips of the shapes `like` `[Q, K, ...]`."""
 
         def clips() -> Any:
             return jax.tree.map(lambda s: jnp.zeros((room, *s.shape[1:]), s.dtype), like)
@@ -57,21 +60,28 @@ class Waiting:
         pairs = Pairs(clips(), clips(), jnp.zeros(room, bool))
         return cls(pairs, jnp.full(room, -1), jnp.int32(0))
 
-    def take(self, answer: jax.Array) -> tuple[Waiting, Pairs, jax.Array]:
-        """Without the queries that have an answer `[W]`; their pairs, of which those that were not
-        skipped are present; and the preferences `[W]`."""
+    def take(self, answer: jax.Array) -> tuple[PendingQueries, Pairs, jax.Array]:
+        """Takes the queries out that were answered.
+
+        Args:
+          answer: `[W]` int32, a place in `ANSWERS` plus 1; 0 for not yet.
+
+        Returns:
+          The queries that are left; the answered pairs, of which those that were not skipped are
+          present; and the preferences `[W]`, as in `Comparisons`.
+        """
         given = self.pairs.present & (answer > 0)
         counted = self.pairs._replace(present=given & (answer <= ANSWERS.index("same") + 1))
         left = self.pairs._replace(present=self.pairs.present & ~given)
-        return dataclasses.replace(self, pairs=left), counted, jnp.asarray(_PREFERENCE)[answer]
+        return self.replace(pairs=left), counted, jnp.asarray(_PREFERENCE)[answer]
 
-    def add(self, pairs: Pairs) -> Waiting:
-        """With those of the pairs `[Q]` that are present, as far as there is room."""
+    def add(self, pairs: Pairs) -> PendingQueries:
+        """Adds those of the pairs `[Q]` that are present, as far as there is room."""
         place = jnp.argsort(self.pairs.present, stable=True)[: len(pairs.present)]
         rank = jnp.cumsum(pairs.present) - 1
         fits = pairs.present & ~self.pairs.present[place]
         place = jnp.where(fits, place, len(self.number))  # out of range: left out
-        return Waiting(
+        return PendingQueries(
             jax.tree.map(lambda room, new: room.at[place].set(new, mode="drop"), self.pairs, pairs),
             self.number.at[place].set(self.asked + rank, mode="drop"),
             self.asked + pairs.present.sum(),
@@ -80,8 +90,12 @@ class Waiting:
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """A pair of clips to be looked at. Attributes: left, right, PNG of all frames side by side;
-    frames, how many."""
+    """A pair of clips to be looked at.
+
+    Attributes:
+      left, right: PNGs of all frames side by side.
+      frames: how many there are.
+    """
 
     left: bytes
     right: bytes
@@ -96,6 +110,7 @@ class Desk:
 
     Args:
       folder: of the run; answers are kept there.
+      total: number of queries of the whole run.
     """
 
     def __init__(self, folder: Path, total: int):
@@ -117,18 +132,23 @@ class Desk:
             _end_line(journal)
 
     def offer(self, number: int, film: Film) -> None:
+        """Puts a query where a person finds it."""
         with self._changed:
             self._films[number] = film
 
-    def offered(self, number: int) -> bool:
+    def has(self, number: int) -> bool:
+        """Whether a query was offered, answered or not."""
         with self._changed:
             return number in self._films
 
     def next(self) -> tuple[int, Film] | None:
-        """The oldest query without an answer."""
+        """The oldest query without an answer; None where all have one."""
         with self._changed:
-            open_ = sorted(self._films.keys() - self._answers.keys())
-            return (open_[0], self._films[open_[0]]) if open_ else None
+            unanswered = self._films.keys() - self._answers.keys()
+            if not unanswered:
+                return None
+            oldest = min(unanswered)
+            return oldest, self._films[oldest]
 
     def remaining(self) -> int:
         """How many queries of the run have no answer yet."""
@@ -136,7 +156,11 @@ class Desk:
             return max(self.total - len(self._answers), 0)
 
     def answer(self, number: int, answer: str) -> str:
-        """Takes an answer; "ok", "unknown" query or "answered" before, when the first stays."""
+        """Takes a person's answer to a query.
+
+        Returns:
+          "ok"; "unknown", there is no such query; "answered" before, and that answer stays.
+        """
         with self._changed:
             if number in self._answers:
                 return "answered"
@@ -144,24 +168,33 @@ class Desk:
                 return "unknown"
             self._write({"query": number, "answer": answer})
             self._answers[number] = answer
-            self._films[number] = Film(b"", b"", 0)
+            self._films[number] = Film(b"", b"", 0)  # the pictures are needed no more
             self._changed.notify_all()
             return "ok"
 
-    def take(self, step: int, numbers: list[int], least: int) -> dict[int, str]:
-        """Answers to the queries `numbers` for a step, once at least so many of them have one, or
-        those that the step was given before the run was killed."""
+    def take(self, step: int, numbers: list[int], min_answers: int) -> dict[int, str]:
+        """Answers for a step; waits until there are enough.
+
+        Args:
+          step: that the answers go into.
+          numbers: of the queries that have had no answer in the steps before.
+          min_answers: how many of them must have one.
+
+        Returns:
+          Query to answer, of all that have one; or, for a step that was made before the run was
+          killed, what it was given then.
+        """
         with self._changed:
             if step <= max(self._taken.values(), default=-1):
                 return {n: self._answers[n] for n in numbers if self._taken.get(n) == step}
             with _interruptible():
-                while len(self._answers.keys() & set(numbers)) < least:
+                while len(self._answers.keys() & set(numbers)) < min_answers:
                     self._changed.wait(0.2)
-            found = {n: self._answers[n] for n in numbers if n in self._answers}
-            for number in found:
+            answers = {n: self._answers[n] for n in numbers if n in self._answers}
+            for number in answers:
                 self._write({"query": number, "step": step})
                 self._taken[number] = step
-            return found
+            return answers
 
     def _write(self, entry: dict[str, Any]) -> None:
         with self._journal.open("a", encoding="utf-8") as file:
@@ -173,33 +206,45 @@ class Desk:
 class PersonSource(Source):
     """A person's answers as the step's batch `{"answer": [W] int32, "inner": the environment's}`.
 
+    Attributes:
+      desk: set once the run has a folder.
+
     Args:
-      queries: `config.queries`. Before the policy begins to learn all queries have an answer.
-      most: queries of one step; before each there is room for as many.
-      find: gives the `Waiting` in the experiment's state.
-      picture: of a clip, the PNG of a `Film`.
+      room: W, queries without an answer with which the policy goes on.
+      max_queries: of one step; before each step there is room for as many.
+      initial_steps: steps of the random policy; before the policy begins to learn all queries have
+        an answer.
+      find: gives the `PendingQueries` in the experiment's state.
+      draw: of a clip, the PNG of a `Film`.
       inner: source of the environment, if it has one.
+
+    Raises:
+      UserError: there is less room than a step needs, or there are several processes.
     """
 
-    prefetch, every_step = 0, True  # answers are of the pairs that wait
+    prefetch = 0
+    every_step = True  # answers are to the queries of this very state
     sized_by = "queries.waiting"
 
     def __init__(
         self,
-        queries: ConfigDict,
-        most: int,
-        find: Callable[[Any], Waiting],
-        picture: Callable[[Clip], bytes],
+        *,
+        room: int,
+        max_queries: int,
+        initial_steps: int,
+        find: Callable[[Any], PendingQueries],
+        draw: Callable[[Clip], bytes],
         inner: Source | None,
     ):
-        room = queries.waiting
         if jax.process_count() > 1:
             raise UserError("queries.labeller=person is for one process")
-        if room < most:
-            raise UserError(f"queries.waiting={room} is less than the {most} queries of one step")
-        self.room, self.most, self.first = room, most, queries.initial_steps
-        self.find, self.picture, self.inner = find, picture, inner
-        self.desk: Desk | None = None  # there once the run has a folder
+        if room < max_queries:
+            raise UserError(
+                f"queries.waiting={room} is less than the {max_queries} queries of one step"
+            )
+        self.room, self.max_queries, self.initial_steps = room, max_queries, initial_steps
+        self.find, self.draw, self.inner = find, draw, inner
+        self.desk: Desk | None = None
         answers = jax.ShapeDtypeStruct((room,), jnp.int32)
         self.spec = {"answer": answers, "inner": inner.spec if inner else answers}
         self._step = 0
@@ -210,23 +255,27 @@ class PersonSource(Source):
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         assert self.desk is not None
-        waiting = self.find(state)
-        present, number = jax.device_get((waiting.pairs.present, waiting.number))
-        slots = {int(number[i]): int(i) for i in np.flatnonzero(present)}
-        for query, slot in slots.items():
-            if not self.desk.offered(query):
-                both = waiting.pairs.left, waiting.pairs.right
-                left, right = jax.device_get(jax.tree.map(lambda x, i=slot: x[i], both))
-                self.desk.offer(
-                    query, Film(self.picture(left), self.picture(right), len(left.observation))
-                )
-        least = len(slots) - (0 if self._step == self.first else self.room - self.most)
-        given = self.desk.take(self._step, list(slots), least)
+        pending = self.find(state)
+        present, number = jax.device_get((pending.pairs.present, pending.number))
+        places = {int(number[i]): int(i) for i in np.flatnonzero(present)}
+        for query, place in places.items():
+            if not self.desk.has(query):
+                self.desk.offer(query, self._film(pending.pairs, place))
+
+        # The policy goes on while there is room for another step's queries; but it does not begin
+        # to learn before all have been answered.
+        may_wait = 0 if self._step == self.initial_steps else self.room - self.max_queries
+        given = self.desk.take(self._step, list(places), len(places) - may_wait)
         answer = np.zeros(self.room, np.int32)
         for query, word in given.items():
-            answer[slots[query]] = ANSWERS.index(word) + 1
+            answer[places[query]] = ANSWERS.index(word) + 1
         self._step += 1
         return {"answer": answer, "inner": self.inner(state) if self.inner else answer}
+
+    def _film(self, pairs: Pairs, place: int) -> Film:
+        both = jax.tree.map(lambda x: x[place], (pairs.left, pairs.right))
+        left, right = jax.device_get(both)
+        return Film(self.draw(left), self.draw(right), len(left.observation))
 
     def get_state(self) -> dict[str, Any]:
         return {"step": self._step, "inner": self.inner.get_state() if self.inner else {}}

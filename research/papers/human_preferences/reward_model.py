@@ -1,5 +1,7 @@
-"""Predictors of a reward from what was seen and done (Christiano et al., 2017, arXiv:1706.03741,
-appendix A)."""
+"""Predictors of a reward from observations and actions.
+
+Christiano et al., 2017, arXiv:1706.03741, appendix A.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _CONVOLUTIONS = ((7, 3), (5, 2), (3, 1), (3, 1))  # kernel, stride; 16 filters e
 
 
 class RewardModel(nn.Module):
-    """Rewards of steps, each by itself.
+    """Predicts rewards of steps, each by itself.
 
     The last layer has no bias: it would cancel in every comparison of clips of one length. What the
     paper does not say: convolutions are not padded, and the mean over a clip's frames is no part of
@@ -40,9 +42,15 @@ class RewardModel(nn.Module):
     def __call__(
         self, observation: jax.Array, action: jax.Array, *, train: bool
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: observation `[B, ...]`, images uint8; action `[B]` int or `[B, A]`.
+        """Predicts rewards.
 
-        Returns: rewards `[B]` float32, and `{"features": [B, 64]}`.
+        Args:
+          observation: `[B, ...]`, images uint8.
+          action: `[B]` int, or `[B, A]` where continuous.
+          train: with dropout, and with batch statistics of this very batch.
+
+        Returns:
+          Rewards `[B]` float32, and `{"features": [B, 64]}`.
         """
         check_choice("reward.variant", self.variant, VARIANTS)
         x = observation

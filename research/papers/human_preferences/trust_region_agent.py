@@ -14,46 +14,60 @@ from research.rl.acting.rollouts import Rollout
 from research.rl.agents.trpo import TRPO
 
 
-@flax.struct.dataclass
-class Learned:
-    """A policy, and a value function of its own."""
+class TrustRegionState(flax.struct.PyTreeNode):
+    """A policy, and a value function of its own.
 
-    policy: Any  # variables
+    Attributes:
+      policy: variables of its network.
+      value: with its optimizer.
+    """
+
+    policy: Any
     value: LearnerState
 
 
 @dataclasses.dataclass(frozen=True)
 class TrustRegionAgent:
-    """Attributes: trpo; entropy_weight, of the policy's mean entropy in the surrogate."""
+    """A trust region step of the policy and a fit of the value on each rollout.
+
+    Attributes:
+      trpo: the method.
+      entropy_weight: of the policy's mean entropy in the surrogate.
+    """
 
     trpo: TRPO
     entropy_weight: float
 
-    def init(self, key: jax.Array, seen: jax.Array) -> Learned:
+    def init(self, key: jax.Array, observation: jax.Array) -> TrustRegionState:
         policy_key, value_key = jax.random.split(key)
-        return Learned(
-            self.trpo.init_policy(policy_key, seen), self.trpo.critic.init(value_key, seen)
+        return TrustRegionState(
+            policy=self.trpo.init_policy(policy_key, observation),
+            value=self.trpo.critic.init(value_key, observation),
         )
 
-    def act(self, learned: Learned, seen: jax.Array) -> tuple[Distribution, jax.Array]:
+    def act(
+        self, variables: TrustRegionState, observation: jax.Array
+    ) -> tuple[Distribution, jax.Array]:
         """Distributions and values `[B]` for observations `[B, ...]`."""
-        return self.policy(learned.policy, seen), self.trpo.value(learned.value, seen)
+        policy = self.policy(variables.policy, observation)
+        return policy, self.trpo.value(variables.value, observation)
 
-    def policy(self, variables: Any, seen: jax.Array) -> Distribution:
-        return self.trpo.policy(variables, seen)
+    def policy(self, variables: Any, observation: jax.Array) -> Distribution:
+        return self.trpo.policy(variables, observation)
 
-    def eval_variables(self, learned: Learned) -> Any:
+    def eval_variables(self, state: TrustRegionState) -> Any:
         """What `policy` is evaluated with."""
-        return learned.policy
+        return state.policy
 
     def learn(
-        self, learned: Learned, rollout: Rollout, key: jax.Array
-    ) -> tuple[Learned, dict[str, jax.Array]]:
-        """From a rollout `[B, ...]`."""
-        policy, taken = self.trpo.improve(learned.policy, rollout, self.entropy_weight)
-        value, metrics = self.trpo.fit(learned.value, rollout, key)
-        return Learned(policy, value), {
-            "value_loss": metrics["loss"],
-            "kl": taken.kl,
+        self, state: TrustRegionState, rollout: Rollout, key: jax.Array
+    ) -> tuple[TrustRegionState, dict[str, jax.Array]]:
+        """Learns from a rollout `[B, ...]`."""
+        policy, step = self.trpo.improve(state.policy, rollout, self.entropy_weight)
+        value, fit = self.trpo.fit(state.value, rollout, key)
+        metrics = {
+            "value_loss": fit["loss"],
+            "kl": step.kl,
             "entropy": rollout.policy.entropy().mean(),
         }
+        return TrustRegionState(policy, value), metrics

@@ -5,13 +5,12 @@ of 28 coordinates and 21 torques, whose joints are those of the DeepMind control
 masses are ours, as are the weights of the reward. MJX is an extra: `pip install
 "landmarks[locomotion]"`.
 
-Proprioception: orientation (the world's up and forward seen from the body), velocities
-in the body's axes, angles and velocities of the joints. Exteroception: where across the track the
-body is, and the heights of the ground around and ahead, from the body's: a blind body does not know
-its own height. The reward of a step is
-the way forward in metres, less small costs of torques and of leaving the track's middle, plus a
-small one of an upright body. Only a window of the terrain around the body is laid before the
-simulator.
+Proprioception: orientation (the world's up and forward seen from the body), velocities in the
+body's axes, angles and velocities of the joints. Exteroception: where across the track the body is,
+and the heights of the ground around and ahead, from the body's: a blind body does not know its own
+height. The reward of a step is the way forward in metres, less small costs of torques and of
+leaving the track's middle, plus a small one of an upright body. Only a window of the terrain around
+the body is laid before the simulator.
 """
 
 from __future__ import annotations
@@ -38,8 +37,14 @@ _HIGHEST = 1.5  # of the terrain
 
 
 class BodySpec(NamedTuple):
-    """Attributes: xml, its MJCF elements; actuators, of hinges named so, with their torques; height
-    to begin at; fallen, the height of the root above the ground at which it has."""
+    """A body for MuJoCo.
+
+    Attributes:
+      xml: its MJCF elements.
+      actuators: hinges that have a motor, with its torque.
+      height: of the root where an episode begins.
+      fallen: height of the root above the ground below which the body has fallen.
+    """
 
     xml: str
     actuators: dict[str, float]
@@ -47,10 +52,15 @@ class BodySpec(NamedTuple):
     fallen: float
 
 
-@flax.struct.dataclass
-class BodyState:
-    """Attributes: qpos, qvel, and the accelerations that the solver starts from; track, its number;
-    time, steps."""
+class BodyState(flax.struct.PyTreeNode):
+    """The body in the middle of an episode.
+
+    Attributes:
+      qpos, qvel: MuJoCo's coordinates and velocities.
+      warm: accelerations that the solver starts from.
+      track: the track's number.
+      time: in steps.
+    """
 
     qpos: jax.Array
     qvel: jax.Array
@@ -106,7 +116,7 @@ class MJXTrack(OnTracks):
             return mjx, host(mjx.put_model(model)), host(mjx.make_data(model))
 
     def begin(self, key: jax.Array, track: jax.Array) -> tuple[jax.Array, BodyState]:
-        """Upright in the track's middle, but for a little noise."""
+        """Begins upright in the track's middle, but for a little noise."""
         n = self.action_size
         noise = jax.random.uniform(key, (2 * n,), minval=-0.05, maxval=0.05)
         root = jnp.array([START, 0, BODIES[self.body].height, 1, 0, 0, 0])
@@ -169,7 +179,7 @@ class MJXTrack(OnTracks):
         return env_state.qpos[0]
 
     def limbs(self, states: BodyState) -> Limbs:
-        """To draw states `[T, ...]` by: a line through the length of each solid."""
+        """A line through the length of each solid in states `[T, ...]`, to be drawn."""
         mujoco, model = load_engine()[0], self.model
         data, solids = mujoco.MjData(model), slice(1, None)  # the first is the terrain
         size, kind = model.geom_size[solids], model.geom_type[solids]
@@ -193,7 +203,7 @@ class MJXTrack(OnTracks):
         return Limbs(places, radius, side)
 
     def observe(self, env_state: BodyState) -> jax.Array:
-        """`[proprioception + exteroception]`."""
+        """The observation, `[proprioception + exteroception]`."""
         x, y, z = env_state.qpos[:3]
         turn = _rotation(env_state.qpos[3:7])
         spin = env_state.qvel[3:6]  # MuJoCo's free joint has it in the body's axes

@@ -1,5 +1,8 @@
-"""Policy and value of a body that feels itself and sees the terrain (Heess et al. 2017,
-arXiv:1707.02286, section 4): an encoder for proprioception, another for exteroception."""
+"""Policy and value of a body that feels itself and sees the terrain.
+
+Heess et al., 2017, arXiv:1707.02286, section 4: an encoder for proprioception, another for
+exteroception.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from research.models.actor_critic import Policy, PolicyHead, ValueHead
 
 
 class Encoders(nn.Module):
-    """Observations `[B, P + E]` to features `[B, F]`; the two parts meet in the trunk alone.
+    """Turns observations `[B, P + E]` into features `[B, F]`; their parts meet in the trunk alone.
 
     Attributes:
       exteroception: E, the last numbers of an observation; without them there is one encoder.
@@ -61,10 +64,14 @@ class LocomotionActorCritic(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[tuple[Policy, jax.Array], dict[str, jax.Array]]:
-        """Args: x `[B, P + E]` float32.
+        """Acts on observations and judges them.
 
-        Returns: (policy `{"mean", "log_std"}` `[B, action_size]`, value `[B]`), and
-        `{"features": [B, F]}`, the policy's.
+        Args:
+          x: `[B, P + E]` float32.
+
+        Returns:
+          (Policy `{"mean", "log_std"}` `[B, action_size]`, value `[B]`), and `{"features":
+          [B, F]}`, the policy's.
         """
         sizes = self.exteroception, self.hidden, self.trunk, self.dtype
         features = Encoders(*sizes, name="policy_encoders")(x)

@@ -39,7 +39,7 @@ class Link:
       center: of mass, from the hinge, at angle 0.
       inertia: about that center.
       limits: of the hinge's angle.
-      torque: the most of its motor.
+      torque: the greatest of its motor.
       points: that touch the ground, from the hinge, at angle 0.
     """
 
@@ -53,8 +53,14 @@ class Link:
 
 
 class Pose(NamedTuple):
-    """Attributes: root `[3]`, the torso's center x, z and angle; joints `[links, limbs]`; and their
-    velocities."""
+    """Where a body is, and how it moves.
+
+    Attributes:
+      root: `[3]`, x, z and angle of the torso's center.
+      joints: `[links, limbs]`, angles of the hinges.
+      root_velocity: `[3]`.
+      joint_velocity: `[links, limbs]`.
+    """
 
     root: jax.Array
     joints: jax.Array
@@ -62,9 +68,46 @@ class Pose(NamedTuple):
     joint_velocity: jax.Array
 
 
+class _Links(NamedTuple):
+    """What the passes know of each link, from the torso on; each spatial, of `[limbs]`.
+
+    Attributes:
+      axes: of the hinges, motions per unit of their velocity.
+      crosses: accelerations that come from the velocities alone.
+      inertias: with those of the links after it, once the second pass has been there.
+      biases: forces that it would take to keep velocities as they are; as the inertias.
+    """
+
+    axes: list[Spatial]
+    crosses: list[Spatial]
+    inertias: list[Inertia]
+    biases: list[Spatial]
+
+
+class _Points(NamedTuple):
+    """The points of all links that may touch the ground.
+
+    Attributes:
+      x, z: `[P, limbs]`, from the torso's center.
+      motion: of the links that they are on.
+    """
+
+    x: jax.Array
+    z: jax.Array
+    motion: Spatial
+
+
+class _Hinge(NamedTuple):
+    """Featherstone's U, 1 / D and u of a hinge."""
+
+    u: Spatial
+    d: jax.Array
+    rest: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class PlanarBody:
-    """A torso, and `limbs` limbs of equal links at one point of it.
+    """A torso, and limbs of equal links at one point of it.
 
     Attributes:
       mass, inertia: of the torso.
@@ -101,107 +144,141 @@ class PlanarBody:
         return self.mass + self.limbs * sum(link.mass for link in self.links)
 
     def step(self, pose: Pose, action: jax.Array, ground: Ground) -> tuple[Pose, jax.Array]:
-        """`time_step` on.
+        """Goes on by one `time_step`.
 
         Args:
+          pose: before it.
           action: `[links, limbs]` in [-1, 1], of the largest torques.
+          ground: heights and slopes.
 
-        Returns: the pose, and the forces along the ground's normals on each link's points,
-        `[points of all links, limbs]`.
+        Returns:
+          The pose, and the forces along the ground's normals on each link's points,
+          `[points of all links, limbs]`.
         """
-        dt, zero = self.time_step, jnp.zeros(self.limbs)
         w, vx, vz = pose.root_velocity[2], pose.root_velocity[0], pose.root_velocity[1]
         motion: Spatial = (w, vx, vz)
         torso = _inertia(self.mass, self.inertia, jnp.zeros(()), jnp.zeros(()))
-        bias = _plus(
-            _force_cross(motion, _times(torso, motion)),
-            (jnp.zeros(()), jnp.zeros(()), jnp.float32(self.mass * self.gravity)),
-        )
-        inertias, biases, axes, crosses, moving, places = [], [], [], [], [], []
+        weight = (jnp.zeros(()), jnp.zeros(()), jnp.float32(self.mass * self.gravity))
+        bias = _plus(_force_cross(motion, _times(torso, motion)), weight)
+
+        links, points = self._outward(pose, motion)
+        pressure = self._add_contacts(links, points, pose, ground)
+        torque, drag = self._torques(pose, action)
+        torso, bias, hinges = self._inward(links, torso, bias, torque, drag)
+        acceleration = _solve(torso, [-x for x in bias])
+        # The torso's center moves with it: its acceleration is not that of a point standing still.
+        root_rate = jnp.stack([acceleration[1] - w * vz, acceleration[2] + w * vx, acceleration[0]])
+        joint_rate = self._joint_rates(links, hinges, acceleration)
+
+        root_velocity = pose.root_velocity + self.time_step * root_rate
+        joint_velocity = pose.joint_velocity + self.time_step * joint_rate
+        return Pose(
+            pose.root + self.time_step * root_velocity,
+            pose.joints + self.time_step * joint_velocity,
+            root_velocity,
+            joint_velocity,
+        ), pressure
+
+    def _outward(self, pose: Pose, motion: Spatial) -> tuple[_Links, _Points]:
+        """First pass, from the torso to the limbs' ends: how every link moves, and its weight."""
+        zero = jnp.zeros(self.limbs)
+        links = _Links([], [], [], [])
+        places, motions = [], []
         for k, ((px, pz), (sin, cos)) in enumerate(self._frames(pose)):
             link = self.links[k]
             axis: Spatial = (jnp.ones_like(px), pz, -px)
             rate = pose.joint_velocity[k]
             along = (axis[0] * rate, axis[1] * rate, axis[2] * rate)
-            crosses.append(_motion_cross(motion, along))
+            links.axes.append(axis)
+            links.crosses.append(_motion_cross(motion, along))
             motion = _plus(motion, along)
+
             cx, cz = _turned(link.center, sin, cos)
             inertia = _inertia(link.mass, link.inertia, px + cx, pz + cz)
             weight = link.mass * self.gravity
-            inertias.append(inertia)
-            biases.append(
-                _plus(
-                    _force_cross(motion, _times(inertia, motion)),
-                    (weight * (px + cx), zero, zero + weight),
-                )
-            )
-            axes.append(axis)
+            force = (weight * (px + cx), zero, zero + weight)
+            links.inertias.append(inertia)
+            links.biases.append(_plus(_force_cross(motion, _times(inertia, motion)), force))
             for point in link.points:
                 x, z = _turned(point, sin, cos)
                 places.append((px + x, pz + z))
-                moving.append(motion)
+                motions.append(motion)
         px, pz = map(jnp.stack, zip(*places, strict=True))
-        added, push, pressure = self._contact(
-            px, pz, tuple(map(jnp.stack, zip(*moving, strict=True))), pose.root, ground
-        )
+        return links, _Points(px, pz, tuple(map(jnp.stack, zip(*motions, strict=True))))
+
+    def _add_contacts(
+        self, links: _Links, points: _Points, pose: Pose, ground: Ground
+    ) -> jax.Array:
+        """Adds the ground's forces to the links; returns those along its normal."""
+        added, push, pressure = self._contact(points, pose.root, ground)
         first = 0
         for k, link in enumerate(self.links):
             own = slice(first, first := first + len(link.points))
-            inertias[k] = _plus(inertias[k], [x[own].sum(0) for x in added])
-            biases[k] = _minus(biases[k], [x[own].sum(0) for x in push])
+            links.inertias[k] = _plus(links.inertias[k], [x[own].sum(0) for x in added])
+            links.biases[k] = _minus(links.biases[k], [x[own].sum(0) for x in push])
+        return pressure
 
-        # From the limbs' ends to the torso: what each link is to the one before it.
-        low, high, most = (
+    def _torques(self, pose: Pose, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Torques of motors, limits and dampers `[links, limbs]`, and how they fall with speed."""
+        low, high, max_torque = (
             jnp.array(x)[:, None]
             for x in zip(*((*link.limits, link.torque) for link in self.links), strict=True)
         )
         beyond = jnp.maximum(pose.joints - high, 0) + jnp.minimum(pose.joints - low, 0)
-        drag = self.damping + (beyond != 0) * (self.limit_damping + dt * self.limit_stiffness)
-        torque = most * action - self.limit_stiffness * beyond - drag * pose.joint_velocity
-        rows = []
+        limit_drag = self.limit_damping + self.time_step * self.limit_stiffness
+        drag = self.damping + (beyond != 0) * limit_drag
+        torque = max_torque * action - self.limit_stiffness * beyond - drag * pose.joint_velocity
+        return torque, drag
+
+    def _inward(
+        self,
+        links: _Links,
+        torso: Inertia,
+        bias: Spatial,
+        torque: jax.Array,
+        drag: jax.Array,
+    ) -> tuple[Inertia, Spatial, list[_Hinge]]:
+        """Second pass, from the limbs' ends to the torso: what each link is to the one before it.
+
+        Returns:
+          Inertia and bias of the torso with all that hangs on it, and the hinges.
+        """
+        hinges: list[_Hinge] = []
         for k in reversed(range(len(self.links))):
-            inertia, axis = inertias[k], axes[k]
+            inertia, axis = links.inertias[k], links.axes[k]
             u = _times(inertia, axis)
-            d = 1 / (_dot(axis, u) + self.armature + dt * drag[k])
-            rest = torque[k] - _dot(axis, biases[k])
-            rows.append((u, d, rest))
-            seen = _minus(
-                inertia,
-                (
-                    u[0] * u[0] * d,
-                    u[0] * u[1] * d,
-                    u[0] * u[2] * d,
-                    u[1] * u[1] * d,
-                    u[1] * u[2] * d,
-                    u[2] * u[2] * d,
-                ),
+            d = 1 / (_dot(axis, u) + self.armature + self.time_step * drag[k])
+            rest = torque[k] - _dot(axis, links.biases[k])
+            hinges.insert(0, _Hinge(u, d, rest))
+            freely = (
+                u[0] * u[0] * d,
+                u[0] * u[1] * d,
+                u[0] * u[2] * d,
+                u[1] * u[1] * d,
+                u[1] * u[2] * d,
+                u[2] * u[2] * d,
             )
-            pushed = _plus(
-                _plus(biases[k], _times(seen, crosses[k])),
+            # What the link before it feels: no inertia about the hinge's axis, where it gives way.
+            inertia = _minus(inertia, freely)
+            force = _plus(
+                _plus(links.biases[k], _times(inertia, links.crosses[k])),
                 (u[0] * rest * d, u[1] * rest * d, u[2] * rest * d),
             )
             if k:
-                inertias[k - 1] = _plus(inertias[k - 1], seen)
-                biases[k - 1] = _plus(biases[k - 1], pushed)
-        whole = _plus(torso, [x.sum() for x in seen])
-        against = _plus(bias, [x.sum() for x in pushed])
-        acceleration = _solve(whole, [-x for x in against])
-        # The torso's center moves with it: its acceleration is not that of a point standing still.
-        root_rate = jnp.stack([acceleration[1] - w * vz, acceleration[2] + w * vx, acceleration[0]])
+                links.inertias[k - 1] = _plus(links.inertias[k - 1], inertia)
+                links.biases[k - 1] = _plus(links.biases[k - 1], force)
+        torso = _plus(torso, [x.sum() for x in inertia])
+        return torso, _plus(bias, [x.sum() for x in force]), hinges
+
+    def _joint_rates(self, links: _Links, hinges: list[_Hinge], acceleration: Spatial) -> jax.Array:
+        """Third pass, from the torso outward: accelerations of the hinges `[links, limbs]`."""
         rates = []
-        for k, (u, d, rest) in enumerate(reversed(rows)):
-            acceleration = _plus(acceleration, crosses[k])
+        for k, (u, d, rest) in enumerate(hinges):
+            acceleration = _plus(acceleration, links.crosses[k])
             rate = (rest - _dot(u, acceleration)) * d
-            acceleration = _plus(acceleration, [x * rate for x in axes[k]])
+            acceleration = _plus(acceleration, [x * rate for x in links.axes[k]])
             rates.append(rate)
-        root_velocity = pose.root_velocity + dt * root_rate
-        joint_velocity = pose.joint_velocity + dt * jnp.stack(rates)
-        return Pose(
-            pose.root + dt * root_velocity,
-            pose.joints + dt * joint_velocity,
-            root_velocity,
-            joint_velocity,
-        ), pressure
+        return jnp.stack(rates)
 
     def hinges(self, pose: Pose) -> jax.Array:
         """Where each link begins `[links, limbs, 2]`, in the world."""
@@ -218,7 +295,7 @@ class PlanarBody:
         return jnp.stack(places) + pose.root[:2]
 
     def _frames(self, pose: Pose) -> list[tuple[Pair, Pair]]:
-        """Of each link: its hinge from the torso's center, and sine and cosine of its angle."""
+        """The hinge of each link, from the torso's center, and sine and cosine of its angle."""
         angle = jnp.broadcast_to(pose.root[2], (self.limbs,))
         px, pz = _turned(self.hinge, jnp.sin(angle), jnp.cos(angle))
         frames = []
@@ -230,10 +307,20 @@ class PlanarBody:
         return frames
 
     def _contact(
-        self, px: jax.Array, pz: jax.Array, motion: Spatial, root: jax.Array, ground: Ground
+        self, points: _Points, root: jax.Array, ground: Ground
     ) -> tuple[Inertia, Spatial, jax.Array]:
-        """Of points `[P, limbs]`: inertia that stands for the force's change within the step; the
-        force as things are; its part along the normal."""
+        """Forces of the ground on points.
+
+        Args:
+          points: of all links.
+          root: of the pose.
+          ground: heights and slopes.
+
+        Returns:
+          The inertia that stands for the forces' change within the step; the forces as things are;
+          and their parts along the normal.
+        """
+        px, pz, motion = points
         height, slope = ground(px + root[0])
         nz = jax.lax.rsqrt(1 + slope * slope)
         nx = -slope * nz
@@ -276,7 +363,7 @@ def _dot(a: Sequence, b: Sequence) -> jax.Array:
 
 
 def _inertia(mass: float, inertia: float, x: jax.Array, z: jax.Array) -> Inertia:
-    """Of a link with its center of mass at (x, z)."""
+    """The spatial inertia of a link with its center of mass at (x, z)."""
     one = jnp.full_like(x, mass)
     return inertia + mass * (x * x + z * z), -mass * z, mass * x, one, jnp.zeros_like(x), one
 
@@ -297,7 +384,7 @@ def _force_cross(motion: Spatial, force: Spatial) -> Spatial:
 
 
 def _solve(matrix: Sequence, right: Sequence) -> Spatial:
-    """Of a symmetric positive definite matrix, by its square-root-free Cholesky factors."""
+    """Solves a symmetric positive definite system by square-root-free Cholesky factors."""
     ww, wx, wz, xx, xz, zz = matrix
     inverse = 1 / zz
     a, b = wz * inverse, xz * inverse  # eliminates z, then x
@@ -310,8 +397,10 @@ def _solve(matrix: Sequence, right: Sequence) -> Spatial:
 
 
 def walker() -> PlanarBody:
-    """The planar walker: 9 degrees of freedom, 6 torques. Sizes and masses are ours: the paper
-    gives none."""
+    """The planar walker: 9 degrees of freedom, 6 torques.
+
+    Sizes and masses are ours: the paper gives none.
+    """
     rad = jnp.pi / 180
     thigh = Link(0.42, 4.0, (0.0, -0.2), 0.06, (-40 * rad, 110 * rad), 150.0, ())
     shin = Link(

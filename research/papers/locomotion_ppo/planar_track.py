@@ -32,9 +32,15 @@ _IN_A_GAP = -0.4  # of a foot
 _SUBSTEPS = 5
 
 
-@flax.struct.dataclass
-class TrackState:
-    """Attributes: pose; touch `[4]`, feet's ends on the ground; track, its number; time, steps."""
+class TrackState(flax.struct.PyTreeNode):
+    """The walker in the middle of an episode.
+
+    Attributes:
+      pose: of its body.
+      touch: `[4]`, 1 for the feet's ends that are on the ground.
+      track: the track's number.
+      time: in steps.
+    """
 
     pose: Pose
     touch: jax.Array
@@ -64,7 +70,7 @@ class PlanarTrack(OnTracks):
         return _SUBSTEPS * self.body.time_step
 
     def begin(self, key: jax.Array, track: jax.Array) -> tuple[jax.Array, TrackState]:
-        """Standing, but for a little noise."""
+        """Begins standing, but for a little noise."""
         noise = jax.random.uniform(key, (9,), minval=-0.05, maxval=0.05)
         joints = jnp.array(_STANDING)[:, None] + noise[:6].reshape(3, 2)
         legs = sum(link.length for link in self.body.links) * np.cos(_STANDING[0])
@@ -107,7 +113,7 @@ class PlanarTrack(OnTracks):
         return env_state.pose.root[0]
 
     def observe(self, env_state: TrackState) -> jax.Array:
-        """`[proprioception + exteroception]`."""
+        """The observation, `[proprioception + exteroception]`."""
         pose = env_state.pose
         proprioception = jnp.concatenate(
             [
@@ -125,7 +131,7 @@ class PlanarTrack(OnTracks):
         return jnp.concatenate([proprioception, heights - pose.root[1]])
 
     def limbs(self, states: TrackState) -> Limbs:
-        """To draw states `[T, ...]` by: torso, leg, other leg."""
+        """Torso, leg and other leg in states `[T, ...]`, to be drawn."""
         return Limbs(
             np.asarray(_skeletons(self.body, states.pose)),
             np.array([0.056, 0.03, 0.03]),

@@ -38,8 +38,12 @@ SIDED = ("walls", "slalom")  # for bodies that can turn
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tracks:
-    """Attributes: heights `[tracks, rows, columns]` float32; rows lie across the track, from its
-    right side (y = -width / 2) to its left, columns along it, both `CELL` apart."""
+    """Height fields.
+
+    Attributes:
+      heights: `[tracks, rows, columns]` float32. Rows lie across a track, from its right side (y =
+        -width / 2) to its left, columns along it, both `CELL` apart.
+    """
 
     heights: np.ndarray
 
@@ -90,12 +94,16 @@ def make_tracks(
     width: float = 0.0,
     pitch: float = 3.5,
 ) -> Tracks:
-    """Tracks drawn from a seed: the same seed, the same tracks.
+    """Draws tracks from a seed: the same seed, the same tracks.
 
     Args:
+      seed: of the tracks.
+      count: how many.
       kinds: of obstacles, each as likely; none for flat ground.
       difficulty: at a track's start and at its end, rising in between; (d, d): as hard all along.
-      width: 0 for tracks of one row, for bodies in the plane.
+      length: of a track.
+      width: of a track; 0 for tracks of one row, for bodies in the plane.
+      pitch: from one obstacle to the next.
 
     Raises:
       UserError: an unknown kind, or one that bodies in the plane cannot pass.

@@ -18,9 +18,13 @@ Act = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Limbs(NamedTuple):
-    """A body as it is drawn from the side, in metres. Attributes: places `[T, L, P, 2]` along L
-    lines, forward and up; radius `[L]`; side `[L]`, -1 for the far one, 0 for the trunk, 1 for the
-    near one."""
+    """A body as it is drawn from the side, in metres.
+
+    Attributes:
+      places: `[T, L, P, 2]`, points along L lines, forward and up.
+      radius: `[L]`, of the lines.
+      side: `[L]`, -1 for a far limb, 0 for the trunk, 1 for a near limb.
+    """
 
     places: np.ndarray
     radius: np.ndarray
@@ -36,7 +40,7 @@ class OnTracks:
 
     Attributes:
       tracks: the terrain.
-      horizon: most steps of an episode.
+      horizon: steps after which an episode is truncated.
       blind: without exteroception.
     """
 
@@ -52,38 +56,44 @@ class OnTracks:
 
     @property
     def proprioception(self) -> int:
-        """How many numbers of an observation are of the body itself."""
+        """Numbers of an observation that are of the body itself."""
         raise NotImplementedError
 
     @property
     def sensors(self) -> int:
-        """How many heights a body sees that is not blind."""
+        """Heights of the ground that a body sees which is not blind."""
         raise NotImplementedError
 
     @property
     def step_seconds(self) -> float:
+        """Simulated time of a step."""
         raise NotImplementedError
 
     def begin(self, key: jax.Array, track: jax.Array) -> tuple[jax.Array, Any]:
-        """Observation and state of a new episode on a track `[]` int."""
+        """Begins an episode on a track `[]` int: its first observation, and the state."""
         raise NotImplementedError
 
     def advance(
         self, env_state: Any, action: jax.Array
     ) -> tuple[jax.Array, Any, jax.Array, jax.Array, jax.Array]:
-        """Observation, state, reward, terminated and truncated; nothing is reset."""
+        """Makes a step, after which nothing is reset.
+
+        Returns:
+          Observation, state, reward, terminated and truncated.
+        """
         raise NotImplementedError
 
     def place(self, env_state: Any) -> jax.Array:
-        """How far along the track the body is, in metres."""
+        """Metres from the track's start to the body."""
         raise NotImplementedError
 
     def limbs(self, states: Any) -> Limbs:
-        """What to draw states `[T, ...]` by."""
+        """The body in states `[T, ...]`, to be drawn."""
         raise NotImplementedError
 
     @property
     def exteroception(self) -> int:
+        """Numbers of an observation that are heights of the ground."""
         return 0 if self.blind else self.sensors
 
     @property
@@ -104,11 +114,17 @@ class OnTracks:
         return observation, after, reward, terminated, truncated, info
 
 
-def play(env: OnTracks, act: Act, key: jax.Array) -> tuple[jax.Array, Any]:
-    """One episode on each of the environment's tracks.
+def play_tracks(env: OnTracks, act: Act, key: jax.Array) -> tuple[jax.Array, Any]:
+    """Plays one episode on each of the environment's tracks.
 
-    Returns: metres that each came forward `[tracks]`, a fall being the end; and the states
-    `[horizon + 1, tracks, ...]`, which stay as they are from an episode's end on.
+    Args:
+      env: the body on its tracks.
+      act: `(observations [tracks, ...], key) -> actions [tracks, ...]`.
+      key: of these episodes.
+
+    Returns:
+      Metres that the body came forward `[tracks]`, a fall being the end; and the states
+      `[horizon + 1, tracks, ...]`, which stay as they are from an episode's end on.
     """
     count = len(env.tracks.heights)
     begin_key, act_key = jax.random.split(key)
@@ -116,14 +132,17 @@ def play(env: OnTracks, act: Act, key: jax.Array) -> tuple[jax.Array, Any]:
 
     def body(carry: Any, key: jax.Array) -> tuple[Any, Any]:
         observation, env_state, running = carry
-        seen, after, _, terminated, truncated = jax.vmap(env.advance)(
-            env_state, act(observation, key)
+        action = act(observation, key)
+        new_observation, new_state, _, terminated, truncated = jax.vmap(env.advance)(
+            env_state, action
         )
 
-        def kept(new: jax.Array, old: jax.Array) -> jax.Array:
+        def where_running(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(running.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-        observation, env_state = jax.tree.map(kept, (seen, after), (observation, env_state))
+        observation, env_state = jax.tree.map(
+            where_running, (new_observation, new_state), (observation, env_state)
+        )
         return (observation, env_state, running & ~(terminated | truncated)), env_state
 
     _, states = jax.lax.scan(

@@ -29,11 +29,13 @@ def save_film(
     """Writes episodes one under the other; the shorter ones stay at their last frame.
 
     Args:
-      bodies: of each, in metres: `[T, L, P, 2]` places along L lines, forward and up; their radius
-        `[L]`; and side `[L]`, -1 for a far one, 0 for the trunk, 1 for a near one. The trunk's
-        first place is kept in view.
-      grounds: heights `[columns]` of each track, `cell` metres apart.
-      captions: one for each.
+      path: of the GIF.
+      bodies: of each episode, in metres: `[T, L, P, 2]` places along L lines, forward and up; their
+        radius `[L]`; and side `[L]`, -1 for a far one, 0 for the trunk, 1 for a near one. The
+        trunk's first place is kept in view.
+      grounds: heights `[columns]` of each track.
+      cell: metres from one height to the next.
+      captions: one for each episode.
       width: in pixels, of six metres.
       frame_ms: milliseconds of a frame.
     """

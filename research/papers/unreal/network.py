@@ -21,9 +21,17 @@ from research.nn.recurrent import LSTM, Carry
 
 
 class Size(NamedTuple):
-    """Attributes: convolutions (features, kernel, stride); dense, units after them; lstm; reward,
-    hidden units of reward prediction; crop, cell: the pixels under control; channels of the head of
-    pixel control."""
+    """Sizes of a network, and of the pixels that it controls.
+
+    Attributes:
+      convolutions: (features, kernel, stride) of each.
+      dense: units of the layer after them.
+      lstm: units of the LSTM.
+      reward: hidden units of reward prediction.
+      crop: side of the square under control in the middle of a picture, in pixels.
+      cell: side of a cell in it, in pixels.
+      channels: of the map from which the control head deconvolves.
+    """
 
     convolutions: Sequence[tuple[int, int, int]]
     dense: int
@@ -43,17 +51,23 @@ SIZES = {
 
 
 class Outputs(NamedTuple):
-    """Attributes: policy `{"logits": [T, N, A]}`; value `[T, N]`; hidden `[T, N, U]`, of the LSTM;
-    map `[T, N, h, w, F]`, of the second hidden layer."""
+    """What the network says of T steps of N actors.
+
+    Attributes:
+      policy: `{"logits": [T, N, A]}`.
+      value: `[T, N]`.
+      hidden: `[T, N, U]`, outputs of the LSTM.
+      feature_map: `[T, N, h, w, F]`, of the last convolution, the second hidden layer.
+    """
 
     policy: dict[str, jax.Array]
     value: jax.Array
     hidden: jax.Array
-    map: jax.Array
+    feature_map: jax.Array
 
 
 class Encoder(nn.Module):
-    """Images `[B, H, W, C]` uint8 to features `[B, F]` and the last convolution's map."""
+    """Turns images `[B, H, W, C]` uint8 into features `[B, F]` and the last convolution's map."""
 
     size: Size
     dtype: Dtype | None = None
@@ -66,11 +80,12 @@ class Encoder(nn.Module):
             conv = Conv(features, kernel, stride, "VALID", dtype=self.dtype, kernel_init=init)
             x = nn.relu(conv(x))
         flat = x.reshape(x.shape[0], -1)
-        return nn.relu(nn.Dense(self.size.dense, dtype=self.dtype, kernel_init=init)(flat)), x
+        encoded = nn.relu(nn.Dense(self.size.dense, dtype=self.dtype, kernel_init=init)(flat))
+        return encoded, x
 
 
 class ControlHead(nn.Module):
-    """LSTM outputs `[B, U]` to dueling action values `[B, h, w, F, A]` of every cell.
+    """Turns LSTM outputs `[B, U]` into dueling action values `[B, h, w, F, A]` of every cell.
 
     Attributes:
       num_actions: A.
@@ -85,7 +100,13 @@ class ControlHead(nn.Module):
 
     @nn.compact
     def __call__(self, hidden: jax.Array, cells: int, features: int) -> jax.Array:
-        """Args: hidden `[B, U]`; cells, h = w; features, F."""
+        """Action values of `cells` x `cells` cells with `features` controlled features each.
+
+        Args:
+          hidden: `[B, U]`.
+          cells: h and w.
+          features: F.
+        """
         init = nn.initializers.orthogonal(2**0.5)
         side = (cells - self.kernel) // self.stride + 1
         x = nn.relu(nn.Dense(side**2 * self.channels, kernel_init=init)(hidden))
@@ -100,14 +121,14 @@ class ControlHead(nn.Module):
         return value + advantage - advantage.mean(axis=-1, keepdims=True)
 
 
-class Unreal(nn.Module):
-    """Policy, value, and the heads of the auxiliary tasks.
+class UnrealNetwork(nn.Module):
+    """Policy, value, and the heads of the auxiliary tasks, on one encoder and one LSTM.
 
     Attributes:
       num_actions: A.
       variant: of `SIZES`.
-      control: "pixels" or "features", what is controlled; "" for no such head.
-      predict_rewards: whether there is a head for it.
+      control: "pixels" or "features", what is controlled; "" for no control head.
+      predict_rewards: whether there is a head for reward prediction.
       dtype: type of the convolutions' computation; parameters are float32.
     """
 
@@ -138,40 +159,61 @@ class Unreal(nn.Module):
         last_reward: jax.Array,
         first: jax.Array,
     ) -> tuple[Outputs, Carry]:
-        """Through T steps, as `RecurrentObservation` has them: leaves `[T, N, ...]`, the carry's of
-        before the first of them `[N, U]`."""
+        """Goes through T steps of N actors.
+
+        Args:
+          carry: the LSTM's state before the first step, leaves `[N, U]`.
+          observation: `[T, N, H, W, C]` uint8.
+          last_action: `[T, N]` int32, -1 where an episode begins.
+          last_reward: `[T, N]`.
+          first: `[T, N]` bool, an episode begins: the LSTM's state is reset.
+
+        Returns:
+          The outputs, and the LSTM's state after the last step.
+        """
         lead = observation.shape[:2]
-        features, map_ = self.encoder(observation.reshape(-1, *observation.shape[2:]))
-        done = jax.nn.one_hot(last_action, self.num_actions)  # of -1: zeros
-        fed = jnp.concatenate(
-            [features.reshape(*lead, -1).astype(jnp.float32), done, last_reward[..., None]], axis=-1
-        )
-        hidden, carry = self.lstm(carry, fed, first)
+        features, feature_map = self.encoder(observation.reshape(-1, *observation.shape[2:]))
+        features = features.reshape(*lead, -1).astype(jnp.float32)
+        one_hot_action = jax.nn.one_hot(last_action, self.num_actions)  # zeros for -1
+        inputs = jnp.concatenate([features, one_hot_action, last_reward[..., None]], axis=-1)
+        hidden, carry = self.lstm(carry, inputs, first)
+
         flat = hidden.reshape(-1, hidden.shape[-1])
         policy = jax.tree.map(lambda x: x.reshape(*lead, -1), self.policy(flat))
         value = self.value(flat).reshape(lead)
-        return Outputs(policy, value, hidden, map_.reshape(*lead, *map_.shape[1:])), carry
+        feature_map = feature_map.reshape(*lead, *feature_map.shape[1:])
+        return Outputs(policy, value, hidden, feature_map), carry
 
     def control_values(self, outputs: Outputs) -> jax.Array:
         """Action values `[T, N, h, w, F, A]` of what is controlled."""
         hidden, size = outputs.hidden, SIZES[self.variant]
-        of_pixels = size.crop // size.cell, 1
-        cells, features = of_pixels if self.control == "pixels" else outputs.map.shape[-2:]
+        if self.control == "pixels":
+            cells, features = size.crop // size.cell, 1
+        else:
+            cells, features = outputs.feature_map.shape[-2:]
         q = self.head(hidden.reshape(-1, hidden.shape[-1]), cells, features)
         return q.reshape(*hidden.shape[:2], *q.shape[1:])
 
-    def tell_reward(self, frames: jax.Array) -> jax.Array:
-        """Logits `[B, 3]` of the class of the reward that follows frames `[B, K, H, W, C]`. The
-        LSTM has no part in it."""
-        features, _ = self.encoder(frames.reshape(-1, *frames.shape[2:]))
-        together = features.reshape(len(frames), -1).astype(jnp.float32)
-        return self.reward_class(nn.relu(self.reward_hidden(together)))
+    def predict_reward(self, frames: jax.Array) -> jax.Array:
+        """Logits `[B, 3]` of the class of the reward that follows frames `[B, K, H, W, C]`.
 
-    def __call__(self, seen: Any, history: int) -> None:
-        """Makes all parameters, from what is acted on `[N, ...]`."""
-        step = jax.tree.map(lambda x: x[None], seen._replace(carry=()))
-        outputs, _ = self.unroll(seen.carry, *step[:4])
+        Only the encoder is shared: the LSTM has no part in it (section 3.2).
+        """
+        features, _ = self.encoder(frames.reshape(-1, *frames.shape[2:]))
+        features = features.reshape(len(frames), -1).astype(jnp.float32)
+        return self.reward_class(nn.relu(self.reward_hidden(features)))
+
+    def __call__(self, inputs: Any, history: int) -> None:
+        """Makes all parameters.
+
+        Args:
+          inputs: what is acted on, leaves `[N, ...]` in the order of `unroll`'s arguments, but for
+            its `carry`.
+          history: frames from which a reward is predicted.
+        """
+        step = jax.tree.map(lambda x: x[None], inputs._replace(carry=()))
+        outputs, _ = self.unroll(inputs.carry, *step[:4])
         if self.control:
             self.control_values(outputs)
         if self.predict_rewards:
-            self.tell_reward(jnp.stack([seen.observation] * history, axis=1))
+            self.predict_reward(jnp.stack([inputs.observation] * history, axis=1))

@@ -8,20 +8,30 @@ import jax.numpy as jnp
 import numpy as np
 
 
-@flax.struct.dataclass
-class ReturnCurve:
-    """Attributes: total, `[K]` sums of the returns of episodes that ended in a part of the run;
-    count, `[K]` their numbers."""
+class ReturnCurve(flax.struct.PyTreeNode):
+    """Returns of the episodes that ended, by K equal parts of the run.
+
+    Attributes:
+      total: `[K]`, sums of the returns.
+      count: `[K]`, numbers of the episodes.
+    """
 
     total: jax.Array
     count: jax.Array
 
     @classmethod
     def empty(cls, bins: int) -> ReturnCurve:
+        """A curve of `bins` parts in which no episode has ended."""
         return cls(jnp.zeros(bins), jnp.zeros(bins))
 
     def add(self, returned: jax.Array, step: jax.Array, num_steps: int) -> ReturnCurve:
-        """With returns of any shape, NaN where no episode ended, of step `step` of `num_steps`."""
+        """Counts the episodes that ended in a step of the run.
+
+        Args:
+          returned: returns, of any shape; NaN where no episode ended.
+          step: the step's number, of `num_steps`.
+          num_steps: length of the run.
+        """
         part = step * len(self.total) // num_steps
         return ReturnCurve(
             self.total.at[part].add(jnp.nansum(returned)),
@@ -29,7 +39,7 @@ class ReturnCurve:
         )
 
     def means(self) -> np.ndarray:
-        """`[K]`; where no episode ended, as in the part before (0 at the start)."""
+        """Mean returns `[K]`; a part without episodes repeats the one before (at first 0)."""
         total, count = np.asarray(self.total), np.asarray(self.count)
         means: list[float] = []
         for i in range(len(total)):

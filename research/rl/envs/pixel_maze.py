@@ -29,7 +29,7 @@ NAME = "pixel-maze"
 _ROOMS = 4  # on a side
 _SIDE = 2 * _ROOMS + 1  # of the plan, in cells
 _AHEAD, _ASIDE = 4, 2  # cells in sight
-_VIEW = _AHEAD + 1  # = 2 * _ASIDE + 1, side of what is seen
+_VIEW = _AHEAD + 1  # = 2 * _ASIDE + 1, side of the view in cells
 _PIXELS = 4  # side of a cell in the picture
 _OPEN = 0.3  # share of the passages that are open though no room needs them
 # Row and column steps of the directions up, right, down, left: a turn right is the next one.
@@ -50,10 +50,16 @@ _TILES = np.array(
 )
 
 
-@flax.struct.dataclass
-class MazeState:
-    """Attributes: plan `[9, 9]` of what lies where; colours `[2, 3]` uint8, of floor and walls;
-    position `[2]`, row and column; direction, of up, right, down, left; time, in steps."""
+class MazeState(flax.struct.PyTreeNode):
+    """One maze in the middle of an episode.
+
+    Attributes:
+      plan: `[9, 9]` int32, what lies in each cell.
+      colours: `[2, 3]` uint8, of floor and walls.
+      position: `[2]`, row and column of the walker.
+      direction: 0 to 3 for up, right, down, left.
+      time: in steps.
+    """
 
     plan: jax.Array
     colours: jax.Array
@@ -64,7 +70,7 @@ class MazeState:
 
 @dataclasses.dataclass(frozen=True)
 class PixelMaze:
-    """One maze.
+    """A `SingleEnvironment` of one maze.
 
     Attributes:
       apples, lemons: how many there are at first.
@@ -99,23 +105,24 @@ class PixelMaze:
         ahead = env_state.position + jnp.where(action == 0, jnp.asarray(_STEPS)[direction], 0)
         free = env_state.plan[ahead[0], ahead[1]] != WALL
         row, column = position = jnp.where(free, ahead, env_state.position)
-        found = env_state.plan[row, column]
-        reward = (found == APPLE).astype(jnp.float32) - (found == LEMON)
+        eaten = env_state.plan[row, column]
+        reward = (eaten == APPLE).astype(jnp.float32) - (eaten == LEMON)
         plan = env_state.plan.at[row, column].set(FLOOR)
         time = env_state.time + 1
         final = MazeState(plan, env_state.colours, position, direction, time)
         terminated = ~(plan == APPLE).any()
         truncated = (time == self.time_limit) & ~terminated
-        last, (first, fresh) = observe(final), self.reset(key)
-        over = terminated | truncated
-        following = jax.tree.map(lambda a, b: jnp.where(over, a, b), fresh, final)
-        info = {"final_observation": last, "life_lost": jnp.zeros((), bool)}
-        return jnp.where(over, first, last), following, reward, terminated, truncated, info
+        last_observation, (first_observation, first) = observe(final), self.reset(key)
+        done = terminated | truncated
+        following = jax.tree.map(lambda a, b: jnp.where(done, a, b), first, final)
+        observation = jnp.where(done, first_observation, last_observation)
+        info = {"final_observation": last_observation, "life_lost": jnp.zeros((), bool)}
+        return observation, following, reward, terminated, truncated, info
 
 
 def _plan(key: jax.Array) -> jax.Array:
-    """Walls and passages: a binary tree, in which every room opens to the one above it or to the
-    one on its left, and some more passages."""
+    """Draws walls and passages: a binary tree, in which every room opens to the one above it or to
+    the one on its left, and some more passages."""
     upward_key, more_key = jax.random.split(key)
     upward = jax.random.bernoulli(upward_key, 0.5, (_ROOMS, _ROOMS))
     upward = upward.at[0].set(False).at[1:, 0].set(True)
@@ -129,16 +136,16 @@ def _plan(key: jax.Array) -> jax.Array:
 
 
 def observe(state: MazeState) -> jax.Array:
-    """The picture `[20, 20, 3]` uint8."""
+    """Draws the picture `[20, 20, 3]` uint8."""
     ahead = jnp.asarray(_STEPS)[state.direction]
     aside = jnp.asarray(_STEPS)[(state.direction + 1) % 4]
     forward, right = np.mgrid[_AHEAD:-1:-1, -_ASIDE : _ASIDE + 1]
     place = state.position + forward[..., None] * ahead + right[..., None] * aside
     padded = jnp.pad(state.plan, _AHEAD, constant_values=WALL)
-    seen = padded[place[..., 0] + _AHEAD, place[..., 1] + _AHEAD]
-    seen = seen.at[-1, _ASIDE].set(len(_DRAWN))
+    view = padded[place[..., 0] + _AHEAD, place[..., 1] + _AHEAD]
+    view = view.at[-1, _ASIDE].set(len(_DRAWN))  # the walker's own cell
     darker = state.colours[1] // 2
     fixed = np.array(list(_FIXED.values()), np.uint8)
     palette = jnp.concatenate([state.colours, darker[None], fixed])
-    picture = palette[jnp.asarray(_TILES)[seen]]  # [5, 5, 4, 4, 3]
+    picture = palette[jnp.asarray(_TILES)[view]]  # [5, 5, 4, 4, 3]
     return picture.swapaxes(1, 2).reshape(_VIEW * _PIXELS, _VIEW * _PIXELS, 3)

@@ -1,7 +1,5 @@
 """Cloning: what is learned from, what is held out, which parameters are kept."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +7,9 @@ import optax
 
 from research.core import Learner
 from research.models.actor_critic import Actor
-from research.papers.gail.behavioral_cloning import Cloning
+from research.papers.gail.behavioral_cloning import BehavioralCloning
 from research.rl.demonstrations import Demonstrations
+from research.rl.envs import gymnax_env
 
 E, P = 4, 10
 
@@ -22,16 +21,29 @@ def expert(seed=0):
     return Demonstrations(seen, (seen[..., 0] > 0).astype(jnp.int32), present)
 
 
-METHOD = Cloning(Learner(Actor(2, 0, "mlp"), optax.adam(3e-3)), 0.7, 16)
+def cloning(train_share=0.7):
+    return BehavioralCloning(
+        Learner(Actor(2, 0, "mlp"), optax.adam(3e-3)),
+        jax.tree.map(jnp.zeros_like, expert()),
+        train_share=train_share,
+        batch_size=16,
+        updates_per_step=1,
+        num_steps=60,
+        test_env=gymnax_env.make("CartPole-v1", 2),
+        greedy=True,
+    )
+
+
+METHOD = cloning()
 
 
 @jax.jit
 def trained(pairs):
-    """The first state, the last, and of every step metrics and parameters."""
-    first = METHOD.init(jax.random.key(0), pairs)
+    """The first state, the last, and of every update metrics and parameters."""
+    first = METHOD.warm_start(METHOD.init(jax.random.key(0)), pairs)
 
     def body(state, key):
-        state, metrics = METHOD.step(state, key)
+        state, metrics = METHOD.update(state, key)
         return state, (metrics, state.policy.params)
 
     return first, *jax.lax.scan(body, first, jax.random.split(jax.random.key(1), 60))
@@ -51,10 +63,10 @@ def test_the_expert_is_copied_and_the_best_parameters_are_kept():
 
 
 def test_with_nothing_held_out_the_newest_parameters_are_kept():
-    method = dataclasses.replace(METHOD, train_share=1.0)
-    first = method.init(jax.random.key(0), expert())
-    step = jax.jit(method.step)
-    state = step(step(first, jax.random.key(1))[0], jax.random.key(2))[0]
+    method = cloning(train_share=1.0)
+    first = method.warm_start(method.init(jax.random.key(0)), expert())
+    update = jax.jit(method.update)
+    state = update(update(first, jax.random.key(1))[0], jax.random.key(2))[0]
     for a, b in zip(*map(jax.tree.leaves, (state.best, state.policy.params)), strict=True):
         np.testing.assert_array_equal(a, b)
 

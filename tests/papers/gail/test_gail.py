@@ -7,8 +7,8 @@ import pytest
 
 from configs.gail import get_config
 from experiments import gail
+from research import app
 from research.core import UserError
-from research.papers.gail import adversary
 from research.rl.demonstrations import Demonstrations
 from research.rl.envs.gymnax_env import ClassicControl
 
@@ -36,14 +36,14 @@ def test_the_adversarys_loss_is_least_where_theory_has_it():
     present = jnp.arange(13) < 10
 
     def loss(table):
-        return adversary.adversary_loss(table[counts[0]], table[absent], present)[0]
+        return gail.discriminator_loss(table[counts[0]], table[absent], present)[0]
 
     best = jnp.log(p / q)
     np.testing.assert_allclose(jax.grad(loss)(best), 0, atol=1e-6)
     d = np.array([0.7, 0.2, 0.4])
     expected = -(p * np.log(d)).sum() - (q * np.log(1 - d)).sum()
     np.testing.assert_allclose(loss(jnp.log(d / (1 - d))), expected, rtol=1e-5)
-    rewards = [adversary.reward_of(best, kind) for kind in adversary.REWARDS]
+    rewards = [gail.imitation_reward(best, kind) for kind in gail.REWARDS]
     np.testing.assert_allclose(rewards, [np.log(1 + q / p), -np.log(1 + p / q)], rtol=1e-5)
 
 
@@ -60,8 +60,8 @@ def test_the_tasks_reward_teaches_the_expert_alone(method, monkeypatch):
 
         monkeypatch.setattr(ClassicControl, "step", step)
         config = configured(method=method, agent__cg_iterations=2, agent__value_epochs=1)
-        experiment = gail.build(config, pairs())
-        state = experiment.init(jax.random.key(0))
+        experiment = app.build(gail, config)
+        state = experiment.warm_start(experiment.init(jax.random.key(0)), pairs())
         state, _ = experiment.step(state, None, 0, jax.random.key(1))
         return jnp.concatenate([x.ravel() for x in jax.tree.leaves(state.policy["params"])])
 
@@ -75,10 +75,10 @@ def test_the_adversary_learns_and_the_policys_entropy_goes_where_lambda_has_it()
     entropy = {}
     for weight in (-1.0, 1.0):
         config = configured(gail__entropy_weight=weight, agent__kl_limit=0.03)
-        experiment = gail.build(config, pairs())
+        experiment = app.build(gail, config)
         _, metrics = jax.lax.scan(
-            lambda s, k, step=experiment.step: step(s, None, k),
-            experiment.init(jax.random.key(0)),
+            lambda s, k, step=experiment.step: step(s, None, 0, k),
+            experiment.warm_start(experiment.init(jax.random.key(0)), pairs()),
             jax.random.split(jax.random.key(1), 25),
         )
         entropy[weight] = metrics["entropy"]
@@ -88,9 +88,9 @@ def test_the_adversary_learns_and_the_policys_entropy_goes_where_lambda_has_it()
 
 @pytest.mark.slow
 def test_every_arm_of_a_seed_sees_the_same_expert():
-    config = configured()
-    params = gail.build(config).init(jax.random.key(0)).policy["params"]
-    first, second = (gail.demonstrate(config, params, jax.random.key(3)) for _ in range(2))
+    experiment = app.build(gail, configured())
+    policy = experiment.init(jax.random.key(0)).policy
+    first, second = (experiment.demonstrate(policy, jax.random.key(3)) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, second)
     assert first.present.sum() == 5 and first.observation.shape == (1, 5, 3)
 
@@ -110,4 +110,4 @@ def test_every_arm_of_a_seed_sees_the_same_expert():
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        jax.eval_shape(gail.build(config).init, jax.random.key(0))
+        jax.eval_shape(app.build(gail, config).init, jax.random.key(0))

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from research.core import UserError
 from research.papers.human_preferences import clips
@@ -20,10 +19,6 @@ def history(ends=()):
     for t, n in ends:
         ended = ended.at[t, n].set(True)
     return History(Clip(place[..., None], place.astype(jnp.int32), place % 7), ended)
-
-
-def asking(candidates, selection="variance"):
-    return ConfigDict({"clip_steps": K, "candidates": candidates, "selection": selection})
 
 
 def whole(ended):
@@ -52,7 +47,14 @@ def test_nothing_is_cut_from_an_empty_history():
     empty = History.empty(H, history().steps)
     assert not clips.draw_pairs(empty, K, 2, jax.random.key(0))[1]
     pairs = clips.select_pairs(
-        asking(2), 3, empty, lambda *_: jnp.zeros((2, H, N)), 2, jax.random.key(0)
+        empty,
+        lambda *_: jnp.zeros((2, H, N)),
+        2,
+        jax.random.key(0),
+        max_pairs=3,
+        candidates=2,
+        clip_steps=K,
+        selection="variance",
     )
     assert not pairs.present.any()
     some = empty.add(jax.tree.map(lambda x: x[:K], history().steps), jnp.zeros((K, N), bool))
@@ -76,18 +78,22 @@ def test_clips_and_their_sums():
 
 @pytest.mark.parametrize("by_variance", [True, False])
 def test_the_pairs_that_members_disagree_about_most_are_asked(by_variance):
-    past, key, most, candidates, due = history([(4, 1)]), jax.random.key(3), 5, 10, 3
+    past, key, max_pairs, candidates, due = history([(4, 1)]), jax.random.key(3), 5, 10, 3
     rewards = np.random.default_rng(1).normal(size=(3, H, N)).astype(np.float32)
     pairs = clips.select_pairs(
-        asking(candidates, "variance" if by_variance else "random"),
-        most,
         past,
         lambda *_: jnp.asarray(rewards),
         due,
         key,
+        max_pairs=max_pairs,
+        candidates=candidates,
+        clip_steps=K,
+        selection="variance" if by_variance else "random",
     )
-    assert list(pairs.present) == [True] * due + [False] * (most - due)
-    drawn = np.asarray(clips.draw_pairs(past, K, candidates * most, key)[0])[: candidates * due]
+    assert list(pairs.present) == [True] * due + [False] * (max_pairs - due)
+    drawn = np.asarray(clips.draw_pairs(past, K, candidates * max_pairs, key)[0])[
+        : candidates * due
+    ]
 
     def disagreement(pair):
         sums = [[rewards[m, p // N : p // N + K, p % N].sum() for p in pair] for m in range(3)]
@@ -146,10 +152,9 @@ def schedule(num_steps=100, rollout_steps=20, frames=1_000, **changes):
         "total_labels": 700,
         "initial_fraction": 0.25,
         "annealing_frames": 20_000,
-        "selection": "random",
         **changes,
     }
-    return clips.label_schedule(ConfigDict(settings), num_steps, rollout_steps, frames)
+    return clips.label_schedule(num_steps, rollout_steps, frames, **settings)
 
 
 def test_label_schedule():

@@ -14,7 +14,7 @@ import pytest
 
 from configs.human_preferences import get_config
 from experiments import human_preferences
-from research import training
+from research import app, training
 from research.core import UserError
 from research.papers.human_preferences import label_page
 from research.rl.acting.rollouts import Trajectory, without_ends
@@ -29,6 +29,10 @@ def configured(variant="smoke", **overrides):
     return config
 
 
+def built(variant="smoke", **overrides):
+    return app.build(human_preferences, configured(variant, **overrides))
+
+
 def same(a, b):
     return all(
         np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
@@ -36,11 +40,11 @@ def same(a, b):
 
 
 def trained(steps, **overrides):
-    experiment = human_preferences.build(configured(**overrides))
+    experiment = built(**overrides)
 
     def body(state, t):
-        state, metrics = experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))
-        return state, (metrics, state.learned)
+        state, metrics = experiment.step(state, None, t, jax.random.fold_in(jax.random.key(1), t))
+        return state, (metrics, state.agent)
 
     first = experiment.init(jax.random.key(0))
     return first, *jax.lax.scan(body, first, jnp.arange(steps))
@@ -51,7 +55,7 @@ FACTORS = (1.0, 8.0, -1.0)
 
 @pytest.fixture(scope="module")
 def runs():
-    """First state, last state, (metrics, what was learned) after each step, with the true rewards
+    """First state, last state, (metrics, policy and value) after each step, with the true rewards
     times each of the factors."""
     plain = gymnax_env._step
 
@@ -74,27 +78,27 @@ def of(tree, factor):
 def test_the_policy_sees_the_true_reward_through_comparisons_alone(runs):
     last = runs[1]
     plain, scaled, turned = (of(last, factor) for factor in FACTORS)
-    assert same(plain.learned, scaled.learned) and same(plain.ensemble, scaled.ensemble)
+    assert same(plain.agent, scaled.agent) and same(plain.ensemble, scaled.ensemble)
     assert not same(plain.actors.episode_return, scaled.actors.episode_return)
     count = int(of(runs[2][0]["labels"], 1.0)[0])  # until then no predictor knew of any
     assert same(plain.comparisons.preference[:count], 1 - turned.comparisons.preference[:count])
-    assert count and not same(plain.learned, turned.learned)
+    assert count and not same(plain.agent, turned.agent)
 
 
 def test_labels_come_as_scheduled_and_the_random_policy_learns_nothing(runs):
-    first, last, (metrics, learned) = of(runs, 1.0)
+    first, last, (metrics, agents) = of(runs, 1.0)
     totals = list(map(int, metrics["labels"]))
     assert totals[2] == 10 and totals[-1] == 40 and totals == sorted(totals)
     for t in range(6):
-        now = jax.tree.map(lambda x, t=t: x[t], learned)
-        assert same(first.learned.policy, now.policy) == (t < 3)
+        now = jax.tree.map(lambda x, t=t: x[t], agents)
+        assert same(first.agent.policy, now.policy) == (t < 3)
     assert not same(first.ensemble.members.params, last.ensemble.members.params)
 
 
 def test_with_the_true_reward_nobody_is_asked():
     first, state, (metrics, _) = jax.jit(lambda: trained(6, agent__reward="true"))()
     assert same(first.ensemble, state.ensemble) and same(first.comparisons, state.comparisons)
-    assert not same(first.learned.policy, state.learned.policy) and "labels" not in metrics
+    assert not same(first.agent.policy, state.agent.policy) and "labels" not in metrics
 
 
 @pytest.mark.slow
@@ -118,8 +122,8 @@ def test_a2c_on_images_with_hidden_ends():
 def test_hidden_ends_do_not_reach_the_values():
     value = jnp.arange(6.0).reshape(3, 2)
     ended = jnp.array([[True, False], [False, False], [True, True]])
-    played = Trajectory(*[None] * 3, value, None, ended, ended, jnp.zeros((3, 2)), None)
-    going = without_ends(played, jnp.array([7.0, 8.0]))
+    trajectory = Trajectory(*[None] * 3, value, None, ended, ended, jnp.zeros((3, 2)), None)
+    going = without_ends(trajectory, jnp.array([7.0, 8.0]))
     np.testing.assert_array_equal(going.next_value, [[2, 3], [4, 5], [7, 8]])
     assert not going.done.any() and not going.terminated.any()
 
@@ -171,6 +175,11 @@ def by_hand(**overrides):
     )
 
 
+def run(config, folder):
+    """Final numbers of a run as the app makes it."""
+    return human_preferences.main(app.build(human_preferences, config), config, folder)
+
+
 def words(number):
     return ("left", "right", "same", "skip")[number % 4]
 
@@ -181,14 +190,14 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
 ):
     config = by_hand(checkpoint_every_steps=10)
     person = Person(monkeypatch, words)
-    numbers = human_preferences.main(config, tmp_path / "run")
+    numbers = run(config, tmp_path / "run")
     person.going = False
     person.join()
     answers = [number for number, _ in person.answered]
     assert answers == sorted(answers) and len(answers) >= 32  # the last 8 may stay unanswered
-    experiment = human_preferences.build(config)
+    experiment = app.build(human_preferences, config)
     experiment.source.desk = None  # finished: nothing is asked
-    state = training.run(experiment, config, tmp_path / "run")
+    state, _ = training.run(experiment, config, tmp_path / "run")
     taken = [
         json.loads(line) for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines()
     ]
@@ -210,9 +219,9 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     (tmp_path / "run" / "answers.jsonl").write_text("".join(kept))
     (tmp_path / "first").mkdir()
     shutil.copy(tmp_path / "run" / "answers.jsonl", tmp_path / "first")
-    assert human_preferences.main(config, tmp_path / "first") == numbers
+    assert run(config, tmp_path / "first") == numbers
     shutil.rmtree(tmp_path / "run" / "checkpoints" / str(experiment.num_steps))
-    assert human_preferences.main(config, tmp_path / "run") == numbers
+    assert run(config, tmp_path / "run") == numbers
 
 
 @pytest.mark.parametrize(
@@ -231,15 +240,15 @@ def test_a_person_answers_while_the_policy_plays_and_a_killed_run_ends_the_same(
     ids=str,
 )
 def test_wrong_values_are_one_clear_line(overrides):
-    config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
+    overrides = {key.replace(".", "__"): value for key, value in overrides.items()}
     with pytest.raises(UserError):
-        jax.eval_shape(human_preferences.build(config).init, jax.random.key(0))
+        jax.eval_shape(built(**overrides).init, jax.random.key(0))
 
 
 def test_paper_settings_trace():
     pytest.importorskip("ale_py")
-    config = configured("paper", env__num_envs=2, queries__memory=20, queries__history_steps=30)
-    experiment = human_preferences.build(config)
+    experiment = built("paper", env__num_envs=2, queries__memory=20, queries__history_steps=30)
     shapes = jax.eval_shape(experiment.init, jax.random.key(0))
-    after = jax.eval_shape(experiment.step, shapes, experiment.source.spec, jax.random.key(0))[0]
+    t = jax.ShapeDtypeStruct((), jnp.int32)
+    after = jax.eval_shape(experiment.step, shapes, experiment.source.spec, t, jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, shapes)

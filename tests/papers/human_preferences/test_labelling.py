@@ -9,11 +9,16 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from research.core import UserError
 from research.papers.human_preferences.clips import Clip, Pairs
-from research.papers.human_preferences.labelling import ANSWERS, Desk, Film, PersonSource, Waiting
+from research.papers.human_preferences.labelling import (
+    ANSWERS,
+    Desk,
+    Film,
+    PendingQueries,
+    PersonSource,
+)
 from research.training.loop import Stopped
 
 LEFT, RIGHT, SAME, SKIP = range(1, 5)
@@ -33,7 +38,7 @@ def picture(clip):
 
 
 def test_answered_queries_make_room_for_new_ones():
-    waiting = Waiting.empty(4, pairs_of([0], [True]).left)
+    waiting = PendingQueries.empty(4, pairs_of([0], [True]).left)
     waiting = waiting.add(pairs_of([10, 11, 12], [True, True, False]))
     waiting = waiting.add(pairs_of([13], [True]))
     assert list(waiting.number[:3]) == [0, 1, 2] and waiting.asked == 3
@@ -64,18 +69,28 @@ def test_first_answer_counts(tmp_path):
     assert desk.next()[0] == 0 and desk.remaining() == 3
     assert desk.answer(0, "left") == "ok" and desk.answer(0, "right") == "answered"
     assert desk.next()[0] == 1 and desk.remaining() == 2
-    assert desk.take(0, [0, 1], least=1) == {0: "left"}
+    assert desk.take(0, [0, 1], min_answers=1) == {0: "left"}
 
 
-def source(folder, room=4, most=2, first=99):
-    queries = ConfigDict({"waiting": room, "initial_steps": first})
-    made = PersonSource(queries, most, lambda s: s, picture, None)
+def person(room=4, max_queries=2, first=99):
+    return PersonSource(
+        room=room,
+        max_queries=max_queries,
+        initial_steps=first,
+        find=lambda state: state,
+        draw=picture,
+        inner=None,
+    )
+
+
+def source(folder, room=4, max_queries=2, first=99):
+    made = person(room, max_queries, first)
     made.desk = Desk(folder, total=9)
     return made
 
 
 def state_of(*values):
-    return Waiting.empty(4, pairs_of([0], [True]).left).add(
+    return PendingQueries.empty(4, pairs_of([0], [True]).left).add(
         pairs_of(list(values), [True] * len(values))
     )
 
@@ -111,7 +126,7 @@ def test_the_run_waits_for_answers(tmp_path, room, first):
     state = (
         state_of(5, 6)
         if room == 4
-        else Waiting.empty(2, pairs_of([0], [True]).left).add(pairs_of([5, 6], [True, True]))
+        else PendingQueries.empty(2, pairs_of([0], [True]).left).add(pairs_of([5, 6], [True, True]))
     )
     made = source(tmp_path, room, 2, first)
 
@@ -139,4 +154,4 @@ def test_sigterm_ends_the_wait(tmp_path):
 
 def test_less_room_than_a_step_needs_is_refused():
     with pytest.raises(UserError, match="queries.waiting=1"):
-        PersonSource(ConfigDict({"waiting": 1, "initial_steps": 1}), 2, None, None, None)
+        person(room=1, max_queries=2)

@@ -1,26 +1,38 @@
 """The ensemble's loss against NumPy, whom it learns from, and what it makes of its predictions."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from configs.human_preferences import get_config
+from experiments.human_preferences import comparison_loss
 from research.core import Learner
 from research.core.tree import count_parameters, named_leaves
 from research.papers.human_preferences.clips import Clip, Comparisons, Pairs, oracle
-from research.papers.human_preferences.reward_ensemble import RewardEnsemble, comparison_loss
+from research.papers.human_preferences.reward_ensemble import RewardEnsemble
 from research.papers.human_preferences.reward_model import RewardModel
 
 K, D = 5, 3
 
 
 def ensemble(**changes):
-    settings = get_config("smoke").reward
-    settings.update(members=3, batch_size=16, check_size=64, **changes)
+    settings = {
+        "num_members": 3,
+        "batch_size": 16,
+        "check_size": 64,
+        "l2": 1e-4,
+        "l2_rate": 0.05,
+        "validation_ratio": (1.1, 1.5),
+        "std": 1.0,
+        "moments_decay": 0.0,
+        **changes,
+    }
     learner = Learner(RewardModel(), optax.adam(3e-3))
-    made = RewardEnsemble(learner, settings)
+    loss = functools.partial(comparison_loss, error_rate=0.1)
+    made = RewardEnsemble(learner, loss, **settings)
     return made, made.init(jax.random.key(0), jnp.zeros((1, D)), jnp.zeros((1, 1)))
 
 
@@ -129,27 +141,27 @@ def test_rewards_have_mean_zero_and_the_deviation_wanted():
         ),
         jnp.float32,
     )
-    judge = made.seen(state, rewards)
+    judge = made.update_moments(state, rewards)
     np.testing.assert_allclose(judge.mean, rewards.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(judge.variance, rewards.var(axis=(1, 2)), rtol=1e-4)
     for member in range(3):  # every member counts the same, whatever its scale
-        alone = made.normalized(
+        alone = made.normalize(
             judge.replace(
                 mean=judge.mean[member : member + 1], variance=judge.variance[member : member + 1]
             ),
             rewards[member : member + 1],
         )
         np.testing.assert_allclose(alone.std(), 0.05, rtol=0.02)
-    assert abs(float(made.normalized(judge, rewards).mean())) < 1e-4
+    assert abs(float(made.normalize(judge, rewards).mean())) < 1e-4
 
 
 def test_moments_fade():
     made, state = ensemble(moments_decay=0.9)
     level = jnp.ones((3, 2, 2))
     for _ in range(3):
-        state = made.seen(state, level)
+        state = made.update_moments(state, level)
     np.testing.assert_allclose(state.mean, 1, rtol=1e-6)  # the start, at 0, does not count
-    state = made.seen(state, 2 * level)
+    state = made.update_moments(state, 2 * level)
     np.testing.assert_allclose(state.mean, 1 + 0.1 / (1 - 0.9**4), rtol=1e-5)
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
+from research import app
 from research.core import UserError
 from research.papers.locomotion_ppo import bodies
 from research.papers.locomotion_ppo.networks import LocomotionActorCritic
 from research.rl.acting.actor import Actors
-from research.rl.acting.distributions import DiagonalNormal, distribution
+from research.rl.acting.distributions import DiagonalNormal
 from research.rl.acting.normalization import Moments
 from research.rl.acting.rollouts import Collector, Trajectory
 from research.rl.agents.kl_penalty import kl_hinge, update_kl_coefficient
@@ -30,6 +31,10 @@ def configured(variant="smoke", **overrides):
         {key.replace("__", "."): value for key, value in overrides.items()}
     )
     return config
+
+
+def built(variant="smoke", **overrides):
+    return app.build(locomotion_ppo, configured(variant, **overrides))
 
 
 def test_solves_every_continuous_probe():
@@ -48,10 +53,9 @@ def test_solves_every_continuous_probe():
     )
 
     def policy_and_value(state, observation):
-        probe = bodies.probes.make(probe_runs.CONTINUOUS[0], 1)
-        model = locomotion_ppo.network(config, probe)
-        output, value = model.apply({"params": state.learner.params}, observation)[0]
-        return distribution(output), value
+        config.env.name = probe_runs.CONTINUOUS[0]
+        experiment = app.build(locomotion_ppo, config)
+        return experiment.policy_and_value(state.learner, observation)
 
     trained = probe_runs.train(locomotion_ppo, config, probe_runs.CONTINUOUS)
     assert max(probe_runs.check(trained, policy_and_value, GAMMA).values()) < 0.2
@@ -81,15 +85,15 @@ def test_the_penalty_holds_the_policy_back():
             agent__epochs=8,
         )
         config.agent.update(kl_target=0.002, **agent)
-        experiment = locomotion_ppo.build(config)
+        experiment = app.build(locomotion_ppo, config)
         step = jax.jit(experiment.step)
         state = experiment.init(jax.random.key(0))
-        before, kls = float(state.penalty), []
+        before, kls = float(state.kl_coefficient), []
         for t in range(4):
-            state, metrics = step(state, None, jax.random.key(t))
+            state, metrics = step(state, None, t, jax.random.key(t))
             kls.append(float(metrics["kl"]))
         moved[name] = np.mean(kls)
-        assert float(state.penalty) > before  # too far, each time
+        assert float(state.kl_coefficient) > before  # too far, each time
     assert moved["bound"] < 0.6 * moved["unbound"]
     assert moved["limit_alone"] < 0.6 * moved["unbound"]
 
@@ -157,15 +161,15 @@ def test_the_two_senses_meet_after_their_encoders_alone():
 
 def test_arms_have_equal_frames_and_are_tested_on_the_same_unseen_tracks():
     config = get_config()
-    tests = bodies.test_body(config.env, config.terrain, config.eval)
+    tests = app.build(locomotion_ppo, config).test_body.tracks.heights
     for overrides in config.arms.values():
         arm = configured("", **{k.replace(".", "__"): v for k, v in overrides.items()})
         assert arm.total_frames == config.total_frames
-        same = bodies.test_body(arm.env, arm.terrain, arm.eval)
-        np.testing.assert_array_equal(same.tracks.heights, tests.tracks.heights)
-        env = bodies.training_environment(arm.env, arm.terrain).env
-        rows = {row.tobytes() for row in env.tracks.heights if row.any()}
-        assert not rows & {row.tobytes() for row in tests.tracks.heights if row.any()}
+        experiment = app.build(locomotion_ppo, arm)
+        np.testing.assert_array_equal(experiment.test_body.tracks.heights, tests)
+        body = experiment.env.env
+        rows = {row.tobytes() for row in body.tracks.heights if row.any()}
+        assert not rows & {row.tobytes() for row in tests if row.any()}
 
 
 @pytest.mark.parametrize(
@@ -180,15 +184,15 @@ def test_arms_have_equal_frames_and_are_tested_on_the_same_unseen_tracks():
     ids=str,
 )
 def test_wrong_values_are_one_clear_line(overrides):
-    config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
+    overrides = {key.replace(".", "__"): value for key, value in overrides.items()}
     with pytest.raises(UserError):
-        jax.eval_shape(locomotion_ppo.build(config).init, jax.random.key(0))
+        jax.eval_shape(built(**overrides).init, jax.random.key(0))
 
 
 def test_a_missing_engine_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(UserError, match=r"pip install landmarks\[locomotion\]"):
-        locomotion_ppo.build(configured("quadruped"))
+        built("quadruped")
 
 
 def test_probes_are_environments_of_the_script():

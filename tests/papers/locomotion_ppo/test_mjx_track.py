@@ -11,7 +11,7 @@ from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
 from research.papers.locomotion_ppo.mjx_track import BODIES, MJXTrack
 from research.papers.locomotion_ppo.terrain import START, Tracks, make_tracks
-from research.papers.locomotion_ppo.tracks import play
+from research.papers.locomotion_ppo.tracks import play_tracks
 
 pytest.importorskip("mujoco")
 KINDS = ("hurdles", "gaps", "platforms", "walls", "slalom")
@@ -134,7 +134,7 @@ def test_it_learns_for_a_step_and_is_tested(name):
 @pytest.mark.slow
 def test_a_limp_humanoid_falls_and_stays_where_it_fell():
     env = body("humanoid")
-    metres, states = jax.jit(lambda key: play(env, lambda seen, key: jnp.zeros((4, 21)), key))(
-        jax.random.key(0)
-    )
+    metres, states = jax.jit(
+        lambda key: play_tracks(env, lambda seen, key: jnp.zeros((4, 21)), key)
+    )(jax.random.key(0))
     assert (np.asarray(states.time[-1]) < 100).all() and np.abs(metres).max() < 1.5

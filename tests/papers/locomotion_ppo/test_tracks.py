@@ -9,7 +9,7 @@ import pytest
 
 from research.papers.locomotion_ppo.planar_track import SEEN, PlanarTrack
 from research.papers.locomotion_ppo.terrain import START, make_tracks
-from research.papers.locomotion_ppo.tracks import play
+from research.papers.locomotion_ppo.tracks import play_tracks
 from research.rl.envs.environments import Vectorized
 
 FLAT = make_tracks(0, 4, (), (0, 0), 20.0)
@@ -108,7 +108,7 @@ def test_copies_are_reset_one_by_one_and_keep_their_last_observation():
 
 def test_distance_ends_with_the_fall():
     env = PlanarTrack(FLAT, 60)
-    distance, states = jax.jit(lambda key: play(env, limp, key))(jax.random.key(0))
+    distance, states = jax.jit(lambda key: play_tracks(env, limp, key))(jax.random.key(0))
     x = np.asarray(states.pose.root[..., 0])
     assert x.shape == (61, 4)
     np.testing.assert_allclose(distance, x[-1] - START, atol=1e-5)

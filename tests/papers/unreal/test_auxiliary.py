@@ -61,7 +61,7 @@ def test_returns_equal_a_walk(cells):
     reward = jax.random.normal(jax.random.key(0), (T, N, *cells))
     value = jax.random.normal(jax.random.key(1), (T + 1, N, *cells))
     terminated, truncated = ends()
-    got = auxiliary.returns_of_steps(reward, value, terminated, truncated, GAMMA)
+    got = auxiliary.n_step_returns(reward, value, terminated, truncated, GAMMA)
     numbers = [np.asarray(x) for x in (reward, value, terminated, truncated)]
     for t in range(T):
         for i in range(N):

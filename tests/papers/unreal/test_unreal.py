@@ -4,19 +4,23 @@ which takes a memory."""
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from configs.unreal import get_config
 from experiments import unreal
-from research.core import Learner, UserError
+from research import app
+from research.core import UserError
 from research.core.tree import count_parameters
-from research.papers.unreal.losses import Batch
-from research.papers.unreal.network import ControlHead, Unreal
-from research.rl.acting import recurrent_rollouts
+from research.papers.unreal.network import ControlHead, UnrealNetwork
+from research.report.claims import Results
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
-from research.rl.acting.recurrent_rollouts import RecurrentObservation, RecurrentTrajectory
+from research.rl.acting.recurrent_rollouts import (
+    RecurrentEnvironment,
+    RecurrentObservation,
+    RecurrentTrajectory,
+    collect_recurrent,
+)
 from research.rl.envs import probe_envs
 from research.rl.envs.environments import StackFrames, Vectorized
 from tests.rl import probe_runs
@@ -40,10 +44,13 @@ def configured(variant="smoke", **overrides):
 T, N = 5, 3
 
 
-def made(control="pixels", ready=True):
-    """A learner of one such agent, its variables, and a batch of noise."""
-    config = configured(auxiliary__control=control)
-    learner = Learner(Unreal(3, "probe", control), optax.identity())
+def built(variant="smoke", **overrides):
+    return app.build(unreal, configured(variant, **overrides))
+
+
+def made(ready=True, **overrides):
+    """Such an experiment on pictures of 3x3 pixels, variables of its network, a batch of noise."""
+    experiment = built(model__variant="probe", **overrides)
     keys = iter(jax.random.split(jax.random.key(0), 99))
 
     def steps(length):
@@ -68,9 +75,10 @@ def made(control="pixels", ready=True):
     now = steps(T + 1)
     frames = now.inputs.observation[:3].swapaxes(0, 1)
     histories = frames, jnp.array([1.0, 0.0, -1.0]), jnp.ones(N)
-    batch = Batch(jax.tree.map(lambda x: x[:T], now), now.inputs, steps(T + 1), ready, histories)
-    state = learner.init(next(keys), jax.tree.map(lambda x: x[0], now.inputs), 3)
-    return config, learner, {"params": state.params}, batch
+    played = jax.tree.map(lambda x: x[:T], now)
+    batch = unreal.LossInputs(played, now.inputs, steps(T + 1), ready, histories)
+    state = experiment.learner.init(next(keys), jax.tree.map(lambda x: x[0], now.inputs), 3)
+    return experiment, {"params": state.params}, batch
 
 
 REACHES = {
@@ -85,11 +93,11 @@ REACHES = {
 
 @pytest.mark.parametrize("control", ["pixels", "features"])
 def test_each_loss_reaches_what_it_is_to_shape_and_nothing_else(control):
-    config, learner, variables, batch = made(control)
+    experiment, variables, batch = made(auxiliary__control=control)
     names = REACHES if control == "pixels" else ["control_loss"]
 
     def found(variables):
-        losses = unreal.losses(learner, config, variables, batch)
+        losses = experiment.losses(variables, batch)
         assert set(losses) == set(REACHES)
         return {name: losses[name] for name in names}
 
@@ -103,32 +111,36 @@ def test_each_loss_reaches_what_it_is_to_shape_and_nothing_else(control):
 
 
 def test_each_task_has_its_weight_and_none_without_enough_to_replay():
-    config, learner, variables, batch = made(ready=False)
-    loss, aux = unreal.loss_of(learner, config, variables, batch)
-    found, weights = aux.metrics, config.auxiliary
+    experiment, variables, batch = made(ready=False)
+    loss, aux = experiment.loss(variables, batch, None)
+    found, config = aux.metrics, experiment.config
     assert found["control_loss"] == found["value_replay_loss"] == 0
     assert float(loss) == pytest.approx(
         float(
             found["policy_loss"]
             + config.agent.value_weight * found["value_loss"]
             - config.agent.entropy_weight * found["entropy"]
-            + weights.reward_weight * found["reward_loss"]
+            + config.auxiliary.reward_weight * found["reward_loss"]
         ),
         rel=1e-5,
     )
-    for key, name in (("control_weight", "control_loss"), ("value_weight", "value_replay_loss")):
-        config.auxiliary[key] = 0.0
-        assert name not in unreal.losses(learner, config, variables, batch)
+    without = {
+        "value_replay_loss": {"auxiliary__value_weight": 0.0},
+        "control_loss": {"auxiliary__control_weight": 0.0},
+    }
+    for name, overrides in without.items():
+        experiment, variables, batch = made(**overrides)
+        losses = experiment.losses(variables, batch)
+        assert set(losses) == set(REACHES) - {name}
 
 
 def test_truncated_steps_are_left_out_of_policy_and_value():
-    config, learner, variables, batch = made()
+    experiment, variables, batch = made()
     cut = jnp.zeros((T, N), bool).at[2].set(True)
     steps = batch.steps._replace(truncated=cut, terminated=jnp.zeros((T, N), bool))
     other = steps._replace(reward=steps.reward.at[2].add(9.0), action=steps.action.at[2].set(0))
     one, two = (
-        unreal.losses(learner, config, variables, batch._replace(steps=x, replayed=None))
-        for x in (steps, other)
+        experiment.losses(variables, batch._replace(steps=x, replayed=None)) for x in (steps, other)
     )
     for name in ("policy_loss", "value_loss"):
         assert float(one[name]) == float(two[name])
@@ -136,10 +148,8 @@ def test_truncated_steps_are_left_out_of_policy_and_value():
 
 def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
     """Step by step with the memory carried on, and the whole rollout in one pass."""
-    model = Unreal(2, "probe", "", False)
-    env = recurrent_rollouts.RecurrentEnvironment(
-        StackFrames(probe_envs.make("probe_truncation", N), 1), 16
-    )
+    model = UnrealNetwork(2, "probe", "", False)
+    env = RecurrentEnvironment(StackFrames(probe_envs.make("probe_truncation", N), 1), 16)
     actors = Actors.start(env, jax.random.key(0))
     variables = model.init(jax.random.key(1), actors.observation, 3)
 
@@ -149,9 +159,7 @@ def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
         return Categorical(outputs.policy["logits"][0]).sample(key), carry
 
     _, steps, _ = jax.jit(
-        lambda a: recurrent_rollouts.collect_recurrent(
-            env, a, act, lambda *_: None, jax.random.key(2), 9
-        )
+        lambda a: collect_recurrent(env, a, act, lambda *_: None, jax.random.key(2), 9)
     )(actors)
     seen = steps.inputs
     start = jax.tree.map(lambda x: x[0], seen.carry)
@@ -224,8 +232,8 @@ def test_solves_every_probe_one_of_them_by_its_memory(overrides):
 
 def rollout(config, state, probe):
     """40 steps, values and policies of a trained agent."""
-    model = Unreal(probe.num_actions, config.model.variant, "", False)
-    env = recurrent_rollouts.RecurrentEnvironment(StackFrames(Vectorized(probe, 16), 1), 16)
+    model = UnrealNetwork(probe.num_actions, config.model.variant, "", False)
+    env = RecurrentEnvironment(StackFrames(Vectorized(probe, 16), 1), 16)
 
     def network(carry, *seen):
         return model.apply({"params": state.learner.params}, carry, *seen, method="unroll")
@@ -236,9 +244,7 @@ def rollout(config, state, probe):
 
     actors = Actors.start(env, jax.random.key(5))
     _, steps, _ = jax.jit(
-        lambda a: recurrent_rollouts.collect_recurrent(
-            env, a, act, lambda *_: None, jax.random.key(6), 40
-        )
+        lambda a: collect_recurrent(env, a, act, lambda *_: None, jax.random.key(6), 40)
     )(actors)
     outputs, _ = network(jax.tree.map(lambda x: x[0], steps.inputs.carry), *steps.inputs[:4])
     return steps, np.asarray(outputs.value), Categorical(outputs.policy["logits"])
@@ -249,27 +255,24 @@ def test_parameters_at_paper_size():
     a = 6
     count = (1_040 + 8_224 + 663_808) + (256 + a + 1 + 256 + 1) * 1_024 + 257 * a + 257
     count += 257 * 81 * 32 + (16 * 32 + 1) * (a + 1) + 769 * 128 + 129 * 3
-    shapes = jax.eval_shape(unreal.build(configured("pong")).init, jax.random.key(0))
+    shapes = jax.eval_shape(built("pong").init, jax.random.key(0))
     assert sum(count_parameters(shapes).values()) == count
     assert shapes.replay.items.change.shape[2:] == (20, 20, 1)
     assert shapes.replay.items.inputs.observation.dtype == jnp.uint8
-    base = configured("pong", **OFF)
-    assert (
-        unreal.build(base).init
-        and jax.eval_shape(unreal.build(base).init, jax.random.key(0)).replay is None
-    )
+    base = built("pong", **OFF)
+    assert jax.eval_shape(base.init, jax.random.key(0)).replay is None
 
 
 def test_claims_count_frames_to_the_score_of_the_base():
     rise = np.linspace(0, 1, unreal.BINS)
     curves = {"base": rise, "full": np.minimum(1, 3 * rise), "value_replay": 0 * rise}
     results = {
-        arm: {f"return/{i:02d}": np.full(5, curve[i]) for i in range(unreal.BINS)}
+        arm: {unreal.curve_name(i): np.full(5, curve[i]) for i in range(unreal.BINS)}
         for arm, curve in curves.items()
     }
-    assert [claim.holds for claim in unreal.claims(results)][:2] == [True, True]
+    assert [claim.holds for claim in unreal.claims(Results(results))][:2] == [True, True]
     results["full"] = results["base"]
-    assert [claim.holds for claim in unreal.claims(results)][:2] == [False, False]
+    assert [claim.holds for claim in unreal.claims(Results(results))][:2] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,6 @@ def test_claims_count_frames_to_the_score_of_the_base():
     ids=str,
 )
 def test_wrong_values_are_one_clear_line(overrides):
-    config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
+    overrides = {key.replace(".", "__"): value for key, value in overrides.items()}
     with pytest.raises(UserError):
-        jax.eval_shape(unreal.build(config).init, jax.random.key(0))
+        jax.eval_shape(built(**overrides).init, jax.random.key(0))
