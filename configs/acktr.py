@@ -4,34 +4,25 @@ game: agent steps times action repeat.
     python experiments/acktr.py --config configs/acktr.py
     python experiments/acktr.py --config configs/acktr.py:pong
 
-The first checks the claim on Pendulum, five seeds of three arms: 4 to 6 CPU seconds a seed, a
-minute on two cores in all; expect a return of -185 to -235, and with RMSProp of -470 to -1000,
-where random play has -1240. The second expects days on a CPU.
+The first checks the claim on Pendulum, five seeds of three arms, in a minute on two cores. The
+second expects days on a CPU.
 """
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
-from research.training.run_config import run_config
-
-VARIANTS = {
-    "smoke": "seconds: every part at a tiny size",
-    "minatar": "Breakout-MinAtar, images; others by --config.env.name",
-    "paper": "Atari, Breakout; OpenAI Baselines' settings; 40M frames",
-    **{game: "the same on this Atari game" for game in ATARI_57},
-}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     config.model = ConfigDict(
         {
             "variant": "mlp",  # or for images "minatar", "2015" (Baselines), "2016" (the paper)
             "shared": False,  # one trunk for policy and value
         }
     )
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
+    config.env = common.rl_env("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = ConfigDict(
         {
             "rollout_steps": 50,  # agent steps of each environment: n of the n-step returns
@@ -57,7 +48,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.total_frames = 150_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.steps_per_call = 5
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
@@ -82,45 +73,72 @@ def get_config(variant: str = "") -> ConfigDict:
         },
         convert_dict=False,
     )
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.env.update(num_envs=8, normalize_observations=True)
-        config.agent.rollout_steps = 8
-        config.total_frames = 8 * 8 * 40
-        config.eval.episodes = 8
-        config.steps_per_call = config.log_every_steps = 10
-        config.checkpoint_every_steps = 20
-        config.seeds = (0,)
-        config.check_claims = False
-        return config
-    if not variant:
-        return config
-    config.arms = ConfigDict(convert_dict=False)
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; every part at a tiny size."""
+    config.env.update(num_envs=8, normalize_observations=True)
+    config.agent.rollout_steps = 8
+    config.total_frames = 8 * 8 * 40
+    config.eval.episodes = 8
+    config.steps_per_call = config.log_every_steps = 10
+    config.checkpoint_every_steps = 20
+    config.seeds = (0,)
+    config.check_claims = False
+
+
+def images(config: ConfigDict) -> None:
+    """What MinAtar and Atari have in common: one trunk, n-step returns, Baselines' rates."""
+    common.single(config)
     config.model.shared = True
     config.env.normalize_rewards = False
     config.agent.update(rollout_steps=20, gamma=0.99, gae_lambda=1.0, entropy_weight=0.01)
     config.optimizer.update(kfac_learning_rate=0.25, trust_region=0.001, rmsprop_learning_rate=7e-4)
-    if variant == "minatar":
-        config.model.variant = "minatar"
-        config.env.update(name="Breakout-MinAtar", num_envs=64)
-        config.total_frames = 2_000_000
-    elif variant == "paper" or variant in ATARI_57:
-        config.model.variant = "2015"
-        config.env.update(
-            name="breakout" if variant == "paper" else variant,
-            num_envs=32,
-            stack=4,
-            action_repeat=4,
-            max_noops=30,
-            fire_reset=True,
-            life_loss_ends=True,
-            reward_clip=1.0,
-        )
-        config.total_frames = 40_000_000
-        config.eval.update(episodes=30, max_noops=30)
-        config.steps_per_call = 1
-        config.log_every_steps = 100
-        config.checkpoint_every_steps = 10_000
-        config.seeds = (0,)
-        config.published_as = "2015" if variant == "paper" else ""
-    return config
+
+
+def minatar(config: ConfigDict) -> None:
+    """Breakout-MinAtar, images; others by --config.env.name."""
+    images(config)
+    config.model.variant = "minatar"
+    config.env.update(name="Breakout-MinAtar", num_envs=64)
+    config.total_frames = 2_000_000
+
+
+def paper(config: ConfigDict) -> None:
+    """Atari, Breakout; OpenAI Baselines' settings; 40M frames."""
+    atari(config, "breakout")
+    config.published_as = "2015"
+
+
+def atari(config: ConfigDict, game: str) -> None:
+    """An Atari game with Baselines' settings."""
+    images(config)
+    config.model.variant = "2015"
+    config.env.update(
+        name=game,
+        num_envs=32,
+        stack=4,
+        action_repeat=4,
+        max_noops=30,
+        fire_reset=True,
+        life_loss_ends=True,
+        reward_clip=1.0,
+    )
+    config.total_frames = 40_000_000
+    config.eval.update(episodes=30, max_noops=30)
+    config.steps_per_call = 1
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 10_000
+    config.seeds = (0,)
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "minatar": minatar,
+    "paper": paper,
+    **{
+        game: common.described(f"As `:paper`, on the Atari game {game}.", atari, game=game)
+        for game in ATARI_57
+    },
+}

@@ -44,3 +44,54 @@ def single(config: ConfigDict) -> None:
     """Leaves one run: no arms are compared, and no claims are checked."""
     config.arms = ConfigDict(convert_dict=False)
     config.check_claims = False
+
+
+def rl_env(name: str, num_envs: int, *, normalize_rewards: bool = False) -> ConfigDict:
+    """`config.env` of agents with actors side by side: the fields of `games.Settings`."""
+    return ConfigDict(
+        {
+            "name": name,
+            "num_envs": num_envs,
+            "stack": 1,  # frames in an observation
+            "action_repeat": 1,
+            "max_noops": 0,
+            "fire_reset": False,
+            "sticky_actions": 0.0,
+            "full_action_space": False,
+            "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own
+            "life_loss_ends": False,  # for learning alone
+            "reward_clip": 0.0,  # 0: none
+            "normalize_observations": False,
+            "normalize_rewards": normalize_rewards,
+        }
+    )
+
+
+def rl_eval() -> ConfigDict:
+    """`config.eval` of the same agents."""
+    return ConfigDict(
+        {
+            "episodes": 128,
+            "greedy": False,
+            "max_episode_frames": 108_000,
+            "max_noops": 0,
+        }
+    )
+
+
+def trpo_agent() -> ConfigDict:
+    """`config.agent` of papers whose agent takes trust region steps."""
+    return ConfigDict(
+        {
+            "rollout_steps": 200,  # agent steps of each environment
+            "gamma": 0.95,
+            "gae_lambda": 0.95,
+            "kl_limit": 0.01,  # nats, of the mean divergence of a step
+            "cg_iterations": 10,
+            "damping": 0.1,
+            "backtracks": 10,
+            "fisher_every": 1,  # the Fisher matrix is estimated from every n-th step alone
+            "value_epochs": 5,
+            "value_minibatches": 25,
+        }
+    )

@@ -11,7 +11,7 @@ the best of the other do not hold.
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy, trpo
+from configs import common
 from research.training.run_config import run_config
 
 VARIANTS = {
@@ -28,8 +28,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config = run_config()
     config.method = "gail"  # "cloning", "expert"
     config.model = ConfigDict({"variant": "mlp100"})
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=16, normalize_rewards=True)
-    config.agent = trpo.agent_config()
+    config.env = common.rl_env("Pendulum-v1", num_envs=16, normalize_rewards=True)
+    config.agent = common.trpo_agent()
     config.gail = ConfigDict(
         {
             "reward": "-log D",  # "log(1 - D)" where the task is to end the episode
@@ -58,7 +58,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 300_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.log_every_steps = 5
     config.eval_every_steps = 10
     config.best_metric, config.best_mode = "eval/return", "max"

@@ -14,8 +14,8 @@ same command goes on. The third has the paper's settings for Atari; expect days 
 
 from ml_collections import ConfigDict
 
+from configs import common
 from research.core import UserError
-from research.rl.agents import on_policy, trpo
 from research.rl.envs.ale import ATARI_57
 from research.training.run_config import run_config
 
@@ -36,8 +36,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "shared": False,  # one trunk for policy and value; A2C alone
         }
     )
-    config.env = on_policy.env_config("Pendulum-hanging", num_envs=16, normalize_rewards=True)
-    config.agent = trpo.agent_config()
+    config.env = common.rl_env("Pendulum-hanging", num_envs=16, normalize_rewards=True)
+    config.agent = common.trpo_agent()
     config.agent.update(
         {
             # or "a2c", which takes no notice of TRPO's settings, nor TRPO of its.
@@ -94,7 +94,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.total_frames = 150_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.log_every_steps = 2
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2)

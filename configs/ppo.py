@@ -5,37 +5,26 @@ game: agent steps times action repeat.
     python experiments/ppo.py --config configs/ppo.py:cartpole
     python experiments/ppo.py --config configs/ppo.py:pong
 
-The first checks the claim on Pendulum, five seeds of four arms: about a minute on one core;
-expect -130 to -175 (random play has about -1200) with clipping or a KL
-penalty, and less than -260 without a bound, -900 with one epoch. The second reaches CartPole's 500
-in 200,000 frames. The third has the paper's settings for Atari; expect days on a CPU.
+The first checks the claim on Pendulum, five seeds of four arms, in about a minute on one core. The
+second reaches CartPole's 500 in 200,000 frames. The third has the paper's settings for Atari;
+expect days on a CPU, and the scores of the paper's table 6.
 """
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
-from research.training.run_config import run_config
-
-VARIANTS = {
-    "smoke": "seconds: every part at a tiny size",
-    "cartpole": "CartPole, discrete actions",
-    "minatar": "Breakout-MinAtar, images; others by --config.env.name",
-    "continuous": "the paper's settings of continuous control (table 3), on Pendulum",
-    "paper": "Atari (table 5, as in OpenAI Baselines), Breakout; 40M frames",
-    **{game: "the same on this Atari game" for game in ATARI_57},
-}
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     config.model = ConfigDict(
         {
             "variant": "mlp",  # or for images "minatar", "2015", "2016"
             "shared": False,  # one trunk for policy and value
         }
     )
-    config.env = on_policy.env_config("Pendulum-v1", num_envs=8, normalize_rewards=True)
+    config.env = common.rl_env("Pendulum-v1", num_envs=8, normalize_rewards=True)
     config.agent = ConfigDict(
         {
             "objective": "clip",  # or "kl_penalty", "unbounded"
@@ -58,7 +47,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})
     config.max_grad_norm = 0.5
     config.total_frames = 200_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     config.log_every_steps = 5
     config.best_metric, config.best_mode = "eval/return", "max"
     config.seeds = (0, 1, 2, 3, 4)
@@ -71,68 +60,95 @@ def get_config(variant: str = "") -> ConfigDict:
         },
         convert_dict=False,
     )
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.agent.update(rollout_steps=8, epochs=2, minibatches=2)
-        config.env.normalize_observations = True
-        config.total_frames = 8 * 8 * 30
-        config.eval.episodes = 8
-        config.seeds = (0,)
-        config.arms = ConfigDict(
-            {"clip": {}, "unbounded": {"agent.objective": "unbounded"}}, convert_dict=False
-        )
-        config.checkpoint_every_steps = 10
-        config.check_claims = False
-        return config
-    if not variant:
-        return config
-    config.arms = ConfigDict(convert_dict=False)
-    if variant == "cartpole":
-        config.env.update(name="CartPole-v1", normalize_rewards=False)
-        config.agent.gamma = 0.99
-    elif variant == "minatar":
-        config.model.update(variant="minatar", shared=True)
-        config.env.update(name="Breakout-MinAtar", num_envs=64, normalize_rewards=False)
-        config.agent.update(epochs=4, minibatches=8, gamma=0.99, entropy_weight=0.01)
-        config.total_frames = 2_000_000
-    elif variant == "continuous":
-        config.env.update(num_envs=1, normalize_observations=True)
-        config.agent.update(
-            rollout_steps=2048,
-            epochs=10,
-            minibatches=32,
-            gamma=0.99,
-            value_clip=0.2,
-        )
-        config.optimizer.learning_rate = 3e-4
-        config.total_frames = 1_000_000
-    elif variant == "paper" or variant in ATARI_57:
-        config.model.update(variant="2015", shared=True)
-        config.env.update(
-            name="breakout" if variant == "paper" else variant,
-            num_envs=8,
-            stack=4,
-            action_repeat=4,
-            max_noops=30,
-            fire_reset=True,
-            life_loss_ends=True,
-            reward_clip=1.0,
-            normalize_rewards=False,
-        )
-        config.agent.update(
-            rollout_steps=128,
-            epochs=4,
-            minibatches=4,
-            gamma=0.99,
-            clip=0.1,
-            anneal_clip=True,
-            value_clip=0.1,
-            entropy_weight=0.01,  # value_weight is Baselines'; table 5 has c1 = 1
-        )
-        config.optimizer.learning_rate = 2.5e-4
-        config.total_frames = 40_000_000
-        config.eval.update(episodes=30, max_noops=30)
-        config.checkpoint_every_steps = 1_000
-        config.seeds = (0,) if variant != "paper" else (0, 1, 2)
-        config.published_as = "atari" if variant == "paper" else ""
-    return config
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; every part at a tiny size."""
+    config.agent.update(rollout_steps=8, epochs=2, minibatches=2)
+    config.env.normalize_observations = True
+    config.total_frames = 8 * 8 * 30
+    config.eval.episodes = 8
+    config.seeds = (0,)
+    config.arms = ConfigDict(
+        {"clip": {}, "unbounded": {"agent.objective": "unbounded"}}, convert_dict=False
+    )
+    config.checkpoint_every_steps = 10
+    config.check_claims = False
+
+
+def cartpole(config: ConfigDict) -> None:
+    """CartPole, discrete actions."""
+    common.single(config)
+    config.env.update(name="CartPole-v1", normalize_rewards=False)
+    config.agent.gamma = 0.99
+
+
+def minatar(config: ConfigDict) -> None:
+    """Breakout-MinAtar, images; others by --config.env.name."""
+    common.single(config)
+    config.model.update(variant="minatar", shared=True)
+    config.env.update(name="Breakout-MinAtar", num_envs=64, normalize_rewards=False)
+    config.agent.update(epochs=4, minibatches=8, gamma=0.99, entropy_weight=0.01)
+    config.total_frames = 2_000_000
+
+
+def continuous(config: ConfigDict) -> None:
+    """The paper's settings of continuous control (table 3), on Pendulum."""
+    common.single(config)
+    config.env.update(num_envs=1, normalize_observations=True)
+    config.agent.update(rollout_steps=2048, epochs=10, minibatches=32, gamma=0.99, value_clip=0.2)
+    config.optimizer.learning_rate = 3e-4
+    config.total_frames = 1_000_000
+
+
+def paper(config: ConfigDict) -> None:
+    """Atari (table 5, as in OpenAI Baselines), Breakout; 40M frames."""
+    atari(config, "breakout")
+    config.seeds = (0, 1, 2)
+    config.published_as = "atari"
+
+
+def atari(config: ConfigDict, game: str) -> None:
+    """An Atari game by table 5."""
+    common.single(config)
+    config.model.update(variant="2015", shared=True)
+    config.env.update(
+        name=game,
+        num_envs=8,
+        stack=4,
+        action_repeat=4,
+        max_noops=30,
+        fire_reset=True,
+        life_loss_ends=True,
+        reward_clip=1.0,
+        normalize_rewards=False,
+    )
+    config.agent.update(
+        rollout_steps=128,
+        epochs=4,
+        minibatches=4,
+        gamma=0.99,
+        clip=0.1,
+        anneal_clip=True,
+        value_clip=0.1,
+        entropy_weight=0.01,  # value_weight is Baselines'; table 5 has c1 = 1
+    )
+    config.optimizer.learning_rate = 2.5e-4
+    config.total_frames = 40_000_000
+    config.eval.update(episodes=30, max_noops=30)
+    config.checkpoint_every_steps = 1_000
+    config.seeds = (0,)
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "cartpole": cartpole,
+    "minatar": minatar,
+    "continuous": continuous,
+    "paper": paper,
+    **{
+        game: common.described(f"As `:paper`, on the Atari game {game}.", atari, game=game)
+        for game in ATARI_57
+    },
+}

@@ -17,7 +17,7 @@ each, one seed at a time.
 
 from ml_collections import ConfigDict
 
-from research.rl.agents import on_policy
+from configs import common
 from research.rl.envs.ale import ATARI_57
 from research.training.run_config import run_config
 
@@ -37,7 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "variant": "small",  # "paper" for 84x84 pixels, "small" and "tiny" for 20x20
         }
     )
-    config.env = on_policy.env_config("pixel-maze", num_envs=16)
+    config.env = common.rl_env("pixel-maze", num_envs=16)
     # The LSTM is fed with rewards, and replay holds pixels: both as they are.
     del config.env["normalize_observations"], config.env["normalize_rewards"]
     config.agent = ConfigDict(
@@ -69,7 +69,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.max_grad_norm = 0.5
     config.total_frames = 160_000
-    config.eval = on_policy.eval_config()
+    config.eval = common.rl_eval()
     del config.eval["greedy"]  # the policy is stochastic
     config.steps_per_call = 25
     config.log_every_steps = 25

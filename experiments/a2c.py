@@ -11,19 +11,16 @@ the recurrent one. Atari's emulators run inside the step, which the CPU platform
 
 from __future__ import annotations
 
-from typing import Any
-
-import flax.struct
 import jax
+import optax
+from ml_collections import ConfigDict
 
-from research import app, training
-from research.core import Experiment, LearnerState
-from research.core.legacy import OldExperiment
+from research import app
+from research.core import Aux, Learner
 from research.models.actor_critic import ActorCritic
-from research.report.claims import Claim, Paper
-from research.rl.acting.rollouts import Actors, flattened
-from research.rl.agents.a2c import A2C
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector
+from research.report.claims import Claim, Paper, Results
+from research.rl.acting.rollouts import Rollout
+from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
 
 PAPER = Paper(
@@ -39,79 +36,78 @@ PAPER = Paper(
 )
 
 
-@flax.struct.dataclass
-class State:
-    learner: LearnerState
-    actors: Actors
+class AdvantageActorCritic(OnPolicy):
+    """Actors side by side; one gradient step of policy and value on each of their rollouts."""
 
-
-def build(config: Any) -> Experiment:
-    env = games.training_environment(config.env)
-    collector = make_collector(config, env)
-    frames = env.num_envs * config.agent.rollout_steps * env.frames_per_step
-    num_steps = config.total_frames // frames
-    a2c = A2C.make(config, network(config, env), num_steps)
-
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        actors = collector.init(env_key)
-        return State(a2c.init(net_key, actors.observation[:1]), actors)
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, learn_key = jax.random.split(key)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, rollout, played = collector.play(
-            actors, lambda observation: a2c.act(state.learner, observation), play_key
+    def __init__(self, config: ConfigDict):
+        agent, optimizer, model = config.agent, config.optimizer, config.model
+        settings = games.Settings(**config.env)
+        super().__init__(
+            make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda),
+            total_frames=config.total_frames,
+            test_env=games.evaluation_games(
+                settings,
+                config.eval.episodes,
+                max_noops=config.eval.max_noops,
+                max_episode_frames=config.eval.max_episode_frames,
+            ),
+            greedy=config.eval.greedy,
         )
-        learned, metrics = a2c.learn(state.learner, flattened(rollout), learn_key)
-        return State(learned, actors), {**metrics, **played}
+        self.value_weight = agent.value_weight
+        self.entropy_weight = agent.entropy_weight
 
-    play = evaluation(config, a2c.policy, lambda state: a2c.eval_variables(state.learner))
-    return OldExperiment(
-        init,
-        step,
-        num_steps,
-        games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play},
-        splits=SPLITS,
-        per_step={"frames": frames},
-    )
+        network = ActorCritic(
+            self.env.num_actions,
+            self.env.action_size,
+            model.variant,
+            model.shared,
+            config.compute_dtype,
+        )
+        last_rate = 0.0 if agent.anneal else optimizer.learning_rate
+        rate = optax.linear_schedule(optimizer.learning_rate, last_rate, self.num_steps)
+        tx = optax.rmsprop(rate, decay=optimizer.rmsprop_decay, eps=optimizer.rmsprop_epsilon)
+        self.learner = Learner(network, tx, max_grad_norm=config.max_grad_norm)
+
+    def loss(self, variables, batch: Rollout, key):
+        """The objective whose gradients are those of section 4.3 and supplement S3.
+
+        `batch.returns` are R_t, n-step returns bootstrapped with V, and `batch.advantage` is
+        A = R_t - V(s_t), a constant to the policy.
+        """
+        pi, value = self.policy_and_value(variables, batch.observation)
+        policy_loss = -(pi.log_prob(batch.action) * batch.advantage).mean()
+        value_loss = ((batch.returns - value) ** 2).mean()
+        entropy = pi.entropy().mean()
+        # beta of the paper weighs the entropy H, which keeps the policy from settling too early.
+        loss = policy_loss + self.value_weight * value_loss - self.entropy_weight * entropy
+        return loss, Aux({"value_loss": value_loss, "entropy": entropy})
+
+    def update(self, state: OnPolicyState, rollout: Rollout, t: jax.Array, key: jax.Array):
+        learner, metrics = self.learner.minimize(state.learner, self.loss, rollout, key)
+        return state.replace(learner=learner), metrics
 
 
-def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(
-        env.num_actions,
-        env.action_size,
-        config.model.variant,
-        config.model.shared,
-        config.compute_dtype,
-    )
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    return numbers
-
-
-def claims(results: Any) -> list[Claim]:
-    if "parallel" not in results:  # a game alone
+def claims(results: Results) -> list[Claim]:
+    if "parallel" not in results.arms:  # a game alone
         return []
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    # Seeds 0 to 4: parallel 414 439 449 401 462, single 180 195 59 199 69.
+    returns = results["eval/return"]
     return [
-        Claim(
-            "CartPole: return >= 350 of 500",
-            "not on this task",
-            shown["parallel"],
-            runs["parallel"].mean() >= 350,
+        returns.at_least(
+            "parallel",
+            350,
+            claim="CartPole: return of 500 at most",
+            paper="not on this task",
+            rule="mean",
+            digits=0,
         ),
-        Claim(
-            "sixteen actors, not one, at equal frames: return >= 2 x as high",
-            "training is stabilised by parallel actors (section 4)",
-            f"{shown['parallel']}, {shown['single']}",
-            runs["parallel"].mean() >= 2 * runs["single"].mean(),
+        returns.ratio(
+            "parallel",
+            "single",
+            2.0,
+            claim="sixteen actors, not one, at equal frames: return",
+            paper="training is stabilised by parallel actors (section 4)",
+            rule="mean",
+            digits=0,
         ),
     ]
 

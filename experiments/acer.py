@@ -19,17 +19,17 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
 
-from research import app, training
+from research import app
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
-from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorQ
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
-from research.rl.acting.rollouts import Actors
-from research.rl.agents.on_policy import SPLITS, evaluation
+from research.rl.agents.on_policy import ACTOR_RULES, evaluation
 from research.rl.envs import games
-from research.rl.replay.segments import Segment, Segments, play
+from research.rl.replay.segments import Segment, Segments, collect_segment
 from research.rl.replay.transitions import RingState
 from research.rl.retrace import retrace
 
@@ -43,203 +43,244 @@ PAPER = Paper(
     curves=("train/return",),
     x="frames",
 )
+_EPSILON = 1e-8  # keeps quotients of probabilities finite
 
 
-@flax.struct.dataclass
-class State:
+class State(flax.struct.PyTreeNode):
+    """The networks, the environments in mid-episode, and the segments to replay.
+
+    Attributes:
+      learner: policy and action values.
+      average_params: of the average policy network (section 3.3).
+      actors: the environments.
+      replay: of `Segment`s.
+    """
+
     learner: LearnerState
-    average: Any  # parameters of the average policy network
+    average_params: Any
     actors: Actors
     replay: RingState
-    steps: jax.Array
 
 
-def build(config: Any) -> Experiment:
-    agent, optimizer = config.agent, config.optimizer
-    env = games.training_environment(config.env)
-    if env.action_size:
-        raise UserError(f"env.name is one with discrete actions, not {config.env.name!r}")
-    segments = Segments(
-        env.num_envs,
-        agent.segment_steps,
-        config.replay.capacity_frames // env.frames_per_step,
-        env.depth,
-    )
-    frames = env.num_envs * agent.segment_steps * env.frames_per_step
-    num_steps = config.total_frames // frames
-    rate = optax.linear_schedule(optimizer.learning_rate, 0.0, num_steps)
-    learner = Learner(
-        ActorQ(env.num_actions, config.model.variant, config.model.shared, config.compute_dtype),
+class ActorCriticWithExperienceReplay(Experiment):
+    """Algorithm 1: each segment is learned from once when it was played, then in replay."""
+
+    def __init__(self, config: ConfigDict):
+        agent, optimizer = config.agent, config.optimizer
+        settings = games.Settings(**config.env)
+        self.settings = settings
+        self.env = games.training_environment(settings)
+        if self.env.action_size:
+            raise UserError(f"env.name is one with discrete actions, not {settings.name!r}")
+        self.segments = Segments(
+            num_envs=self.env.num_envs,
+            num_steps=agent.segment_steps,
+            capacity=config.replay.capacity_frames // self.env.frames_per_step,
+            depth=self.env.depth,
+        )
+        self.learning_starts_frames = config.replay.learning_starts_frames
+        self.replay_ratio = agent.replay_ratio
+
+        self.gamma = agent.gamma
+        self.c = agent.truncation
+        self.delta = agent.trust_region
+        self.alpha = agent.average_decay
+        self.q_weight = agent.q_weight
+        self.entropy_weight = agent.entropy_weight
+
+        self.frames = self.env.num_envs * agent.segment_steps * self.env.frames_per_step
+        self.num_steps = config.total_frames // self.frames
+        self.per_step = {"frames": self.frames}
+        self.source = games.source(self.env)
+        self.soft_rules = [*ACTOR_RULES, ("^replay/items/", PartitionSpec(None, "data"))]
+
         # The rate is set by the frames played, for how many updates these make is random.
-        optax.inject_hyperparams(optax.rmsprop)(
-            optimizer.learning_rate, optimizer.rmsprop_decay, optimizer.rmsprop_epsilon
-        ),
-        max_grad_norm=config.max_grad_norm,
-        ema_decay=config.ema_decay,
-    )
+        self.rate = optax.linear_schedule(optimizer.learning_rate, 0.0, self.num_steps)
+        model = config.model
+        self.learner = Learner(
+            ActorQ(self.env.num_actions, model.variant, model.shared, config.compute_dtype),
+            optax.inject_hyperparams(optax.rmsprop)(
+                optimizer.learning_rate, optimizer.rmsprop_decay, optimizer.rmsprop_epsilon
+            ),
+            max_grad_norm=config.max_grad_norm,
+        )
+        test_env = games.evaluation_games(
+            settings,
+            config.eval.episodes,
+            max_noops=config.eval.max_noops,
+            max_episode_frames=config.eval.max_episode_frames,
+        )
+        self._test = evaluation(test_env, self.policy, greedy=config.eval.greedy)
 
-    def network(variables: Any, observation: jax.Array) -> tuple[Categorical, jax.Array]:
-        """Distributions and action values `[..., A]` of observations `[..., *space]`."""
-        rows = observation.reshape(-1, *env.observation_space.shape)
-        policy, q = learner.apply(variables, rows)[0]
-        shape = *observation.shape[: observation.ndim - len(env.observation_space.shape)], -1
-        return Categorical(policy["logits"].reshape(shape)), q.reshape(shape)
-
-    def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
-        return play(
-            env,
-            actors,
-            lambda seen: network(learned, seen)[0],
-            key,
-            agent.segment_steps,
-            reward_clip=config.env.reward_clip,
-            life_loss_ends=config.env.life_loss_ends,
+    def init(self, key):
+        env_key, net_key = jax.random.split(key)
+        actors = Actors.start(self.env, env_key)
+        learner = self.learner.init(net_key, actors.observation[:1])
+        segment = jax.eval_shape(self.collect, learner, actors, None, key)[1]
+        return State(
+            learner=learner,
+            average_params=jax.tree.map(jnp.copy, learner.params),
+            actors=actors,
+            replay=self.segments.init(segment),
         )
 
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        observation, env_state = env.reset(env_key)
-        actors = Actors(env_state, observation, jnp.zeros(env.num_envs), None, None)
-        learned = learner.init(net_key, observation[:1])
-        replay = segments.init(jax.eval_shape(collect, learned, actors, key)[1])
-        return State(learned, jax.tree.map(jnp.copy, learned.params), actors, replay, jnp.int32(0))
+    def step(self, state, batch, t, key):
+        play_key, now_key, count_key, replay_key = jax.random.split(key, 4)
+        actors, segment, episodes = self.collect(state.learner, state.actors, batch, play_key)
+        replay = self.segments.add(state.replay, segment)
 
-    def loss_of(average: Any, variables: Any, segment: Segment, key: jax.Array) -> Any:
-        new, q = network(variables, segment.observation)
-        following, next_q = network(variables, segment.next_observation)
-        old = network({"params": average}, segment.observation)[0]
-        f, f_old, f_next = (jax.nn.softmax(policy.logits) for policy in (new, old, following))
-        taken = jnp.take_along_axis(q, segment.action[..., None], axis=-1)[..., 0]
-        ratio = jnp.exp(new.log_prob(segment.action) - segment.policy.log_prob(segment.action))
-        target = jax.lax.stop_gradient(
+        learner = self.learner.set_hyperparams(state.learner, learning_rate=self.rate(t))
+        carry = self.update(learner, state.average_params, segment, now_key)
+
+        def body(i, carry):
+            learner, average_params, _ = carry
+            draw_key, loss_key = jax.random.split(jax.random.fold_in(replay_key, i))
+            segment = self.segments.sample(replay, draw_key)
+            return self.update(learner, average_params, segment, loss_key)
+
+        started = (t + 1) * self.frames >= self.learning_starts_frames
+        count = jnp.where(started, jax.random.poisson(count_key, self.replay_ratio), 0)
+        learner, average_params, metrics = jax.lax.fori_loop(0, count, body, carry)
+        return State(learner, average_params, actors, replay), {**metrics, **episodes}
+
+    def collect(self, learner: LearnerState, actors: Actors, batch: Any, key: jax.Array):
+        """The actors after a segment, the segment, and the mean return of its episodes."""
+        return collect_segment(
+            self.env,
+            actors,
+            functools.partial(self.policy, learner),
+            key,
+            self.segments.num_steps,
+            reward_clip=self.settings.reward_clip,
+            life_loss_ends=self.settings.life_loss_ends,
+            batch=batch,
+        )
+
+    def update(self, learner: LearnerState, average_params: Any, segment: Segment, key: jax.Array):
+        """One step on a segment, and theta_a <- alpha theta_a + (1 - alpha) theta."""
+        loss = functools.partial(self.loss, average_params)
+        learner, metrics = self.learner.minimize(learner, loss, segment, key)
+        average_params = optax.incremental_update(learner.params, average_params, 1 - self.alpha)
+        return learner, average_params, metrics
+
+    def policy_and_q(self, variables: Any, observation: jax.Array) -> tuple[Categorical, jax.Array]:
+        """Distributions and action values `[..., A]` of observations `[..., *space]`."""
+        space = self.env.observation_space.shape
+        leading = observation.shape[: observation.ndim - len(space)]
+        policy, q = self.learner.apply(variables, observation.reshape(-1, *space))[0]
+        logits = policy["logits"].reshape(*leading, -1)
+        return Categorical(logits), q.reshape(*leading, -1)
+
+    def policy(self, variables: Any, observation: jax.Array) -> Categorical:
+        return self.policy_and_q(variables, observation)[0]
+
+    def loss(
+        self, average_params: Any, variables: Any, segment: Segment, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """The value loss, and a term whose gradient by f is -z*, the projected policy gradient."""
+        policy, q = self.policy_and_q(variables, segment.observation)
+        next_policy, next_q = self.policy_and_q(variables, segment.next_observation)
+        average_policy = self.policy({"params": average_params}, segment.observation)
+        f, f_average, f_next = (
+            jax.nn.softmax(p.logits) for p in (policy, average_policy, next_policy)
+        )
+        q_taken = jnp.take_along_axis(q, segment.action[..., None], axis=-1)[..., 0]
+        rho = jnp.exp(policy.log_prob(segment.action) - segment.policy.log_prob(segment.action))
+        q_ret = jax.lax.stop_gradient(
             retrace(
                 segment.reward,
-                taken,
-                (f_next * next_q).sum(axis=-1),
-                ratio,
+                q_taken,
+                (f_next * next_q).sum(axis=-1),  # V(x'), in expectation over the policy
+                rho,
                 segment.terminated,
-                segment.ended,
-                agent.gamma,
+                segment.done,
+                self.gamma,
             )
         )
-        gain = policy_gradient(f, q, target, segment, agent.truncation, agent.entropy_weight)
-        divergence = -f_old / (f + 1e-8)  # gradient of KL(average, new) by the probabilities
-        z = jax.lax.stop_gradient(bounded(gain, divergence, agent.trust_region))
-        q_loss = ((target - taken) ** 2).mean() / 2
-        loss = agent.q_weight * q_loss - (z * f).sum(axis=-1).mean()
-        return loss, Aux(
-            {
-                "q_loss": q_loss,
-                "entropy": new.entropy().mean(),
-                "kl": old.kl(new).mean(),
-                "ratio_above_truncation": (ratio > agent.truncation).mean(),
-            }
-        )
+        g = self.policy_gradient(f, q, q_ret, segment)
+        k = -f_average / (f + _EPSILON)  # gradient of KL(f_average, f) by f
+        z = jax.lax.stop_gradient(self.project_to_trust_region(g, k))
+        q_loss = ((q_ret - q_taken) ** 2).mean() / 2
+        loss = self.q_weight * q_loss - (z * f).sum(axis=-1).mean()
+        metrics = {
+            "q_loss": q_loss,
+            "entropy": policy.entropy().mean(),
+            "kl": average_policy.kl(policy).mean(),
+            "ratio_above_truncation": (rho > self.c).mean(),
+        }
+        return loss, Aux(metrics)
 
-    def update(loop: tuple[Any, ...], segment: Segment, key: jax.Array) -> tuple[Any, ...]:
-        learned, average, _ = loop
-        loss_fn = functools.partial(loss_of, average)
-        learned, metrics = learner.minimize(learned, loss_fn, segment, key)
-        average = optax.incremental_update(learned.params, average, 1 - agent.average_decay)
-        return learned, average, metrics
+    def policy_gradient(
+        self, f: jax.Array, q: jax.Array, q_ret: jax.Array, segment: Segment
+    ) -> jax.Array:
+        """g, the gradient of the objective by the policy's probabilities (equation 9).
 
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        """One segment is played and learned from, then some are replayed (algorithm 1)."""
-        play_key, now_key, count_key, replay_key = jax.random.split(key, 4)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, segment, played = collect(state.learner, actors, play_key)
-        replay, steps = segments.add(state.replay, segment), state.steps + 1
-        hyper = {**state.learner.opt_state.hyperparams, "learning_rate": rate(state.steps)}
-        learned = state.learner
-        learned = learned.replace(opt_state=learned.opt_state._replace(hyperparams=hyper))
-        loop = update((learned, state.average, None), segment, now_key)
+        g = min(c, rho_t) grad log f(a_t) (Q^ret - V)
+            + E_{a ~ f} [1 - c / rho(a)]_+ grad log f(a) (Q(a) - V)
+        and the gradient of the entropy's bonus.
 
-        def again(i: jax.Array, loop: tuple[Any, ...]) -> tuple[Any, ...]:
-            draw_key, loss_key = jax.random.split(jax.random.fold_in(replay_key, i))
-            return update(loop, segments.sample(replay, draw_key), loss_key)
+        Args:
+          f: `[T, N, A]`, probabilities of the policy.
+          q: `[T, N, A]`, action values.
+          q_ret: `[T, N]`, Retrace's targets of the values of the actions taken.
+          segment: the actions, and the distributions mu that they were drawn from.
+        """
+        mu = jax.nn.softmax(segment.policy.logits)
+        f, q = jax.lax.stop_gradient((f, q))
+        v = (f * q).sum(axis=-1, keepdims=True)
+        rho = f / (mu + _EPSILON)
+        taken = jax.nn.one_hot(segment.action, f.shape[-1])
+        truncated = taken * jnp.minimum(rho, self.c) * (q_ret[..., None] - v) / (f + _EPSILON)
+        # What truncation leaves out, in expectation over the policy: f cancels in f grad log f.
+        correction = jax.nn.relu(1 - self.c / (rho + _EPSILON)) * (q - v)
+        return truncated + correction - self.entropy_weight * (1 + jnp.log(f + _EPSILON))
 
-        started = steps * frames >= config.replay.learning_starts_frames
-        count = jnp.where(started, jax.random.poisson(count_key, agent.replay_ratio), 0)
-        learned, average, metrics = jax.lax.fori_loop(0, count, again, loop)
-        return State(learned, average, actors, replay, steps), {**metrics, **played}
+    def project_to_trust_region(self, g: jax.Array, k: jax.Array) -> jax.Array:
+        """z* = g - max(0, (k . g - delta) / |k|^2) k (equation 12): closest to g of k . z <= delta.
 
-    return OldExperiment(
-        init,
-        step,
-        num_steps,
-        games.emulators(env, lambda state: state.actors.env),
-        evals={
-            "eval": evaluation(
-                config,
-                lambda *args: network(*args)[0],
-                lambda state: learner.eval_variables(state.learner),
-            )
-        },
-        splits=[*SPLITS, ("^replay/items/", PartitionSpec(None, "data"))],
-        per_step={"frames": frames},
-    )
+        Args:
+          g: `[T, N, A]`, the policy gradient.
+          k: `[T, N, A]`, the gradient of the divergence from the average policy.
+        """
+        product = (g * k).sum(axis=-1, keepdims=True)
+        square = (k**2).sum(axis=-1, keepdims=True)
+        return g - jax.nn.relu(product - self.delta) / (square + _EPSILON) * k
+
+    def evaluate(self, state, key):
+        numbers = self._test((self.learner.eval_variables(state.learner), None), key)
+        return {f"eval/{name}": value for name, value in numbers.items()}
 
 
-def policy_gradient(
-    f: jax.Array,
-    q: jax.Array,
-    target: jax.Array,
-    segment: Segment,
-    truncation: float,
-    entropy_weight: float,
-) -> jax.Array:
-    """Of the objective by the policy's probabilities f `[T, N, A]` (equation 9), with entropy."""
-    mu = jax.nn.softmax(segment.policy.logits)
-    f, q = jax.lax.stop_gradient((f, q))
-    value = (f * q).sum(axis=-1, keepdims=True)
-    done = jax.nn.one_hot(segment.action, f.shape[-1])
-    ratio = f / (mu + 1e-8)
-    of_taken = done * jnp.minimum(ratio, truncation) * (target[..., None] - value) / (f + 1e-8)
-    # What truncation leaves out, in expectation over the policy: f cancels in f grad log f.
-    correction = jax.nn.relu(1 - truncation / (ratio + 1e-8)) * (q - value)
-    return of_taken + correction - entropy_weight * (1 + jnp.log(f + 1e-8))
-
-
-def bounded(gain: jax.Array, divergence: jax.Array, limit: float) -> jax.Array:
-    """The closest to `gain` whose product with `divergence` is at most `limit` (equation 12)."""
-    product = (gain * divergence).sum(axis=-1, keepdims=True)
-    square = (divergence**2).sum(axis=-1, keepdims=True)
-    return gain - jax.nn.relu(product - limit) / (square + 1e-8) * divergence
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    return numbers
-
-
-def claims(results: Any) -> list[Claim]:
-    if "on_policy" not in results:  # a game alone
+def claims(results: Results) -> list[Claim]:
+    """Acrobot is solved with replay, and is not without it in as many frames."""
+    if "on_policy" not in results.arms:  # a game alone
         return []
-    # Seeds 0 to 4: acer -89 -90 -108 -115 -88, on_policy -493 -496 -497 -500 -493, on_policy_fast
-    # -500 -116 -131 -492 -141.
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    ours, same, fast = (runs[arm] for arm in ("acer", "on_policy", "on_policy_fast"))
+    test_return = results["eval/return"]
     paper = "more replay, fewer frames to the same score (figure 1)"
     return [
-        Claim(
-            "solves Acrobot in 120,000 frames: every return >= -150",
-            "not on this task",
-            shown["acer"],
-            ours.min() >= -150,
+        test_return.at_least(
+            "acer",
+            -150,
+            claim="solves Acrobot in 120,000 frames: return",
+            paper="not on this task",
+            digits=0,
         ),
-        Claim(
-            "without replay, at equal frames: every return lower by >= 300",
-            paper,
-            f"{shown['acer']}, {shown['on_policy']}",
-            ours.min() >= same.max() + 300,
+        test_return.above(
+            "acer",
+            "on_policy",
+            by=300,
+            claim="without replay, at equal frames: lower return",
+            paper=paper,
+            digits=0,
         ),
-        Claim(
-            "without replay, longer steps: mean return lower by >= 100",
-            paper,
-            f"{shown['acer']}, {shown['on_policy_fast']}",
-            ours.mean() >= fast.mean() + 100,
+        test_return.above(
+            "acer",
+            "on_policy_fast",
+            by=100,
+            claim="without replay, longer steps: lower return",
+            paper=paper,
+            rule="mean",
+            digits=0,
         ),
     ]
 

@@ -14,21 +14,18 @@ run inside the step, which the CPU platform alone can do.
 
 from __future__ import annotations
 
-from typing import Any
-
-import flax.struct
 import jax
 import optax
+from ml_collections import ConfigDict
 
-from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research import app
+from research.core import Aux, Learner
 from research.core.errors import check_choice
-from research.core.legacy import OldExperiment
 from research.models.actor_critic import ActorCritic
 from research.optim.kfac import KFAC, statistics
-from research.report.claims import Claim, Paper
-from research.rl.acting.rollouts import Actors, flattened
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, policy_and_value
+from research.report.claims import Claim, Paper, Results
+from research.rl.acting.rollouts import Rollout
+from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
 
 PAPER = Paper(
@@ -45,144 +42,118 @@ PAPER = Paper(
 OPTIMIZERS = ("kfac", "rmsprop")
 
 
-@flax.struct.dataclass
-class State:
-    learner: LearnerState
-    actors: Actors
+class ActorCriticKroneckerTrustRegion(OnPolicy):
+    """A2C whose steps are natural gradients by Kronecker factors, within a trust region."""
 
+    def __init__(self, config: ConfigDict):
+        agent, model = config.agent, config.model
+        check_choice("optimizer.name", config.optimizer.name, OPTIMIZERS)
+        settings = games.Settings(**config.env)
+        super().__init__(
+            make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda),
+            total_frames=config.total_frames,
+            test_env=games.evaluation_games(
+                settings,
+                config.eval.episodes,
+                max_noops=config.eval.max_noops,
+                max_episode_frames=config.eval.max_episode_frames,
+            ),
+            greedy=config.eval.greedy,
+        )
+        self.value_weight = agent.value_weight
+        self.entropy_weight = agent.entropy_weight
+        self.natural = config.optimizer.name == "kfac"
+        self.kfac = self.make_kfac(config.optimizer, shared=model.shared)
+        network = ActorCritic(
+            self.env.num_actions,
+            self.env.action_size,
+            model.variant,
+            model.shared,
+            config.compute_dtype,
+        )
+        tx = self.kfac.tx() if self.natural else self.make_rmsprop(config.optimizer)
+        self.learner = Learner(network, tx, max_grad_norm=config.max_grad_norm)
 
-def build(config: Any) -> Experiment:
-    agent = config.agent
-    env = games.training_environment(config.env)
-    collector = make_collector(config, env)
-    frames = env.num_envs * agent.rollout_steps * env.frames_per_step
-    num_steps = config.total_frames // frames
-    check_choice("optimizer.name", config.optimizer.name, OPTIMIZERS)
-    kfac = make_kfac(config, num_steps, env)
-    tx = kfac.tx() if config.optimizer.name == "kfac" else make_rmsprop(config.optimizer, num_steps)
-    learner = Learner(
-        network(config, env), tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay
-    )
-    policy = policy_and_value(learner)
-
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        actors = collector.init(env_key)
-        return State(learner.init(net_key, actors.observation[:1]), actors)
-
-    def fisher(learned: Any, observation: jax.Array, key: jax.Array) -> Any:
-        """Factors of the Fisher matrix of p(action, return), for samples from it (section 3.1)."""
-        action_key, value_key = jax.random.split(key)
-
-        def log_likelihood(output: Any) -> jax.Array:
-            distribution, value = output
-            drawn = jax.lax.stop_gradient(distribution.sample(action_key))
-            drawn_value = value + jax.random.normal(value_key, value.shape)
-            error = jax.lax.stop_gradient(drawn_value) - value
-            return distribution.log_prob(drawn) - error**2 / 2
-
-        return statistics(lambda: policy(learned, observation), log_likelihood)
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, learn_key = jax.random.split(key)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, rollout, played = collector.play(
-            actors, lambda observation: policy(state.learner, observation), play_key
+    def make_kfac(self, settings: ConfigDict, *, shared: bool) -> KFAC:
+        """The largest steps that the trust region allows (section 3.2), at most the schedule's."""
+        return KFAC(
+            optax.linear_schedule(settings.kfac_learning_rate, 0.0, self.num_steps),
+            settings.trust_region,
+            settings.factor_decay,
+            settings.damping,
+            settings.momentum,
+            settings.inverse_every_steps,
+            # Networks that share nothing are two problems (section 3.1).
+            apart={} if shared else {"value": settings.value_trust_region},
+            # The Fisher information of a normal's logarithmic deviation is 2, wherever it stands.
+            known={"policy/log_std": 2.0} if self.env.action_size else {},
         )
 
-        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
-            new, value = policy(variables, batch.observation)
-            policy_loss = -(new.log_prob(batch.action) * batch.advantage).mean()
-            value_loss = ((batch.returns - value) ** 2).mean()
-            entropy = new.entropy().mean()
-            loss = policy_loss + agent.value_weight * value_loss - agent.entropy_weight * entropy
-            return loss, Aux({"value_loss": value_loss, "entropy": entropy})
+    def make_rmsprop(self, settings: ConfigDict) -> optax.GradientTransformation:
+        """A2C's optimizer, with its own learning rate."""
+        rate = optax.linear_schedule(settings.rmsprop_learning_rate, 0.0, self.num_steps)
+        return optax.rmsprop(rate, settings.rmsprop_decay, settings.rmsprop_epsilon)
 
-        batch, learned = flattened(rollout), state.learner
-        fisher_key, learn_key = jax.random.split(learn_key)
-        if config.optimizer.name == "kfac":
-            factors = fisher(learned, batch.observation, fisher_key)
-            learned = learned.replace(opt_state=kfac.observe(learned.opt_state, factors))
-        learned, metrics = learner.minimize(learned, loss_fn, batch, learn_key)
-        metrics["kl"] = batch.policy.kl(policy(learned, batch.observation)[0]).mean()
-        return State(learned, actors), {**metrics, **played}
+    def fisher_factors(self, variables, observation, key):
+        """Factors of the Fisher matrix of p(a, v | s) = pi(a|s) p(v|s), p(v|s) = N(v; V(s), 1).
 
-    play = evaluation(
-        config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
-    )
-    return OldExperiment(
-        init,
-        step,
-        num_steps,
-        games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play},
-        splits=SPLITS,
-        per_step={"frames": frames},
-    )
+        It is an expectation over samples from the model, not over what was done (section 3.1).
+        """
+        action_key, value_key = jax.random.split(key)
 
+        def log_likelihood(output):
+            pi, value = output
+            action = jax.lax.stop_gradient(pi.sample(action_key))
+            sampled_value = value + jax.random.normal(value_key, value.shape)
+            error = jax.lax.stop_gradient(sampled_value) - value
+            return pi.log_prob(action) - error**2 / 2
 
-def make_kfac(config: Any, num_steps: int, env: Any) -> KFAC:
-    settings = config.optimizer
-    return KFAC(
-        optax.linear_schedule(settings.kfac_learning_rate, 0.0, num_steps),
-        settings.trust_region,
-        settings.factor_decay,
-        settings.damping,
-        settings.momentum,
-        settings.inverse_every_steps,
-        # Networks that share nothing are two problems (section 3.1).
-        apart={} if config.model.shared else {"value": settings.value_trust_region},
-        # The Fisher information of a normal's logarithmic deviation is 2, wherever it stands.
-        known={"policy/log_std": 2.0} if env.action_size else {},
-    )
+        return statistics(lambda: self.policy_and_value(variables, observation), log_likelihood)
+
+    def loss(self, variables, batch: Rollout, key):
+        """A2C's objective, whose gradient the inverse factors are applied to."""
+        pi, value = self.policy_and_value(variables, batch.observation)
+        policy_loss = -(pi.log_prob(batch.action) * batch.advantage).mean()
+        value_loss = ((batch.returns - value) ** 2).mean()
+        entropy = pi.entropy().mean()
+        loss = policy_loss + self.value_weight * value_loss - self.entropy_weight * entropy
+        return loss, Aux({"value_loss": value_loss, "entropy": entropy})
+
+    def update(self, state: OnPolicyState, rollout: Rollout, t: jax.Array, key: jax.Array):
+        fisher_key, loss_key = jax.random.split(key)
+        learner = state.learner
+        if self.natural:
+            factors = self.fisher_factors(learner, rollout.observation, fisher_key)
+            learner = learner.replace(opt_state=self.kfac.observe(learner.opt_state, factors))
+        learner, metrics = self.learner.minimize(learner, self.loss, rollout, loss_key)
+        kl = rollout.policy.kl(self.policy(learner, rollout.observation)).mean()
+        return state.replace(learner=learner), {**metrics, "kl": kl}
 
 
-def make_rmsprop(settings: Any, num_steps: int) -> optax.GradientTransformation:
-    """A2C's, with its own learning rate."""
-    rate = optax.linear_schedule(settings.rmsprop_learning_rate, 0.0, num_steps)
-    return optax.rmsprop(rate, settings.rmsprop_decay, settings.rmsprop_epsilon)
-
-
-def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(
-        env.num_actions,
-        env.action_size,
-        config.model.variant,
-        config.model.shared,
-        config.compute_dtype,
-    )
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    return numbers
-
-
-def claims(results: Any) -> list[Claim]:
-    if "acktr" not in results:  # a game alone
+def claims(results: Results) -> list[Claim]:
+    if "acktr" not in results.arms:  # a game alone
         return []
-    # Seeds 0 to 4: acktr -212 -213 -187 -210 -232, a2c -470 -1000 -718 -886 -831, a2c_50 -921 -923
-    # -905 -920 -884.
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    rows = [("A2C of ten times as many updates", "a2c"), ("nothing but the optimizer", "a2c_50")]
+    returns = results["eval/return"]
+    rivals = {"a2c": "A2C of ten times as many updates", "a2c_50": "nothing but the optimizer"}
     return [
-        Claim(
-            "Pendulum in 150,000 frames: return >= -300",
-            "not on this task",
-            shown["acktr"],
-            runs["acktr"].min() >= -300,
+        returns.at_least(
+            "acktr",
+            -300,
+            claim="Pendulum in 150,000 frames: return",
+            paper="not on this task",
+            digits=0,
         ),
         *(
-            Claim(
-                f"{what} at equal frames: return lower by >= 200",
-                "2 to 3 times the frames to A2C's score (abstract)",
-                f"{shown['acktr']}, {shown[arm]}",
-                runs["acktr"].min() >= runs[arm].max() + 200,
+            returns.above(
+                "acktr",
+                arm,
+                by=200,
+                claim=f"{text} at equal frames: return",
+                paper="2 to 3 times the frames to A2C's score (abstract)",
+                digits=0,
             )
-            for what, arm in rows
-            if arm in runs
+            for arm, text in rivals.items()
+            if arm in results.arms
         ),
     ]
 

@@ -13,26 +13,28 @@ gradient, of the kernels alone.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
 
-from research import app, training
-from research.core import Experiment, Learner, UserError
+from research import app
+from research.core import Aux, Experiment, Learner, UserError
 from research.core.errors import check_choice
-from research.core.legacy import OldExperiment
 from research.models.deterministic_actor_critic import NORMALIZATIONS, Actor, Critic
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
+from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
 from research.rl.acting.noise import ParameterNoise, ornstein_uhlenbeck
-from research.rl.agents.ddpg import DDPG, DDPGState
+from research.rl.agents.ddpg import DDPGNetworks, DDPGState
+from research.rl.agents.target_network import Variables, variables_of
 from research.rl.envs import gymnax_env, probe_envs
 from research.rl.envs.environments import Vectorized
 from research.rl.replay.transitions import Ring, RingState, Transition
+from research.rl.returns import td_target
 
 PAPER = Paper(
     title="Continuous control with deep reinforcement learning",
@@ -42,8 +44,12 @@ PAPER = Paper(
     claim="An actor on a critic's gradient learns continuous control, given target networks.",
     # Three observations, one action, batch normalization. «About 130,000» in the paper's tasks.
     parameters={
-        "pendulum": {f"agent/{kind}actor": 123_607 for kind in ("", "target_")}
-        | {f"agent/{kind}critic": 123_307 for kind in ("", "target_")}
+        "pendulum": {
+            "agent/actor": 123_607,
+            "agent/target_actor": 123_607,
+            "agent/critic": 123_307,
+            "agent/target_critic": 123_307,
+        }
     },
     curves=("eval/return", "train/return"),
     x="frames",
@@ -51,177 +57,237 @@ PAPER = Paper(
 NOISES = ("ornstein_uhlenbeck", "gaussian", "parameters")
 
 
-@flax.struct.dataclass
-class State:
-    """N environments, their experience, and what has learned from it."""
+class State(flax.struct.PyTreeNode):
+    """N environments, their experience, and what has been learned from it.
+
+    Attributes:
+      agent: actor, critic and their targets.
+      actors: the environments in mid-episode.
+      noise: `[N, A]`, on the actions.
+      parameter_noise: on the actor's parameters in its place, or None.
+      replay: of `Transition`s.
+      metrics: of the last update.
+    """
 
     agent: DDPGState
-    env: Any
-    observation: jax.Array  # [N, D]
-    episode_return: jax.Array  # [N], of the unfinished episodes
-    noise: jax.Array  # [N, A], on the actions
+    actors: Actors
+    noise: jax.Array
     parameter_noise: ParameterNoise | None
     replay: RingState
-    steps: jax.Array
-    last: dict[str, jax.Array]  # metrics of the last update
+    metrics: dict[str, jax.Array]
 
 
-def build(config: Any) -> Experiment:
-    settings, explore_by = config.agent, config.exploration
-    env = make_env(config.env.name, config.env.num_envs)
-    agent = make_agent(config, env.action_size)
-    ring = Ring(config.replay.capacity_frames, env.num_envs)
-    check_choice("exploration.name", explore_by.name, NOISES)
+class DeepDeterministicPolicyGradient(Experiment):
+    """Algorithm 1: mu(s) acts with noise, and learns from what a critic Q(s, a) makes of it."""
 
-    def init(key: jax.Array) -> State:
+    def __init__(self, config: ConfigDict):
+        self.env = make_env(config.env.name, config.env.num_envs)
+        self.networks = make_networks(config, self.env.action_size)
+        self.gamma = config.agent.gamma
+        self.tau = config.agent.tau
+        self.batch_size = config.agent.batch_size
+        self.updates_per_step = config.agent.updates_per_step
+
+        check_choice("exploration.name", config.exploration.name, NOISES)
+        self.exploration = config.exploration
+        self.ring = Ring(config.replay.capacity_frames, self.env.num_envs)
+        self.learning_starts_frames = config.replay.learning_starts_frames
+
+        self._test = Evaluation(make_env(config.env.name, config.eval.episodes), self.act)
+
+        self.num_steps = config.total_frames // self.env.num_envs
+        self.per_step = {"frames": self.env.num_envs}
+        self.soft_rules = [
+            ("^replay/items/", PartitionSpec(None, "data")),
+            ("^(actors|noise)(/|$)", PartitionSpec("data")),
+        ]
+
+    def init(self, key):
         env_key, net_key, noise_key = jax.random.split(key, 3)
-        observation, env_state = env.reset(env_key)
-        learned = agent.init(net_key, observation)
-        zeros, action = jnp.zeros(env.num_envs), jnp.zeros((env.num_envs, env.action_size))
-        item = Transition(observation, action, zeros, zeros.astype(bool), observation)
-        names = jax.eval_shape(lambda: agent.update(learned, item, key)[1])
-        last = jax.tree.map(lambda s: jnp.zeros(s.shape), names)
-        perturbation = None
-        if explore_by.name == "parameters":
-            perturbation = ParameterNoise.start(noise_key, learned.actor.params, explore_by.sigma)
+        actors = Actors.start(self.env, env_key)
+        agent = self.networks.init(net_key, actors.observation)
+
+        n = self.env.num_envs
+        action = jnp.zeros((n, self.env.action_size))
+        transition = Transition(
+            observation=actors.observation,
+            action=action,
+            reward=jnp.zeros(n),
+            terminated=jnp.zeros(n, bool),
+            next_observation=actors.observation,
+        )
+        metrics = jax.eval_shape(lambda: self.update(agent, transition, key)[1])
+        parameter_noise = None
+        if self.exploration.name == "parameters":
+            sigma = self.exploration.sigma
+            parameter_noise = ParameterNoise.start(noise_key, agent.actor.params, sigma)
         return State(
-            learned,
-            env_state,
-            observation,
-            zeros,
-            action,
-            perturbation,
-            ring.init(item),
-            jnp.int32(0),
-            last,
+            agent=agent,
+            actors=actors,
+            noise=action,
+            parameter_noise=parameter_noise,
+            replay=self.ring.init(transition),
+            metrics=jax.tree.map(lambda s: jnp.zeros(s.shape), metrics),
         )
 
-    def explore(state: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Actions, and the noise that was added to them."""
-        actor, noise = state.agent.actor, state.noise
-        if explore_by.name == "parameters":
-            actor = actor.replace(params=state.parameter_noise.perturbed(actor.params))
-        elif explore_by.name == "gaussian":
-            noise = explore_by.sigma * jax.random.normal(key, noise.shape)
-        else:
-            noise = ornstein_uhlenbeck(key, noise, explore_by.theta, explore_by.sigma)
-        return jnp.clip(agent.action(actor, state.observation) + noise, -1, 1), noise
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
+    def step(self, state, batch, t, key):
         act_key, env_key, learn_key, noise_key = jax.random.split(key, 4)
-        action, noise = explore(state, act_key)
-        observation, env_state, reward, terminated, truncated, info = env.step(
-            env_key, state.env, action
+        action, noise = self.explore(state, act_key)
+        actors, now = apply_action(self.env, state.actors, action, env_key)
+        transition = Transition(
+            observation=now.observation,
+            action=action,
+            reward=now.reward,
+            terminated=now.terminated,  # of what a truncated episode led to the value still counts
+            next_observation=now.next_observation,
         )
-        ended, returns = terminated | truncated, state.episode_return + reward
-        # Of what a truncated episode led to the value still counts.
-        final = info["final_observation"]
-        transition = Transition(state.observation, action, reward, terminated, final)
-        state = learn(
-            state.replace(
-                env=env_state,
-                observation=observation,
-                replay=ring.add(state.replay, transition),
-                episode_return=jnp.where(ended, 0, returns),
-                steps=state.steps + 1,
-                noise=jnp.where(ended[:, None], 0, noise),
-            ),
-            learn_key,
+        state = state.replace(
+            actors=actors,
+            noise=jnp.where(now.reset[:, None], 0, noise),
+            replay=self.ring.add(state.replay, transition),
         )
-        if explore_by.name == "parameters":
-            state = state.replace(parameter_noise=renew(state, noise_key))
-        mean_return = jnp.where(ended, returns, 0).sum() / ended.sum()  # NaN where none ended
-        return state, {"train/return": mean_return, **state.last}
+        agent, metrics = self.learn(state, t, learn_key)
+        state = state.replace(agent=agent, metrics=metrics)
+        if self.exploration.name == "parameters":
+            state = state.replace(parameter_noise=self.renew_noise(state, t, noise_key))
+        return state, {"train/return": jnp.nanmean(now.episode_return), **metrics}
 
-    def learn(state: State, key: jax.Array) -> State:
-        def update(i: jax.Array, loop: tuple[Any, Any]) -> tuple[Any, Any]:
+    def explore(self, state: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """mu'(s) = mu(s) + N (equation 7): actions `[N, A]`, and the noise N on them."""
+        actor, noise, exploration = state.agent.actor, state.noise, self.exploration
+        match exploration.name:
+            case "parameters":
+                actor = actor.replace(params=state.parameter_noise.perturb(actor.params))
+            case "gaussian":
+                noise = exploration.sigma * jax.random.normal(key, noise.shape)
+            case "ornstein_uhlenbeck":
+                noise = ornstein_uhlenbeck(key, noise, exploration.theta, exploration.sigma)
+        action = self.networks.action(actor, state.actors.observation) + noise
+        return jnp.clip(action, -1, 1), noise
+
+    def learn(self, state: State, t: jax.Array, key: jax.Array):
+        """The updates of one step, each with soft updates of the targets after it."""
+
+        def body(i, carry):
             sample_key, loss_key = jax.random.split(jax.random.fold_in(key, i))
-            batch = ring.sample(state.replay, sample_key, settings.batch_size)
-            learned, metrics = agent.update(loop[0], batch, loss_key)
-            return agent.follow(learned, settings.tau), metrics
+            batch = self.ring.sample(state.replay, sample_key, self.batch_size)
+            agent, metrics = self.update(carry[0], batch, loss_key)
+            # theta' <- tau theta + (1 - tau) theta', for both networks
+            return self.networks.update_targets(agent, self.tau), metrics
 
-        started = state.steps * env.num_envs >= config.replay.learning_starts_frames
-        due = jnp.where(started, settings.updates_per_step, 0)
-        learned, last = jax.lax.fori_loop(0, due, update, (state.agent, state.last))
-        return state.replace(agent=learned, last=last)
+        frames = (t + 1) * self.env.num_envs
+        started = frames >= self.learning_starts_frames
+        num_updates = jnp.where(started, self.updates_per_step, 0)
+        return jax.lax.fori_loop(0, num_updates, body, (state.agent, state.metrics))
 
-    def renew(state: State, key: jax.Array) -> ParameterNoise:
+    def update(
+        self, agent: DDPGState, batch: Transition, key: jax.Array
+    ) -> tuple[DDPGState, dict[str, jax.Array]]:
+        """One step of the critic, and one of the actor on the new critic."""
+        critic_key, actor_key = jax.random.split(key)
+        y = self.td_target(agent, batch)
+        critic, metrics = self.networks.critic.minimize(
+            agent.critic, self.critic_loss, (batch, y), critic_key
+        )
+        actor_loss = functools.partial(self.actor_loss, variables_of(critic))
+        actor, actor_metrics = self.networks.actor.minimize(
+            agent.actor, actor_loss, batch, actor_key
+        )
+        metrics.update({f"actor_{name}": value for name, value in actor_metrics.items()})
+        return agent.replace(actor=actor, critic=critic), metrics
+
+    def td_target(self, agent: DDPGState, batch: Transition) -> jax.Array:
+        """y = r + gamma Q'(s', mu'(s')) of the target networks (equation 5), `[B]`."""
+        next_action, _, _ = self.networks.mu(agent.target_actor, batch.next_observation)
+        next_q, _ = self.networks.q(agent.target_critic, batch.next_observation, next_action)
+        return td_target(batch.reward, next_q, batch.terminated, self.gamma)
+
+    def critic_loss(
+        self, critic: Variables, batch: tuple[Transition, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """L(theta^Q) = E (Q(s, a) - y)^2 (equation 4)."""
+        transition, y = batch
+        q, updated = self.networks.q(critic, transition.observation, transition.action)
+        return jnp.mean((q - y) ** 2), Aux({"q": q.mean()}, updated)
+
+    def actor_loss(
+        self, critic: Variables, actor: Variables, batch: Transition, key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """-E Q(s, mu(s)), whose gradient by theta^mu is that of equation 6, descended."""
+        action, _, updated = self.networks.mu(actor, batch.observation)
+        q, _ = self.networks.q(critic, batch.observation, action)
+        return -q.mean(), Aux({}, updated)
+
+    def renew_noise(self, state: State, t: jax.Array, key: jax.Array) -> ParameterNoise:
         """Other parameter noise now and then, as large as keeps its actions at a distance."""
         sample_key, noise_key = jax.random.split(key)
         actor, noise = state.agent.actor, state.parameter_noise
-        seen = ring.sample(state.replay, sample_key, settings.batch_size).observation
-        perturbed = actor.replace(params=noise.perturbed(actor.params))
-        change = agent.action(actor, seen) - agent.action(perturbed, seen)
-        other = noise.renewed(noise_key, jnp.sqrt(jnp.mean(change**2)), explore_by.sigma)
-        due = state.steps % explore_by.parameters_kept_steps == 0
+        observation = self.ring.sample(state.replay, sample_key, self.batch_size).observation
+        perturbed = actor.replace(params=noise.perturb(actor.params))
+        change = self.networks.action(actor, observation)
+        change -= self.networks.action(perturbed, observation)
+        distance = jnp.sqrt(jnp.mean(change**2))
+        other = noise.renew(noise_key, distance, self.exploration.sigma)
+        due = (t + 1) % self.exploration.parameters_kept_steps == 0
         return jax.tree.map(lambda a, b: jnp.where(due, a, b), other, noise)
 
-    splits = [
-        ("^replay/items/", PartitionSpec(None, "data")),
-        ("^(env|observation|episode_return|noise)(/|$)", PartitionSpec("data")),
-    ]
-    play = Evaluation(
-        make_env(config.env.name, config.eval.episodes),
-        lambda actor, x, key: agent.action(actor.replace(params=actor.eval_params), x),
-    )
-    return OldExperiment(
-        init,
-        step,
-        config.total_frames // env.num_envs,
-        evals={"eval": lambda state, key: play(state.agent.actor, key)},
-        splits=splits,
-        per_step={"frames": env.num_envs},
-    )
+    def act(self, actor, observation, key):
+        """The policy without noise, for tests."""
+        return self.networks.action(actor, observation)
+
+    def evaluate(self, state, key):
+        numbers = self._test(state.agent.actor, key)
+        return {f"eval/{name}": value for name, value in numbers.items()}
 
 
 def make_env(name: str, num_envs: int) -> Vectorized:
-    made = (probe_envs if name in probe_envs.CONTINUOUS_PROBES else gymnax_env).make(name, num_envs)
-    if not made.action_size:
+    probe = name in probe_envs.CONTINUOUS_PROBES
+    env = (probe_envs if probe else gymnax_env).make(name, num_envs)
+    if not env.action_size:
         raise UserError(f"env.name is one with continuous actions, not {name!r}")
-    return made
+    return env
 
 
-def make_agent(config: Any, action_size: int) -> DDPG:
-    check_choice("model.normalization", config.model.normalization, NORMALIZATIONS)
-    kinds = tuple(config.model.hidden), config.model.normalization, config.compute_dtype
-
-    rates, learner = (
-        config.optimizer,
-        functools.partial(Learner, max_grad_norm=config.max_grad_norm, ema_decay=config.ema_decay),
+def make_networks(config: ConfigDict, action_size: int) -> DDPGNetworks:
+    model, optimizer = config.model, config.optimizer
+    check_choice("model.normalization", model.normalization, NORMALIZATIONS)
+    hidden = tuple(model.hidden)
+    weight_decay = optax.add_decayed_weights(
+        optimizer.critic_weight_decay,
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),  # kernels alone
     )
-    decay = optax.add_decayed_weights(
-        rates.critic_weight_decay, lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
-    )
-    return DDPG(
-        learner(Actor(action_size, *kinds), optax.adam(rates.actor_learning_rate)),
-        learner(Critic(*kinds), optax.chain(decay, optax.adam(rates.critic_learning_rate))),
-        config.agent.gamma,
-    )
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    return numbers
-
-
-def claims(results: Any) -> list[Claim]:
-    # Seeds 0 to 4: full -171 -161 -149 -153 -146, no_target -1451 -1383 -1403 -1445 -1451.
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    worst = {arm: returns.min() for arm, returns in runs.items()}
-    return [
-        Claim(
-            "Pendulum is solved: return >= -250",
-            "near a planner's score (table 1)",
-            shown["full"],
-            worst["full"] >= -250,
+    return DDPGNetworks(
+        actor=Learner(
+            Actor(action_size, hidden, model.normalization, config.compute_dtype),
+            optax.adam(optimizer.actor_learning_rate),
+            max_grad_norm=config.max_grad_norm,
         ),
-        Claim(
-            "without target networks it is not: return at least 1000 lower",
-            "very poor in many environments (figure 2)",
-            f"{shown['full']}, {shown['no_target']}",
-            worst["full"] - runs["no_target"].max() > 1000,
+        critic=Learner(
+            Critic(hidden, model.normalization, config.compute_dtype),
+            optax.chain(weight_decay, optax.adam(optimizer.critic_learning_rate)),
+            max_grad_norm=config.max_grad_norm,
+        ),
+    )
+
+
+def claims(results: Results) -> list[Claim]:
+    """Pendulum is solved on every seed, and is not without target networks."""
+    test_return = results["eval/return"]
+    return [
+        test_return.at_least(
+            "full",
+            -250,
+            claim="Pendulum is solved: return",
+            paper="near a planner's score (table 1)",
+            digits=0,
+        ),
+        test_return.above(
+            "full",
+            "no_target",
+            by=1000,
+            claim="without target networks it is not: lower return",
+            paper="very poor in many environments (figure 2)",
+            digits=0,
         ),
     ]
 

@@ -11,27 +11,29 @@ begin at random, as in the paper's own comparison, and not from ImageNet; no rob
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, UserError
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
-from research.core.legacy import OldExperiment
 from research.core.partition import BATCH, constrain
 from research.models.vgg import VGG
 from research.papers.domain_randomization import unseen_look
 from research.papers.domain_randomization.polyhedra import SHAPES
 from research.papers.domain_randomization.position_plots import save_positions
-from research.papers.domain_randomization.random_look import DomainRandomization
+from research.papers.domain_randomization.random_look import RandomLook
 from research.papers.domain_randomization.tabletop import Scene, Tabletop, project
-from research.report.claims import Claim, Paper, spread
+from research.report.claims import Claim, Paper, Results, spread
 
 PAPER = Paper(
     title="Domain Randomization for Transferring Deep Neural Networks to the Real World",
@@ -44,175 +46,218 @@ PAPER = Paper(
     curves=("unseen/error_cm", "trained/error_cm", "loss"),
 )
 
-# How much nearer random textures lead than one.
-MARGIN = 2.0
-
-Draw = Callable[[jax.Array], tuple[jax.Array, Scene]]
+LOOKS = ("trained", "unseen")
+MARGIN = 2.0  # how much nearer random textures lead than one
 
 
-def build(config: Any, detectors: Any = None) -> Experiment:
-    learner, size = make_learner(config), config.data.image_size
-    detectors = detectors or make_detectors(config)
+class State(flax.struct.PyTreeNode):
+    """Attributes:
+    detector: learns to find the object.
+    domain: uint32, the seed of the textures that there are, and of the training samples.
+    """
 
-    def init(key: jax.Array) -> dict[str, Any]:
+    detector: LearnerState
+    domain: jax.Array
+
+
+class Detections(NamedTuple):
+    """What a detector says of N scenes.
+
+    Attributes:
+      images: uint8 `[N, S, S, 3]`.
+      found, true: positions `[N, 3]` in metres.
+      found_pixel, true_pixel: the same in the images, (row, column) `[N, 2]`.
+    """
+
+    images: Any
+    found: Any
+    true: Any
+    found_pixel: Any
+    true_pixel: Any
+
+
+class DomainRandomization(Experiment):
+    """Regression from an image of a random look to the object's position (section III)."""
+
+    def __init__(self, config: ConfigDict):
+        self.config = config
+        self.size = config.data.image_size
+        self.learner = self.make_learner()
+        random = config.randomization
+        self.look = RandomLook(random.textures, random.noise)
+        self.scenes = self.make_scenes(camera=random.camera, distractors=random.distractors)
+        # The unseen look has the same scenes for all arms: from random places, others on the table.
+        self.unseen_scenes = self.make_scenes(camera=True, distractors=config.eval.distractors)
+        self._detect = {look: jax.jit(functools.partial(self.detect, look)) for look in LOOKS}
+
+        self.num_steps = config.num_steps
+        self.per_step = {"images": config.batch_size}
+        self.micro_batches = config.accumulate_steps
+
+    def make_learner(self) -> Learner:
+        config = self.config
+        stages = tuple(map(tuple, config.model.stages))
+        if self.size % 2 ** len(stages):
+            raise UserError(f"data.image_size is a multiple of {2 ** len(stages)}, not {self.size}")
+        network = VGG(stages, tuple(config.model.hidden), 3, jnp.dtype(config.compute_dtype))
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
+        return Learner(
+            network,
+            optax.adam(rate),
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+
+    def make_scenes(self, *, camera: bool, distractors: int) -> Tabletop:
+        scene = self.config.scene
+        check_choice("scene.shape", scene.shape, SHAPES)
+        radius_range = tuple(scene.distractor_radius)
+        return Tabletop(scene.shape, scene.radius, distractors, radius_range, camera)
+
+    def training_sample(self, domain: jax.Array, key: jax.Array) -> tuple[jax.Array, Scene]:
+        """An image `[S, S, 3]` in 0..1 of the look that is trained on, and its scene."""
+        scene_key, look_key = jax.random.split(key)
+        scene = self.scenes.sample(scene_key)
+        textures = jax.random.key(domain)
+        return self.look.render(textures, look_key, scene, self.size), scene
+
+    def unseen_sample(self, key: jax.Array) -> tuple[jax.Array, Scene]:
+        """As `training_sample`, of the look that no detector is trained on."""
+        scene_key, look_key = jax.random.split(key)
+        scene = self.unseen_scenes.sample(scene_key)
+        return unseen_look.render(look_key, scene, self.size), scene
+
+    def init(self, key: jax.Array) -> State:
         net_key, domain_key = jax.random.split(key)
-        images = jnp.zeros((1, size, size, 3))
-        # The seed of the textures that there are, and of the training samples.
-        domain = jax.random.bits(domain_key, (), jnp.uint32)
-        return {"detector": learner.init(net_key, images), "domain": domain}
+        images = jnp.zeros((1, self.size, self.size, 3))
+        return State(
+            detector=self.learner.init(net_key, images),
+            domain=jax.random.bits(domain_key, (), jnp.uint32),
+        )
 
-    def step(state: dict, batch: None, key: jax.Array) -> tuple[dict, dict]:
+    def positions(self, variables: Any, images: jax.Array) -> jax.Array:
+        """Positions `[B, 3]` that the detector finds in images `[B, S, S, 3]` in 0..1."""
+        return self.learner.apply(variables, 2 * images - 1)[0]
+
+    def loss(
+        self, variables: Any, batch: tuple[jax.Array, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """Squared distance between the positions found and the true ones `[B, 3]`."""
+        images, true = batch
+        error = ((self.positions(variables, images) - true) ** 2).sum(axis=-1)
+        return error.mean(), Aux({"error_cm": 100 * jnp.sqrt(error).mean()})
+
+    def step(
+        self, state: State, batch: None, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
         """One update on samples drawn with replacement from all that there are."""
-        draw = training_look(config, state["domain"])
+        config = self.config
         index = jax.random.bits(key, (config.batch_size,)) % config.data.training_samples
-        base = jax.random.key(state["domain"] + 1)
         index = constrain(index, BATCH)
-        images, scenes = jax.vmap(lambda i: draw(jax.random.fold_in(base, i)))(index)
-
-        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
-            images, positions = batch
-            found, _ = learner.apply(variables, 2 * images - 1)
-            error = ((found - positions) ** 2).sum(axis=-1)
-            return error.mean(), Aux({"error_cm": 100 * jnp.sqrt(error).mean()})
-
-        detector, metrics = learner.minimize(
-            state["detector"], loss_fn, (images, scenes.position), key
+        # Sample i is a function of i alone, so that "20,000 samples" needs no memory.
+        samples = jax.random.key(state.domain + 1)
+        images, scenes = jax.vmap(
+            lambda i: self.training_sample(state.domain, jax.random.fold_in(samples, i))
+        )(index)
+        detector, metrics = self.learner.minimize(
+            state.detector, self.loss, (images, scenes.position), key
         )
-        return {**state, "detector": detector}, metrics
+        return state.replace(detector=detector), metrics
 
-    def on(look: str) -> Callable[[dict, jax.Array], dict[str, float]]:
-        return lambda state, key: errors(detectors[look], state, key, config.eval)
-
-    return OldExperiment(
-        init,
-        step,
-        config.num_steps,
-        evals={look: on(look) for look in detectors},
-        per_step={"images": config.batch_size},
-    )
-
-
-def errors(detector: Any, state: dict, key: jax.Array, sizes: Any) -> dict[str, float]:
-    """In new scenes. `guess_cm` is that of who says the table's middle for each of them."""
-    keys = jax.random.split(key, -(-sizes.images // sizes.batch_size))
-    state = jax.device_get(state)
-    pairs = [detector(state, key)[1] for key in keys]
-    found, true = np.concatenate(pairs, axis=1)[:, : sizes.images]
-    error, guess = (100 * np.linalg.norm(x - true, axis=-1) for x in (found, true * [0, 0, 1]))
-    return {"error_cm": error.mean(), "median_cm": np.median(error), "guess_cm": guess.mean()}
-
-
-def make_learner(config: Any) -> Learner:
-    check_choice("scene.shape", config.scene.shape, SHAPES)
-    stages = tuple(map(tuple, config.model.stages))
-    if config.data.image_size % 2 ** len(stages):
-        raise UserError(
-            f"data.image_size is a multiple of {2 ** len(stages)}, not {config.data.image_size}"
+    def detect(self, look: str, state: State, key_data: jax.Array) -> Detections:
+        """Finds the object in new scenes of a look, one for each key `[N, 2]` (uint32)."""
+        keys = jax.random.wrap_key_data(key_data)
+        sample: Callable[[jax.Array], tuple[jax.Array, Scene]] = self.unseen_sample
+        if look == "trained":
+            sample = functools.partial(self.training_sample, state.domain)
+        images, scenes = jax.vmap(sample)(keys)
+        found = self.positions(self.learner.eval_variables(state.detector), images)
+        to_pixels = jax.vmap(lambda camera, point: project(camera, point, self.size))
+        return Detections(
+            images=jnp.round(255 * images).astype(jnp.uint8),
+            found=found,
+            true=scenes.position,
+            found_pixel=to_pixels(scenes.camera, found),
+            true_pixel=to_pixels(scenes.camera, scenes.position),
         )
-    network = VGG(stages, tuple(config.model.hidden), 3, jnp.dtype(config.compute_dtype))
-    rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
-    return Learner(
-        network, optax.adam(rate), config.accumulate_steps, config.max_grad_norm, config.ema_decay
-    )
+
+    def detect_all(self, look: str, state: State, keys: jax.Array) -> Detections:
+        """`detect` on the host for any number of keys `[N]`, shared over processes and devices."""
+        rows = list(np.asarray(jax.random.key_data(keys)))
+        return training.map_batches(self._detect[look], state, rows, self.config.eval.batch_size)
+
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, float]:
+        """Errors in new scenes, the same ones for all arms where the look is unseen."""
+        sizes = self.config.eval
+        batches = jax.random.split(key, -(-sizes.images // sizes.batch_size))
+        keys = jnp.concatenate([jax.random.split(k, sizes.batch_size) for k in batches])
+        numbers: dict[str, float] = {}
+        for look in LOOKS:
+            _, found, true, *_ = self.detect_all(look, state, keys[: sizes.images])
+            middle = true * np.array([0, 0, 1])  # the guess of one who sees nothing
+            error = 100 * np.linalg.norm(found - true, axis=-1)
+            guess = 100 * np.linalg.norm(middle - true, axis=-1)
+            numbers |= {
+                f"{look}/error_cm": error.mean(),
+                f"{look}/median_cm": np.median(error),
+                f"{look}/guess_cm": guess.mean(),
+            }
+        return numbers
 
 
-def tabletop(config: Any, *, camera: bool = True, distractors: int) -> Tabletop:
-    scene = config.scene
-    return Tabletop(scene.shape, scene.radius, distractors, tuple(scene.distractor_radius), camera)
-
-
-def training_look(config: Any, domain: jax.Array) -> Draw:
-    """A key to an image in 0..1 and its scene, as in training."""
-    random = config.randomization
-    scenes = tabletop(config, camera=random.camera, distractors=random.distractors)
-    look = DomainRandomization(random.textures, random.noise)
-    pool = jax.random.key(domain)
-
-    def draw(key: jax.Array) -> tuple[jax.Array, Scene]:
-        scene_key, look_key = jax.random.split(key)
-        scene = scenes.sample(scene_key)
-        return look.render(pool, look_key, scene, config.data.image_size), scene
-
-    return draw
-
-
-def make_detectors(config: Any) -> dict[str, Any]:
-    """Of each look: a state and a key to `eval.batch_size` images of new scenes (uint8), positions
-    `[2, N, 3]` found and true, and where in the images both are, `[2, N, 2]`. The unseen look has
-    the same scenes for all arms, from random places and with others on the table."""
-    size, learner = config.data.image_size, make_learner(config)
-    unseen = tabletop(config, distractors=config.eval.distractors)
-
-    def draw_unseen(key: jax.Array) -> tuple[jax.Array, Scene]:
-        scene_key, look_key = jax.random.split(key)
-        scene = unseen.sample(scene_key)
-        return unseen_look.render(look_key, scene, size), scene
-
-    def detector(look: str) -> Any:
-        def detect(state: dict, key: jax.Array) -> Any:
-            draw = training_look(config, state["domain"]) if look == "trained" else draw_unseen
-            images, scenes = jax.vmap(draw)(jax.random.split(key, config.eval.batch_size))
-            variables = learner.eval_variables(state["detector"])
-            positions = jnp.stack([learner.apply(variables, 2 * images - 1)[0], scenes.position])
-            places = jax.vmap(lambda camera, points: project(camera, points, size), (0, 1), 1)(
-                scenes.camera, positions
-            )
-            return jnp.round(255 * images).astype(jnp.uint8), positions, places
-
-        return jax.jit(detect)
-
-    return {look: detector(look) for look in ("trained", "unseen")}
-
-
-def main(config: Any, workdir: Path) -> dict[str, float]:
-    detectors = make_detectors(config)
-    experiment = build(config, detectors)
+def main(experiment: DomainRandomization, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
-    if jax.process_index() == 0:  # rings where the object is, crosses where it is said to be
-        for look, detect in detectors.items():
-            images, _, (found, true) = jax.device_get(
-                detect(jax.device_get(state), jax.random.key(config.seed))
-            )
-            shown = slice(config.eval.shown)
-            save_positions(
-                workdir / f"{look}.png", images[shown], true[shown], found[shown], rows=2
-            )
+    keys = jax.random.split(jax.random.key(config.seed), config.eval.batch_size)
+    for look in LOOKS:  # rings where the object is, crosses where it is said to be
+        shown = experiment.detect_all(look, state, keys[: config.eval.shown])
+        if jax.process_index() == 0:
+            path = workdir / f"{look}.png"
+            save_positions(path, shown.images, shown.true_pixel, shown.found_pixel, rows=2)
     return numbers
 
 
-def claims(results: Any) -> list[Claim]:
-    error, guess, own = (
-        {arm: numbers[name] for arm, numbers in results.items()}
-        for name in ("unseen/error_cm", "unseen/guess_cm", "trained/error_cm")
-    )
-    shown = {arm: f"{arm} {spread(values)}" for arm, values in error.items()}
-    rows, ours = [], error["randomized"]
-    if "one_texture" in error:
+def claims(results: Results) -> list[Claim]:
+    """Position errors in cm, every seed against every seed."""
+    error = results["unseen/error_cm"]
+    rows = []
+    if "one_texture" in results.arms:
+        own_look = results.side_by_side(
+            "one_texture", guessing="unseen/guess_cm", one_texture="trained/error_cm"
+        )
         rows = [
-            Claim(
-                f"on the unseen look, one texture: position error >= {MARGIN} x as large",
-                "cm; 1.5 on photographs with random textures",
-                f"{shown['randomized']}, {shown['one_texture']}",
-                ours.max() * MARGIN <= error["one_texture"].min(),
+            error.ratio(
+                "one_texture",
+                "randomized",
+                MARGIN,
+                claim="on the unseen look, one texture: position error",
+                paper="cm; 1.5 on photographs with random textures",
+                digits=1,
             ),
-            Claim(
-                "one texture was learned: on its own look <= half of guessing",
-                "",
-                f"one_texture {spread(own['one_texture'])}",
-                own["one_texture"].max() * 2 <= guess["one_texture"].min(),
+            own_look.ratio(
+                "guessing",
+                "one_texture",
+                2,
+                claim="one texture was learned: position error on its own look",
+                paper="",
+                digits=1,
             ),
         ]
+    unseen = results.side_by_side(
+        "randomized", guessing="unseen/guess_cm", randomized="unseen/error_cm"
+    )
     rows.append(
-        Claim(
-            "random textures: on the unseen look <= half of guessing the table's middle",
-            "",
-            f"{shown['randomized']}, guessing {spread(guess['randomized'])}",
-            ours.max() * 2 <= guess["randomized"].min(),
+        unseen.ratio(
+            "guessing",
+            "randomized",
+            2,
+            claim="random textures: on the unseen look nearer than the table's middle",
+            paper="",
+            digits=1,
         )
     )
     return rows + [
-        Claim(f"{arm}: position error on the unseen look", "", shown[arm], None)
-        for arm in results
+        Claim(f"{arm}: position error on the unseen look", "", spread(error[arm]), None)
+        for arm in results.arms
         if arm not in ("randomized", "one_texture")
     ]
 

@@ -11,6 +11,8 @@ and 4 repeats hold in Space Invaders (3); N environments may be stepped together
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
 from typing import Any
 
 import flax.struct
@@ -18,17 +20,20 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
-from research.core.legacy import OldExperiment
+from research.core.errors import check_choice
 from research.models.dqn import DQN
-from research.optim.centered_rmsprop import make_optimizer
-from research.report.claims import Claim, Paper
+from research.optim.centered_rmsprop import centered_rmsprop
+from research.report.claims import Claim, Paper, Results, Scores
+from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
-from research.rl.agents.q_learning import epsilon_greedy, greedy_policy, of_action
+from research.rl.agents.q_learning import epsilon_greedy, q_of_action
 from research.rl.envs import games
-from research.rl.replay.frames import Replay, ReplayState
+from research.rl.envs.environments import empty_stack, push_frame
+from research.rl.replay.frames import Batch, Replay, ReplayState
 from research.rl.replay.prioritized import make_sampler
 
 PAPER = Paper(
@@ -43,188 +48,267 @@ PAPER = Paper(
 )
 
 
-@flax.struct.dataclass
-class State:
-    """N environments, their experience, and what has learned from it."""
+class Agent(flax.struct.PyTreeNode):
+    """What an update changes.
+
+    Attributes:
+      learner: the network Q(s, a; theta) and its optimizer.
+      target_params: theta^-, parameters of the target network.
+      priorities: of the replayed transitions, as the sampler keeps them.
+      metrics: of the last update.
+    """
 
     learner: LearnerState
-    target: Any  # parameters
-    env: Any
-    observation: jax.Array  # [N, H, W, C] uint8
-    episode_return: jax.Array  # [N], of the unfinished episodes
-    replay: ReplayState
+    target_params: Any
     priorities: Any
-    agent_steps: jax.Array  # of all environments together
-    updates: jax.Array
-    last: dict[str, jax.Array]  # metrics of the last update
+    metrics: dict[str, jax.Array]
 
 
-def build(config: Any) -> Experiment:
-    agent, memory = config.agent, config.replay
-    env = games.training_games(config.env)
-    frame = env.env.observation_space.shape
-    replay = Replay(env.num_envs, memory.capacity, frame, env.depth, agent.n_steps, agent.gamma)
-    sampler = make_sampler(memory.sampling, replay, memory.priority_exponent)
-    learner = Learner(
-        network(config, env),
-        make_optimizer(config.optimizer, agent.batch_size),
-        max_grad_norm=config.max_grad_norm,
-        ema_decay=config.ema_decay,
-    )
+class State(flax.struct.PyTreeNode):
+    """N environments, their experience, and what has been learned from it.
 
-    def values(params: Any, observation: jax.Array) -> jax.Array:
-        return learner.apply({"params": params}, observation, train=False)[0]
+    Attributes:
+      agent: what has been learned.
+      actors: the environments in mid-episode; their observations are single frames.
+      observation: `[N, H, W, stack * C]` uint8, the newest frames of each, acted on next.
+      replay: every frame once.
+    """
 
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        observation, env_state = env.reset(env_key)
-        learned = learner.init(net_key, observation[:1], train=True)
-        count, last = jnp.int32(0), {name: jnp.zeros(()) for name in ("loss", "grad_norm", "q")}
-        return State(
-            learned,
-            jax.tree.map(jnp.copy, learned.params),
-            env_state,
-            observation,
-            jnp.zeros(env.num_envs),
-            replay.init(),
-            sampler.init(),
-            count,
-            count,
-            last,
+    agent: Agent
+    actors: Actors
+    observation: jax.Array
+    replay: ReplayState
+
+
+class DeepQNetwork(Experiment):
+    """Algorithm 1: epsilon-greedy actions, replay, and Q-learning with a target network."""
+
+    def __init__(self, config: ConfigDict):
+        agent, memory = config.agent, config.replay
+        settings = games.Settings(**config.env)
+        self.settings = settings
+        self.env = games.training_frames(settings)
+        self.replay = Replay(
+            num_envs=self.env.num_envs,
+            capacity=memory.capacity,
+            frame_shape=self.env.observation_space.shape,
+            stack=settings.stack,
+            n_steps=agent.n_steps,
+            gamma=agent.gamma,
         )
-
-    exploration = optax.linear_schedule(
-        1.0, agent.epsilon_end, agent.epsilon_decay_frames, memory.learning_starts_frames
-    )
-
-    def epsilon(state: State) -> jax.Array:
-        return exploration(state.agent_steps * env.frames_per_step)
-
-    def act(state: State, key: jax.Array) -> jax.Array:
-        return epsilon_greedy(key, values(state.learner.params, state.observation), epsilon(state))
-
-    source = games.source(env, act, config.seed)
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        act_key, env_key, learn_key = jax.random.split(key, 3)
-        action = batch["action"] if config.env.actor == "host" else act(state, act_key)
-        observation, env_state, reward, terminated, truncated, info = env.step(
-            env_key, env.receive(state.env, batch), action
-        )
-        ended, returns = terminated | truncated, state.episode_return + reward
-        if config.env.life_loss_ends:  # nothing of value follows, but the episode goes on
-            terminated |= info["life_lost"]
-        if config.env.reward_clip:
-            reward = jnp.clip(reward, -config.env.reward_clip, config.env.reward_clip)
-        experience = replay.add(
-            state.replay,
-            state.observation[..., -frame[-1] :],
-            action,
-            reward,
-            terminated,
-            ended,
-            info["final_observation"][..., -frame[-1] :],
-        )
-        state = learn(
-            state.replace(
-                env=env_state,
-                observation=observation,
-                episode_return=jnp.where(ended, 0, returns),
-                replay=experience,
-                priorities=sampler.added(state.priorities, state.replay),
-                agent_steps=state.agent_steps + env.num_envs,
+        self.sampler = make_sampler(memory.sampling, self.replay, memory.priority_exponent)
+        self.importance_exponent_start = memory.importance_exponent_start
+        self.learner = Learner(
+            DQN(
+                self.env.num_actions,
+                config.model.variant,
+                config.model.dueling,
+                config.compute_dtype,
             ),
-            learn_key,
+            make_optimizer(config.optimizer, agent.batch_size),
+            max_grad_norm=config.max_grad_norm,
         )
-        mean_return = jnp.where(ended, returns, 0).sum() / ended.sum()  # NaN where none ended
-        return state, {"train/return": mean_return, "epsilon": epsilon(state), **state.last}
+        self.double = agent.double
+        self.batch_size = agent.batch_size
+        self.period = agent.agent_steps_per_update
+        self.target_period_updates = agent.target_period_updates
+        self.epsilon = optax.linear_schedule(
+            1.0, agent.epsilon_end, agent.epsilon_decay_frames, memory.learning_starts_frames
+        )
 
-    def learn(state: State, key: jax.Array) -> State:
-        now, period = state.agent_steps, agent.agent_steps_per_update
-        started = now * env.frames_per_step >= memory.learning_starts_frames
-        due = jnp.where(started, now // period - (now - env.num_envs) // period, 0)
-        progress = now * env.frames_per_step / config.total_frames
-        beta = memory.importance_exponent_start * (1 - progress) + progress
+        self.test_env = games.evaluation_games(
+            settings,
+            config.eval.episodes,
+            max_noops=config.eval.max_noops,
+            max_episode_frames=config.eval.max_episode_frames,
+        )
+        self._test = self.evaluation(config.eval.epsilon)
 
-        def update(i: jax.Array, loop: tuple[Any, ...]) -> tuple[Any, ...]:
-            learned, target, priorities, updates, _ = loop
-            sample_key, loss_key = jax.random.split(jax.random.fold_in(key, i))
-            batch = sampler.sample(priorities, state.replay, sample_key, agent.batch_size, beta)
-            following = values(target, batch.next_observation)
-            judge = values(learned.params, batch.next_observation) if agent.double else following
-            goal = batch.reward + batch.discount * of_action(following, judge.argmax(axis=1))
+        frames = self.env.num_envs * self.env.frames_per_step
+        self.total_frames = config.total_frames
+        self.num_steps = config.total_frames // frames
+        # Agent steps of the last step before learning starts: from then on updates are counted.
+        first_learning_step = max(-(-memory.learning_starts_frames // frames), 1)
+        self.idle_agent_steps = (first_learning_step - 1) * self.env.num_envs
 
-            def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
-                q = learner.apply(variables, batch.observation, train=True)[0]
-                q = of_action(q, batch.action)
-                # The derivative of this loss is the TD error clipped to [-1, 1].
-                loss = jnp.mean(batch.weight * optax.huber_loss(q, goal, delta=1.0))
-                return loss, Aux({"q": q.mean(), "td_error": goal - q})
+        self.source = games.source(self.env, self.act, config.seed)
+        self.per_step = {"frames": frames}
+        self.soft_rules = [("^(actors|observation|replay)(/|$)", PartitionSpec("data"))]
 
-            learned, metrics = learner.minimize(learned, loss_fn, batch, loss_key)
-            priorities = sampler.update(priorities, batch.slot, metrics.pop("td_error"))
-            target = optax.periodic_update(
-                learned.params, target, updates + 1, agent.target_period_updates
-            )
-            return learned, target, priorities, updates + 1, metrics
+    def init(self, key):
+        env_key, net_key = jax.random.split(key)
+        actors = Actors.start(self.env, env_key)
+        blank = empty_stack(actors.observation, self.settings.stack)
+        observation = push_frame(blank, actors.observation)
+        learner = self.learner.init(net_key, observation[:1], train=True)
+        agent = Agent(
+            learner=learner,
+            target_params=jax.tree.map(jnp.copy, learner.params),
+            priorities=self.sampler.init(),
+            metrics={name: jnp.zeros(()) for name in ("loss", "grad_norm", "q")},
+        )
+        return State(agent, actors, observation, self.replay.init())
 
-        names = ("learner", "target", "priorities", "updates", "last")
-        loop = jax.lax.fori_loop(0, due, update, tuple(getattr(state, name) for name in names))
-        return state.replace(**dict(zip(names, loop, strict=True)))
+    def step(self, state, batch, t, key):
+        act_key, env_key, learn_key = jax.random.split(key, 3)
+        on_host = self.settings.actor == "host"
+        actors, now = apply_action(
+            self.env,
+            state.actors,
+            batch["action"] if on_host else self.act(state, t, act_key),
+            env_key,
+            reward_clip=self.settings.reward_clip,
+            life_loss_ends=self.settings.life_loss_ends,
+            batch=batch,
+        )
+        replay = self.replay.add(
+            state.replay,
+            frame=now.observation,
+            action=now.action,
+            reward=now.reward,
+            terminated=now.terminated,
+            ended=now.reset,
+            next_frame=now.next_observation,
+        )
+        priorities = self.sampler.added(state.agent.priorities, replay)
+        state = State(
+            agent=self.learn(state.agent.replace(priorities=priorities), replay, t, learn_key),
+            actors=actors,
+            observation=push_frame(state.observation, actors.observation, first=now.reset),
+            replay=replay,
+        )
+        return state, {
+            "train/return": jnp.nanmean(now.episode_return),
+            "epsilon": self.epsilon(self.frames(t + 1)),
+            **state.agent.metrics,
+        }
 
-    split = ("^(env|observation|episode_return|replay)/?", PartitionSpec("data"))
-    frames = env.num_envs * env.frames_per_step
-    return OldExperiment(
-        init,
-        step,
-        config.total_frames // frames,
-        source,
-        evals={"eval": evaluation(config, config.eval.epsilon)},
-        splits=[split],
-        per_step={"frames": frames},
+    def frames(self, t: jax.Array) -> jax.Array:
+        """Frames of all environments together before step t."""
+        return t * self.env.num_envs * self.env.frames_per_step
+
+    def num_updates(self, t: jax.Array) -> jax.Array:
+        """Updates made before step t: one for every period of agent steps since learning began."""
+        agent_steps = t * self.env.num_envs
+        return jnp.maximum(agent_steps // self.period - self.idle_agent_steps // self.period, 0)
+
+    def q(self, params: Any, observation: jax.Array) -> jax.Array:
+        """Q(s, .; theta), `[B, A]` of observations `[B, H, W, stack * C]`."""
+        return self.learner.apply({"params": params}, observation, train=False)[0]
+
+    def act(self, state: State, t: jax.Array, key: jax.Array) -> jax.Array:
+        """Epsilon-greedy actions `[N]` in step t."""
+        q = self.q(state.agent.learner.params, state.observation)
+        return epsilon_greedy(key, q, self.epsilon(self.frames(t)))
+
+    def learn(self, agent: Agent, replay: ReplayState, t: jax.Array, key: jax.Array) -> Agent:
+        """The updates that are due in step t: none in some steps, several in others."""
+        done, due = self.num_updates(t), self.num_updates(t + 1)
+        progress = self.frames(t + 1) / self.total_frames
+        beta = self.importance_exponent_start * (1 - progress) + progress
+
+        def body(i, agent):
+            update_key = jax.random.fold_in(key, i)
+            return self.update(agent, replay, done + i, beta, update_key)
+
+        return jax.lax.fori_loop(0, due - done, body, agent)
+
+    def update(
+        self, agent: Agent, replay: ReplayState, number: jax.Array, beta: jax.Array, key: jax.Array
+    ) -> Agent:
+        """Update `number`, from 0: a minibatch of replay, then, now and then, theta^- <- theta."""
+        sample_key, loss_key = jax.random.split(key)
+        batch = self.sampler.sample(agent.priorities, replay, sample_key, self.batch_size, beta)
+        y = self.td_target(agent.learner.params, agent.target_params, batch)
+        learner, metrics, td_error = self.learner.minimize_with_extra(
+            agent.learner, self.loss, (batch, y), loss_key
+        )
+        return Agent(
+            learner=learner,
+            target_params=optax.periodic_update(
+                learner.params, agent.target_params, number + 1, self.target_period_updates
+            ),
+            priorities=self.sampler.update(agent.priorities, batch, td_error),
+            metrics=metrics,
+        )
+
+    def td_target(self, params: Any, target_params: Any, batch: Batch) -> jax.Array:
+        """y = r + gamma max_a' Q(s', a'; theta^-) (below equation 2), `[B]`.
+
+        Where n steps count as one, r is their return and gamma has the power n. In double
+        Q-learning the network itself selects a', and the target network says what it is worth.
+        """
+        next_q = self.q(target_params, batch.next_observation)
+        selector_q = self.q(params, batch.next_observation) if self.double else next_q
+        return batch.reward + batch.discount * q_of_action(next_q, selector_q.argmax(axis=1))
+
+    def loss(
+        self, variables: Any, batch: tuple[Batch, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """L(theta) = E (y - Q(s, a; theta))^2 (equation 2), its error clipped to [-1, 1].
+
+        2015 clips the error in the gradient, (y - Q) grad Q (equation 3): the gradient of Huber's
+        loss. TD errors `[B]` are returned for priorities.
+        """
+        transition, y = batch
+        q = self.learner.apply(variables, transition.observation, train=True)[0]
+        q = q_of_action(q, transition.action)
+        loss = jnp.mean(transition.weight * optax.huber_loss(q, y, delta=1.0))
+        return loss, Aux({"q": q.mean()}, extra=y - q)
+
+    def evaluation(self, epsilon: float) -> Evaluation:
+        """Whole episodes, whatever the lives, with rewards as the game gives them."""
+        return Evaluation(self.test_env, functools.partial(self.act_in_test, epsilon))
+
+    def act_in_test(self, epsilon: float, params: Any, observation, key):
+        return epsilon_greedy(key, self.q(params, observation), epsilon)
+
+    def evaluate(self, state, key):
+        numbers = self._test(state.agent.learner.params, key)
+        return {f"eval/{name}": value for name, value in numbers.items()}
+
+
+def make_optimizer(optimizer: ConfigDict, batch_size: int) -> optax.GradientTransformation:
+    check_choice("optimizer.name", optimizer.name, ("rmsprop", "adam"))
+    if optimizer.name == "adam":
+        return optax.adam(optimizer.learning_rate, eps=optimizer.adam_epsilon)
+    return centered_rmsprop(
+        optimizer.learning_rate,
+        optimizer.gradient_momentum,
+        optimizer.squared_gradient_momentum,
+        # The paper's is of the gradient summed over the batch, the loss here is a mean.
+        optimizer.min_squared_gradient / batch_size**2,
     )
 
 
-def evaluation(config: Any, epsilon: float) -> Any:
-    """Whole episodes of their own, whatever the lives, with rewards as the game gives them."""
-    env = games.evaluation_games(config.env, config.eval)
-    play = Evaluation(env, greedy_policy(network(config, env), epsilon))
-    return lambda state, key: play(state.learner.eval_params, key)
-
-
-def network(config: Any, env: Any) -> DQN:
-    return DQN(env.num_actions, config.model.variant, config.model.dueling, config.compute_dtype)
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
+def main(experiment: DeepQNetwork, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    """Beside the trained agent a random one plays, as in the papers' tables."""
     state, numbers = training.run(experiment, config, workdir)
-    random = evaluation(config, epsilon=1.0)(state, jax.random.key(config.seed))
+    play_at_random = experiment.evaluation(epsilon=1.0)
+    random = play_at_random(state.agent.learner.params, jax.random.key(config.seed))
     return {**numbers, "random/return": random["return"]}
 
 
-def claims(results: Any) -> list[Claim]:
-    if "full" not in results:  # one game, nothing compared
+def claims(results: Results) -> list[Claim]:
+    """The whole agent against those that lack a part, in mean returns over seeds."""
+    if "full" not in results.arms:  # one game, nothing compared
         return []
-    random = {"random": results["full"]["random/return"]}
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()} | random
-    shown = {k: f"{k} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})" for k, v in runs.items()}
-    # Six seeds: full 8.1 8.3 13.1 10.9 13.6 11.7, no_replay 6.5 7.2 7.9 6.9 7.1 6.6, neither 6.5
-    # 3.2 5.6 7.8 6.5 6.6, random 0.4. No_target, 8.2 13.3 11.0 8.0 9.5 14.1, overlaps with full.
-    rows = [
-        ("replay", "Breakout 316.8, 10.2 without", 1.1, "no_replay", 1),
-        ("replay and target network", "Breakout 316.8, 3.2 without", 1.1, "neither", 1),
-        ("a target network", "Breakout 316.8, 240.7 without", 1.0, "no_target", 3),
-        ("a trained agent", "Breakout 401.2, random policy 1.7", 5.0, "random", 1),
-    ]
-    return [
-        Claim(
-            f"{what}: return >= {factor} x that without",
-            paper,
-            f"{shown['full']}, {shown[arm]}",
-            runs["full"].mean() >= factor * runs[arm].mean() if len(runs[arm]) >= seeds else None,
+    test_return = results["eval/return"]
+    random = {"random": results["random/return"]["full"]}
+    everyone = Scores("eval/return", {**test_return, **random})
+
+    def ratio(arm: str, factor: float, claim: str, paper: str, min_seeds: int = 1) -> Claim:
+        judged = len(everyone[arm]) >= min_seeds
+        return everyone.ratio(
+            "full", arm, factor, claim=claim, paper=paper, rule="mean", judged=judged
         )
-        for what, paper, factor, arm, seeds in rows
+
+    return [
+        ratio("no_replay", 1.1, "replay: return", "Breakout 316.8, 10.2 without"),
+        ratio("neither", 1.1, "replay and target network: return", "Breakout 316.8, 3.2 without"),
+        # Single seeds of these two overlap.
+        ratio("no_target", 1.0, "a target network: return", "Breakout 316.8, 240.7 without", 3),
+        ratio("random", 5.0, "a trained agent: return", "Breakout 401.2, random policy 1.7"),
     ]
 
 

@@ -32,10 +32,11 @@ from research.papers.gail.behavioral_cloning import Cloning
 from research.papers.gail.pair_discriminator import PairDiscriminator
 from research.report.claims import Claim, Paper
 from research.rl import demonstrations
+from research.rl.acting.actor import Actors
 from research.rl.acting.episodes import Evaluation
-from research.rl.acting.rollouts import Actors, flattened
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, random_return
-from research.rl.agents.trpo import TRPO
+from research.rl.acting.rollouts import Collector, flatten
+from research.rl.agents.on_policy import ACTOR_RULES, evaluation, make_collector, random_return
+from research.rl.agents.trpo import TRPO, check_rollout
 from research.rl.demonstrations import Demonstrations
 from research.rl.envs import games
 
@@ -52,7 +53,7 @@ METHODS = ("gail", "cloning", "expert")
 
 @flax.struct.dataclass
 class State:
-    policy: LearnerState
+    policy: Any  # variables
     value: LearnerState
     discriminator: LearnerState
     actors: Actors
@@ -65,7 +66,7 @@ def build(config: Any, expert: Demonstrations | None = None) -> Experiment:
     check_choice("gail.reward", config.gail.reward, REWARDS)
     if config.vmap_seeds:
         raise UserError("each seed has an expert of its own: set vmap_seeds=false")
-    env = games.training_environment(config.env)
+    env = make_rollouts(config).env
     if len(env.observation_space.shape) != 1 or config.env.normalize_observations:
         raise UserError(
             "demonstrations are vectors as the task gives them: env.name is one of classic "
@@ -81,17 +82,17 @@ def build(config: Any, expert: Demonstrations | None = None) -> Experiment:
 
 def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
     """Algorithm 1; the method "expert" has its policy's steps alone, with the true reward."""
-    settings, trpo, collector = config.gail, make_trpo(config, env), make_collector(config, env)
+    settings, trpo, collector = config.gail, make_trpo(config, env), make_rollouts(config)
     network = PairDiscriminator(env.num_actions, tuple(settings.hidden), config.compute_dtype)
     judge = Learner(network, optax.adam(settings.learning_rate))
     adversary = Adversary(judge, settings.updates, settings.reward, settings.entropy_weight)
 
     def init(key: jax.Array) -> State:
         env_key, policy_key, value_key, judge_key = jax.random.split(key, 4)
-        actors, pairs = collector.init(env_key), flattened(expert)
+        actors, pairs = collector.init(env_key), flatten(expert)
         seen = actors.observation[:1]
         return State(
-            trpo.actor.init(policy_key, seen),
+            trpo.init_policy(policy_key, seen),
             trpo.critic.init(value_key, seen),
             judge.init(judge_key, pairs.observation[:1], pairs.action[:1]),
             actors,
@@ -100,7 +101,7 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, judge_key, value_key = jax.random.split(key, 3)
-        actors, played = collector.act(
+        actors, played = collector.run(
             state.actors,
             lambda seen: (trpo.policy(state.policy, seen), trpo.value(state.value, seen)),
             play_key,
@@ -110,7 +111,7 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
             discriminator, metrics = adversary.learn(discriminator, played, state.expert, judge_key)
             played = adversary.judged(discriminator, played)
         actors, rollout, shown = collector.estimate(actors, played)
-        rollout = flattened(rollout)
+        rollout = flatten(rollout)
         learned, taken = trpo.improve(state.policy, rollout)
         value, fitted = trpo.fit(state.value, rollout, value_key)
         return State(learned, value, discriminator, actors, state.expert), {
@@ -121,26 +122,59 @@ def imitation(config: Any, env: Any, expert: Demonstrations) -> Experiment:
             "entropy": rollout.policy.entropy().mean(),
         }
 
-    play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
+    test = evaluation(test_games(config), trpo.policy, greedy=config.eval.greedy)
+
+    def play(state: State, key: jax.Array) -> dict[str, float]:
+        return test((state.policy, state.actors.moments), key)
+
     frames = env.num_envs * config.agent.rollout_steps
     return OldExperiment(
         init,
         step,
         config.total_frames // frames,
         evals={"eval": play},
-        splits=SPLITS,
+        splits=ACTOR_RULES,
         per_step={"frames": frames},
     )
 
 
 def make_trpo(config: Any, env: Any) -> TRPO:
-    kind = config.model.variant, config.compute_dtype
-    return TRPO.make(config, Actor(env.num_actions, env.action_size, *kind), Critic(*kind))
+    agent, kind = config.agent, (config.model.variant, config.compute_dtype)
+    check_rollout(env.num_envs * agent.rollout_steps, agent.value_minibatches, agent.fisher_every)
+    return TRPO(
+        actor=Actor(env.num_actions, env.action_size, *kind),
+        critic=Learner(
+            Critic(*kind),
+            optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
+            max_grad_norm=config.max_grad_norm,
+        ),
+        kl_limit=agent.kl_limit,
+        damping=agent.damping,
+        cg_iterations=agent.cg_iterations,
+        backtracks=agent.backtracks,
+        fisher_every=agent.fisher_every,
+        value_epochs=agent.value_epochs,
+        value_minibatches=agent.value_minibatches,
+    )
+
+
+def make_rollouts(config: Any) -> Collector:
+    agent, settings = config.agent, games.Settings(**config.env)
+    return make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda)
+
+
+def test_games(config: Any) -> Any:
+    return games.evaluation_games(
+        games.Settings(**config.env),
+        config.eval.episodes,
+        max_noops=config.eval.max_noops,
+        max_episode_frames=config.eval.max_episode_frames,
+    )
 
 
 def cloning(config: Any, env: Any, expert: Demonstrations) -> Experiment:
     """What GAIL is compared with: the same network on the same pairs (section 6)."""
-    settings, actor = config.cloning, make_trpo(config, env).actor.model
+    settings, actor = config.cloning, make_trpo(config, env).actor
     learner = Learner(actor, optax.adam(settings.learning_rate))
     method = Cloning(learner, settings.train_share, settings.batch_size)
 
@@ -153,7 +187,7 @@ def cloning(config: Any, env: Any, expert: Demonstrations) -> Experiment:
         policy = method.policy({"params": params}, observation)
         return policy.mode() if config.eval.greedy else policy.sample(key)
 
-    play = Evaluation(games.evaluation_games(config.env, config.eval), act)
+    play = Evaluation(test_games(config), act)
     return OldExperiment(
         lambda key: method.init(key, expert),
         step,
@@ -170,8 +204,8 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
     numbers = {"expert/return": trained["eval/return"]}
     # Keys, as the expert itself, are the same in every arm of a seed.
     pairs_key = jax.random.fold_in(jax.random.key(config.seed), 7)
-    pairs = demonstrate(config, jax.device_get(learned.policy.params), pairs_key)
-    numbers["random/return"] = random_return(config)
+    pairs = demonstrate(config, jax.device_get(learned.policy["params"]), pairs_key)
+    numbers["random/return"] = random_return(test_games(config), config.seed)
 
     experiment = build(config, pairs)
     state, found = training.run(experiment, config, workdir)
@@ -183,9 +217,7 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
 
 def demonstrators(config: Any) -> Any:
     """As many copies of the task as episodes of the expert are seen."""
-    copies = config.eval.copy_and_resolve_references()
-    copies.episodes = config.expert.episodes
-    return games.evaluation_games(config.env, copies)
+    return games.evaluation_games(games.Settings(**config.env), config.expert.episodes)
 
 
 def demonstrate(config: Any, params: Any, key: jax.Array) -> Demonstrations:

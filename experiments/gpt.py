@@ -7,6 +7,7 @@ Claim: a language model learns a task from the examples in its context.
 The learning rate follows the tokens seen, so that it does not depend on how the batch grows.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Experiment, Learner
-from research.core.legacy import OldExperiment
+from research.core import Aux, Experiment, Learner
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
-from research.data.text.packing import TokenBatches
+from research.data.text.packing import Rows, TokenBatches
 from research.decoding.complete import complete
 from research.losses.next_token import next_token_loss
 from research.losses.token_cross_entropy import smoothed_cross_entropy
@@ -33,7 +32,7 @@ from research.papers.gpt import in_context, ngram
 from research.papers.gpt.cache_error import cache_error
 from research.papers.gpt.key_labels import KeyLabels
 from research.papers.gpt.residual_growth import residual_growth
-from research.report.claims import Claim, Paper, spread
+from research.report.claims import Claim, Paper, Results, Scores, spread
 
 PAPER = Paper(
     title="Language Models are Few-Shot Learners",
@@ -46,190 +45,268 @@ PAPER = Paper(
 )
 
 
-def build_parts(config: ConfigDict) -> tuple[gpt.GPT, BatchRamp, Corpus | KeyLabels]:
-    c = config.data
-    model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
-    ramp = BatchRamp.linear(**config.batch, tokens_per_row=c.length)
-    if c.names == ("key_labels",):
-        return model, ramp, KeyLabels(c.num_keys, c.num_labels, c.length // 2, config.seed)
-    return (
-        model,
-        ramp,
-        Corpus(
-            c.names, c.weights, c.dir, c.vocabulary, model.vocab_size, c.overlap_words, c.test_split
-        ),
-    )
+class GenerativePretraining(Experiment):
+    """A decoder that learns to predict the next token, of a corpus or of key-label documents."""
 
+    rules = gpt.RULES
 
-def build(config: ConfigDict) -> Experiment:
-    model, ramp, data = build_parts(config)
-    o, e, length = config.optimizer, config.eval, config.data.length
-    rate = warmup_cosine(o.learning_rate, o.warmup_tokens, o.decay_tokens, o.end_factor)
-    tx = optax.adamw(
-        lambda count: rate(ramp.tokens_before(count + 1)),
-        b1=o.b1,
-        b2=o.b2,
-        eps=o.eps,
-        weight_decay=o.weight_decay,
-        mask=gpt.decayed,
-    )
-    solves = isinstance(data, KeyLabels)
-    learner = Learner(model, tx, config.accumulate_steps, config.max_grad_norm, config.ema_decay)
+    def __init__(self, config: ConfigDict):
+        data = config.data
+        self.length, self.seed = data.length, config.seed
+        self.model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
+        self.ramp = BatchRamp.linear(**config.batch, tokens_per_row=data.length)
+        self.task: KeyLabels | None = None
+        if data.names == ("key_labels",):
+            self.task = KeyLabels(data.num_keys, data.num_labels, data.length // 2, config.seed)
+        else:
+            self.corpus = Corpus(
+                data.names,
+                data.weights,
+                data.dir,
+                data.vocabulary,
+                self.model.vocab_size,
+                data.overlap_words,
+                data.test_split,
+            )
+        optimizer = config.optimizer
+        self.rate_by_tokens = warmup_cosine(
+            optimizer.learning_rate,
+            optimizer.warmup_tokens,
+            optimizer.decay_tokens,
+            optimizer.end_factor,
+        )
+        tx = optax.adamw(
+            self.learning_rate,
+            b1=optimizer.b1,
+            b2=optimizer.b2,
+            eps=optimizer.eps,
+            weight_decay=optimizer.weight_decay,
+            mask=gpt.decayed,
+        )
+        self.learner = Learner(
+            self.model,
+            tx,
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.loss_chunks = config.loss_chunks
+        self.eval = config.eval
+        self.jit_nats_and_hits = jax.jit(self.nats_and_hits)
 
-    def init(key: jax.Array) -> dict:
-        return {"learner": learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
+        self.num_steps = self.ramp.num_steps
+        self.micro_batches = config.accumulate_steps
+        self.source = TokenBatches(self.open_rows, self.ramp)
+        rows = self.ramp.rows_before(self.num_steps)
+        self.per_step = {"tokens": rows * self.length // self.num_steps}
 
-    loss_fn = next_token_loss(learner, config.loss_chunks)
+    def learning_rate(self, count: jax.Array) -> jax.Array:
+        """Of the update after `count` others: as many tokens count as it will have been made of."""
+        return self.rate_by_tokens(self.ramp.tokens_before(count + 1))
 
-    def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
-        learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
-        return {"learner": learned}, metrics
+    def open_rows(self) -> Rows:
+        return self.corpus.rows(self.length, self.seed) if self.task is None else self.task
 
-    @jax.jit
-    def losses_and_hits(variables: dict, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, _ = model.apply(variables, rows[:, :-1], train=False)
+    def init(self, key):
+        return {"learner": self.learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
+
+    def loss(self, variables, batch, key):
+        """-1/n sum_i log P(s_i | s_1 ... s_{i-1}) (GPT-2, equation 1).
+
+        `batch`: "tokens" [B, T + 1] int32.
+        """
+        tokens = batch["tokens"]
+        return next_token_loss(self.learner, variables, tokens, key, self.loss_chunks), Aux()
+
+    def step(self, state, batch, t, key):
+        learner, metrics = self.learner.minimize(state["learner"], self.loss, batch, key)
+        return {"learner": learner}, metrics
+
+    def nats_and_hits(self, params: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Nats [B, T] of all but the first token of rows [B, T + 1], and which were likeliest."""
+        logits, _ = self.model.apply({"params": params}, rows[:, :-1], train=False)
         hits = jnp.argmax(logits, axis=-1) == rows[:, 1:]
         return smoothed_cross_entropy(logits, rows[:, 1:]), hits
 
-    def look(state: dict, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        variables = learner.eval_variables(state["learner"])
-        return multihost_utils.process_allgather(losses_and_hits(variables, rows), tiled=True)
-
-    def test_task(state: dict, key: jax.Array) -> dict[str, float]:
-        """New documents, each with a mapping of its own."""
-        task = KeyLabels(data.keys, data.labels, data.pairs, int(jax.random.bits(key)))
-        by_shot = in_context.accuracy_by_shot(lambda r: look(state, r), task, e.documents, 3)
-        by_prompt = in_context.accuracy_of_prompts(
-            lambda r: look(state, r), task, e.shots, e.queries, e.draws, e.batch_rows
+    def predict(self, state: dict, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`nats_and_hits` of any number of rows, a few at a time."""
+        return training.map_batches(
+            self.jit_nats_and_hits, state["learner"].params, list(rows), self.eval.batch_rows
         )
-        return {**by_shot, **by_prompt}
 
-    def test_text(state: dict, key: jax.Array) -> dict[str, float]:
-        """The first tokens of the test text."""
-        tokens = data.test[: e.tokens]
+    def evaluate(self, state, key):
+        if self.task is None:
+            found = self.test_text(state)
+        else:
+            # New documents, each with a mapping of its own.
+            found = self.test_task(
+                state, dataclasses.replace(self.task, seed=int(jax.random.bits(key)))
+            )
+        return {f"test/{name}": value for name, value in found.items()}
+
+    def test_task(self, state: dict, task: KeyLabels) -> dict[str, float]:
+        """Accuracy on the labels of a task's documents, by earlier shots and by prompts."""
+
+        def predict(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.predict(state, rows)
+
+        return {
+            **in_context.accuracy_by_shot(predict, task, self.eval.documents, max_shots=3),
+            **in_context.accuracy_of_prompts(
+                predict, task, self.eval.shots, self.eval.queries, self.eval.draws
+            ),
+        }
+
+    def test_text(self, state: dict) -> dict[str, float]:
+        """Loss on the first tokens of the test text."""
+        tokens = self.corpus.test[: self.eval.tokens]
         nats = perplexity.mean_loss(
-            lambda r: look(state, r)[0], tokens, length, e.stride_tokens, e.batch_rows
+            lambda rows: self.predict(state, rows)[0], tokens, self.length, self.eval.stride_tokens
         )
-        size = len(data.vocabulary.decode(tokens).encode())
-        per_byte = perplexity.per_unit(nats, len(tokens), size)
-        return {"loss": nats, "perplexity": np.exp(nats), "nats_per_byte": per_byte}
+        size = len(self.corpus.vocabulary.decode(tokens).encode())
+        return {
+            "loss": nats,
+            "perplexity": np.exp(nats),
+            "nats_per_byte": perplexity.per_unit(nats, len(tokens), size),
+        }
 
-    return OldExperiment(
-        init=init,
-        step=step,
-        num_steps=ramp.num_steps,
-        rules=gpt.RULES,
-        source=TokenBatches(lambda: data if solves else data.rows(length, config.seed), ramp),
-        evals={"test": test_task if solves else test_text},
-        per_step={"tokens": ramp.rows_before(ramp.num_steps) * length // ramp.num_steps},
-    )
+    def write_samples(self, params: Any, sampling: ConfigDict, path: Path) -> None:
+        """Goes on from each of the prompts."""
+        vocabulary = self.corpus.vocabulary
+        end = vocabulary.end_of_text
+        prompts = [np.append(end, vocabulary.encode(text)) for text in sampling.prompts]
+        found = complete(
+            self.model,
+            params,
+            prompts,
+            self.seed,
+            new_tokens=sampling.new_tokens,
+            end=end,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            map_batches=training.map_batches,
+        )
+        samples = [vocabulary.decode([*p, *f]) for p, f in zip(prompts, found, strict=True)]
+        path.write_text("\n\n---\n\n".join(samples), encoding="utf-8")
+
+    def ngram_loss(self, order: int) -> float:
+        """Mean nats of the same test tokens by counts of the training text."""
+        counted = np.concatenate([documents.tokens for documents in self.corpus.train])
+        tokens = self.corpus.test[: self.eval.tokens]
+        return float(np.mean(ngram.log_losses(counted, tokens, order, self.model.vocab_size)))
 
 
-def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
+def main(experiment: GenerativePretraining, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
-    model, _, data = build_parts(config)
-    params = state["learner"].eval_params
-    if isinstance(data, KeyLabels):
-        return numbers | (exact_numbers(model, params, config.seed) if config.eval.exact else {})
-
-    s, end = config.sampling, data.vocabulary.end_of_text
-    prompts = [np.append(end, data.vocabulary.encode(text)) for text in s.prompts]
-    found = complete(
-        model,
-        params,
-        prompts,
-        config.seed,
-        new_tokens=s.new_tokens,
-        end=end,
-        temperature=s.temperature,
-        top_k=s.top_k,
-        top_p=s.top_p,
-    )
-    samples = [data.vocabulary.decode([*p, *f]) for p, f in zip(prompts, found, strict=True)]
-    (workdir / "samples.txt").write_text("\n\n---\n\n".join(samples), encoding="utf-8")
+    params = state["learner"].params
+    if experiment.task is not None:
+        if config.eval.exact:
+            numbers = {**numbers, **decoder_checks(experiment.model, params, config.seed)}
+        return numbers
+    experiment.write_samples(params, config.sampling, workdir / "samples.txt")
     if config.eval.ngram_order:
-        n = config.eval.ngram_order
-        counted = np.concatenate([documents.tokens for documents in data.train])
-        losses = ngram.log_losses(counted, data.test[: config.eval.tokens], n, model.vocab_size)
-        numbers["test/ngram_loss"] = float(np.mean(losses))
+        numbers = {**numbers, "test/ngram_loss": experiment.ngram_loss(config.eval.ngram_order)}
     return numbers
 
 
-def exact_numbers(model: gpt.GPT, params: Any, seed: int) -> dict[str, float]:
-    """What holds of any decoder, trained or not."""
+def decoder_checks(model: gpt.GPT, params: Any, seed: int) -> dict[str, float]:
+    """Checks two properties that hold of any decoder, whether it is trained or not.
+
+    Returns:
+      "exact/cache_error", largest difference between logits by the cache and all at once;
+      "exact/growth_scaled" and "exact/growth_unscaled", what 24 fresh layers add to the variance of
+      the residual stream over what 2 do, with GPT-2's scaled start and without.
+    """
     shape = 4, model.max_length
     tokens = np.random.default_rng(seed).integers(0, model.vocab_size, shape).astype(np.int32)
-    deep, flat, loud, quiet = (
-        residual_growth(model.clone(layers=layers, scale_residual=scale), tokens, seed)
-        for scale in (True, False)
-        for layers in (24, 2)
-    )
-    error = cache_error(model, params, tokens, (16, 11, 5, 1))
-    growth = {"exact/growth_scaled": deep / flat, "exact/growth_unscaled": loud / quiet}
-    return {"exact/cache_error": error, **growth}
+
+    def growth(layers: int, scale: bool) -> float:
+        return residual_growth(model.clone(layers=layers, scale_residual=scale), tokens, seed)
+
+    return {
+        "exact/cache_error": cache_error(model, params, tokens, (16, 11, 5, 1)),
+        "exact/growth_scaled": growth(24, True) / growth(2, True),
+        "exact/growth_unscaled": growth(24, False) / growth(2, False),
+    }
 
 
-def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # configs/gpt.py says what was measured, and how far from these bounds.
+def claims(results: Results) -> list[Claim]:
     found = []
-    if "two_layers" in results:
-        deep, flat = results["two_layers"], results["one_layer"]
-        shots = np.stack([deep[f"test/shot_{n}"] for n in range(4)])
-        gained = shots[1:] - np.stack([flat[f"test/shot_{n}"] for n in range(1, 4)])
-        few, none = deep["test/k_23"], deep["test/k_0"]
-        guessed = (shots[0] >= 0.2) & (shots[0] <= 0.3)
-        rising = np.all(np.diff(shots, axis=0) >= 0, axis=0)
-        found += [
-            Claim(
-                "labels are guessed (0.20 to 0.30) where their key is new, and known no worse "
-                "each time it comes again (0.80 at the fourth)",
-                "accuracy rises with examples in context (figure 1.2)",
-                ", ".join(spread(shot, 2) for shot in shots),
-                bool(np.all(guessed & (shots[3] >= 0.8) & rising)),
-            ),
-            Claim(
-                "one layer less loses at least 0.04 of that at shots 1 to 3",
-                "larger models make better use of examples (figure 1.2)",
-                f"{', '.join(spread(gain, 2) for gain in gained)} lost",
-                bool(np.all(gained >= 0.04)),
-            ),
-            Claim(
-                "multiple choice after 23 examples is 0.4 better than after none",
-                "few-shot beats zero-shot (section 3)",
-                f"{spread(few, 2)} against {spread(none, 2)}",
-                bool(np.all(few - none >= 0.4)),
-            ),
-        ]
-    if "exact/cache_error" in results.get("two_layers", {}):
-        error, scaled, plain = (
-            deep[f"exact/{name}"] for name in ("cache_error", "growth_scaled", "growth_unscaled")
-        )
-        found += [
-            Claim(
-                "logits by the cache, prompts of four lengths, 64 tokens each: within 1e-4",
-                "the same function",
-                f"{error.max():.1e}",
-                bool(np.all(error < 1e-4)),
-            ),
-            Claim(
-                "24 layers add to the residual stream what 2 do, within 2 x; > 4 x unscaled",
-                "scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)",
-                f"{spread(scaled, 2)} x, {spread(plain)} x",
-                bool(np.all((0.5 < scaled) & (scaled < 2) & (plain > 4))),
-            ),
-        ]
-    if "text" in results:
-        ours, counted = results["text"]["test/loss"], results["text"]["test/ngram_loss"]
-        found += [
-            Claim(
-                "predicts bytes better than counts of 4-grams do",
-                "lower perplexity than any model before (GPT-2, table 3)",
-                f"{spread(ours, 3)} nats a byte; 4-grams {counted[0]:.3f}",
-                bool(np.all(ours < counted)),
+    if "two_layers" in results.arms:
+        found += in_context_claims(results)
+    if "exact/cache_error" in results.metrics:
+        found += decoder_claims(results)
+    if "text" in results.arms:
+        nats = {"counts": results["test/ngram_loss"]["text"], "GPT": results["test/loss"]["text"]}
+        found.append(
+            Scores("nats", nats).above(
+                "counts",
+                "GPT",
+                claim="predicts bytes better than counts of 4-grams do",
+                paper="lower perplexity than any model before (GPT-2, table 3)",
+                rule="seed by seed",
+                digits=3,
             )
-        ]
+        )
     return found
+
+
+def in_context_claims(results: Results) -> list[Claim]:
+    # Whoever guesses the commonest label so far has 0.25 0.38 0.45 0.52 after 0 to 3 shots.
+    shots = np.stack([results[f"test/shot_{n}"]["two_layers"] for n in range(4)])
+    guessed = (shots[0] >= 0.2) & (shots[0] <= 0.3)
+    rising = np.all(np.diff(shots, axis=0) >= 0, axis=0)
+    # Every seed at shots 1, 2 and 3.
+    repeated = {
+        arm: np.concatenate([results[f"test/shot_{n}"][arm] for n in (1, 2, 3)])
+        for arm in ("two_layers", "one_layer")
+    }
+    choice = {f"{n} examples": results[f"test/k_{n}"]["two_layers"] for n in (23, 0)}
+    return [
+        Claim(
+            claim="labels are guessed (0.20 to 0.30) where their key is new, and known no worse "
+            "each time it comes again (0.80 at the fourth)",
+            paper="accuracy rises with examples in context (figure 1.2)",
+            ours=f"{', '.join(spread(shot, 2) for shot in shots)} [every seed]",
+            holds=bool(np.all(guessed & (shots[3] >= 0.8) & rising)),
+        ),
+        Scores("accuracy", repeated).above(
+            "two_layers",
+            "one_layer",
+            by=0.04,
+            claim="one layer less loses some of that at each of shots 1 to 3",
+            paper="larger models make better use of examples (figure 1.2)",
+            rule="seed by seed",
+        ),
+        Scores("accuracy", choice).above(
+            "23 examples",
+            "0 examples",
+            by=0.4,
+            claim="multiple choice is better after examples",
+            paper="few-shot beats zero-shot (section 3)",
+            rule="seed by seed",
+        ),
+    ]
+
+
+def decoder_claims(results: Results) -> list[Claim]:
+    scaled = results["exact/growth_scaled"]["two_layers"]
+    unscaled = results["exact/growth_unscaled"]["two_layers"]
+    return [
+        results["exact/cache_error"].at_most(
+            "two_layers",
+            1e-4,
+            claim="logits by the cache equal those of the whole, prompts of four lengths",
+            paper="the same function",
+            digits=7,
+        ),
+        Claim(
+            claim="24 layers add to the residual stream what 2 do, within 2 x; > 4 x unscaled",
+            paper="scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)",
+            ours=f"{spread(scaled, 2)} x, {spread(unscaled)} x [every seed]",
+            holds=bool(np.all((0.5 < scaled) & (scaled < 2) & (unscaled > 4))),
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -18,24 +18,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner
-from research.core.legacy import OldExperiment
 from research.data import load, pipeline
+from research.data.dataset import Record
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
-from research.losses.next_token import next_token_loss
 from research.losses.tied_cross_entropy import tied_cross_entropy
 from research.models import gpt
 from research.optim.schedules import warmup_cosine, warmup_linear
 from research.papers.gpt1.gpt_classifier import GPTClassifier, with_language_model
+from research.papers.gpt1.language_modelling import LanguageModelling
 from research.papers.gpt1.task_inputs import Marks
 from research.papers.gpt1.text_tasks import FORMS, endings, questions
-from research.report.claims import Claim, Paper, spread
+from research.report.claims import Claim, Paper, Results
 
 PAPER = Paper(
     title="Improving Language Understanding by Generative Pre-Training",
@@ -49,142 +48,177 @@ PAPER = Paper(
 )
 
 
-def corpus_of(config: ConfigDict) -> Corpus:
-    c = config.data
-    names, size = (c.text,), config.model.vocab_size
-    return Corpus(names, (1.0,), c.dir, c.vocabulary, size, c.overlap_words, "test")
-
-
-def optimizer(rate: Any, o: ConfigDict) -> optax.GradientTransformation:
+def adamw(rate: Any, phase: ConfigDict) -> optax.GradientTransformation:
+    """Adam of one phase; neither biases nor gains decay (section 4.1)."""
     return optax.adamw(
-        rate, b1=0.9, b2=o.b2, eps=1e-8, weight_decay=o.weight_decay, mask=gpt.decayed
+        rate,
+        b1=0.9,
+        b2=phase.b2,
+        eps=1e-8,
+        weight_decay=phase.weight_decay,
+        mask=gpt.decayed,
     )
 
 
-def build_pretraining(config: ConfigDict) -> Experiment:
-    """Neither clipped nor averaged: `max_grad_norm` and `ema_decay` are those of fine-tuning."""
-    p, length = config.pretraining, config.data.length
+def open_corpus(config: ConfigDict) -> Corpus:
+    data = config.data
+    return Corpus(
+        names=(data.text,),
+        weights=(1.0,),
+        data_dir=data.dir,
+        kind=data.vocabulary,
+        vocab_size=config.model.vocab_size,
+        overlap_words=data.overlap_words,
+        test_split="test",
+    )
+
+
+def pretraining(config: ConfigDict, corpus: Corpus) -> LanguageModelling:
+    """The first phase. Its gradients are not clipped: `max_grad_norm` is that of fine-tuning."""
+    phase, length = config.pretraining, config.data.length
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
-    ramp = BatchRamp(((p.rows, p.num_steps),), length)
-    rate = warmup_cosine(p.learning_rate, p.warmup_steps, p.num_steps)
-    learner = Learner(model, optimizer(lambda count: rate(count + 1), p), config.accumulate_steps)
-    loss_fn = next_token_loss(learner, config.loss_chunks)
-
-    def init(key: jax.Array) -> dict:
-        return {"learner": learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
-
-    def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
-        learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
-        return {"learner": learned}, metrics
-
-    return OldExperiment(
-        init=init,
-        step=step,
-        num_steps=p.num_steps,
-        rules=gpt.RULES,
-        source=TokenBatches(lambda: corpus_of(config).rows(length, config.seed), ramp),
-        per_step={"tokens": p.rows * length},
+    rate = warmup_cosine(phase.learning_rate, phase.warmup_steps, phase.num_steps)
+    tx = adamw(lambda count: rate(count + 1), phase)
+    return LanguageModelling(
+        Learner(model, tx, accumulate=config.accumulate_steps),
+        TokenBatches(
+            lambda: corpus.rows(length, config.seed),
+            BatchRamp(((phase.rows, phase.num_steps),), length),
+        ),
+        num_steps=phase.num_steps,
+        tokens_per_step=phase.rows * length,
+        loss_chunks=config.loss_chunks,
     )
 
 
-def build(config: ConfigDict, pretrained: Any = None) -> Experiment:
-    """Fine-tuning, of `pretrained` parameters where there are any."""
-    f, c, form = config.finetuning, config.data, FORMS[config.data.task]
-    corpus = corpus_of(config)
-    marks = Marks.after(config.model.vocab_size, c.length)
-    body = {**config.model, "vocab_size": marks.extract + 1}
-    dtype = jnp.dtype(config.compute_dtype)
-    model = GPTClassifier(body, form.classes, config.model.dropout, dtype)
-    rate = warmup_linear(f.learning_rate, f.warmup_share * f.num_steps, f.num_steps)
-    learner = Learner(
-        model, optimizer(rate, f), config.accumulate_steps, config.max_grad_norm, config.ema_decay
-    )
+class FineTuning(Experiment):
+    """A language model, pre-trained or fresh, that learns a task from labelled text."""
 
-    @functools.cache
-    def read(split: str, most: int) -> list:
-        if c.task == "endings":
-            texts = corpus.train_texts if split == "train" else corpus.test_texts
-            records: Any = endings(texts, c.context_characters, c.ending_characters, config.seed)
+    rules = gpt.RULES
+
+    def __init__(self, config: ConfigDict):
+        self.data, self.seed, phase = config.data, config.seed, config.finetuning
+        self.corpus = open_corpus(config)
+        self.form = FORMS[config.data.task]
+        self.marks = Marks.after(config.model.vocab_size, config.data.length)
+        # The vocabulary grows by the task's tokens, of which `extract` is the last.
+        body = {**config.model, "vocab_size": self.marks.extract + 1}
+        dtype = jnp.dtype(config.compute_dtype)
+        self.model = GPTClassifier(body, self.form.classes, config.model.dropout, dtype)
+        warmup_steps = phase.warmup_share * phase.num_steps
+        rate = warmup_linear(phase.learning_rate, warmup_steps, phase.num_steps)
+        self.learner = Learner(
+            self.model,
+            adamw(rate, phase),
+            accumulate=config.accumulate_steps,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.language_weight = phase.language_weight
+        self.rows = phase.rows
+        self.jit_answers = jax.jit(self.answers)
+
+        self.num_steps = phase.num_steps
+        self.micro_batches = config.accumulate_steps
+        sequences, length = self.form.sequences, config.data.length
+        spec = {
+            "tokens": jax.ShapeDtypeStruct((sequences, length), np.int32),
+            "last": jax.ShapeDtypeStruct((sequences,), np.int32),
+            "label": jax.ShapeDtypeStruct((), np.int32),
+        }
+        self.source = pipeline.stream(self.train_questions, spec, phase.rows, config.seed)
+        self.per_step = {"questions": phase.rows}
+
+    def train_questions(self) -> list[Record]:
+        return self._read("train", self.data.train_questions)
+
+    @functools.cached_property
+    def test_questions(self) -> list[Record]:
+        return self._read(self.data.test_split, self.data.test_questions)
+
+    def _read(self, split: str, max_questions: int) -> list[Record]:
+        """Questions of a split in random order, laid out as in figure 1."""
+        data = self.data
+        if data.task == "endings":
+            texts = self.corpus.train_texts if split == "train" else self.corpus.test_texts
+            records: Any = endings(
+                texts, data.context_characters, data.ending_characters, self.seed
+            )
         else:
-            records = load(c.task, split, c.dir)
-        asked = questions(records, form, corpus.vocabulary.encode, marks)
-        chosen = np.random.default_rng(config.seed).permutation(len(asked))[:most]
+            records = load(data.task, split, data.dir)
+        asked = questions(records, self.form, self.corpus.vocabulary.encode, self.marks)
+        chosen = np.random.default_rng(self.seed).permutation(len(asked))[:max_questions]
         return [asked[int(i)] for i in chosen]
 
-    sequences = form.sequences
-    spec = {
-        "tokens": jax.ShapeDtypeStruct((sequences, c.length), np.int32),
-        "last": jax.ShapeDtypeStruct((sequences,), np.int32),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
+    def init(self, key):
+        tokens = jnp.zeros((1, self.form.sequences, 4), jnp.int32)
+        last = jnp.zeros(tokens.shape[:2], jnp.int32)
+        return {"learner": self.learner.init(key, tokens, last, train=False)}
 
-    def init(key: jax.Array) -> dict:
-        tokens = jnp.zeros((1, sequences, 4), jnp.int32)
-        state = learner.init(key, tokens, jnp.zeros(tokens.shape[:2], jnp.int32), train=False)
-        if pretrained is not None:
-            state = state.replace(params=with_language_model(state.params, pretrained))
-        return {"learner": state}
+    def warm_start(self, state, before):
+        """Puts the parameters of the language model in the place of the fresh ones."""
+        learner = state["learner"]
+        params = with_language_model(learner.params, before)
+        return {"learner": learner.replace(params=params)}
 
-    def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple:
+    def loss(self, variables, batch, key):
+        """-L3 = -(L2 + lambda L1) (equation 5).
+
+        `batch`: "tokens" [B, A, T], "last" [B, A] and "label" [B], all int32, of B questions with A
+        sequences each.
+        """
         tokens, last = batch["tokens"], batch["last"]
-        logits, seen = learner.apply(variables, tokens, last, train=True, rngs={"dropout": key})
+        logits, seen = self.learner.apply(
+            variables, tokens, last, train=True, rngs={"dropout": key}
+        )
+        # L2: the label, from the state at each sequence's last token (equations 3 and 4).
         task = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+        # L1 of the same sequences: every token but the first, and nothing of the padding.
         rows = tokens.reshape(-1, tokens.shape[-1])
         hidden = seen["hidden"].reshape(*rows.shape, -1)[:, :-1]
         spoken = jnp.arange(1, rows.shape[1]) <= last.reshape(-1)[:, None]
         table = variables["params"]["body"]["embedding"]
         language = tied_cross_entropy(hidden, table, rows[:, 1:], spoken, 1)
-        loss = task + f.language_weight * language  # L3 = L2 + lambda L1 (equation 5)
+        loss = task + self.language_weight * language
         return loss, Aux({"task_loss": task, "language_loss": language})
 
-    def step(state: dict, batch: dict, key: jax.Array) -> tuple[dict, dict]:
-        learned, metrics = learner.minimize(state["learner"], loss_fn, batch, key)
-        return {"learner": learned}, metrics
+    def step(self, state, batch, t, key):
+        learner, metrics = self.learner.minimize(state["learner"], self.loss, batch, key)
+        return {"learner": learner}, metrics
 
-    @jax.jit
-    def right(variables: dict, batch: dict) -> jax.Array:
-        logits, _ = model.apply(variables, batch["tokens"], batch["last"], train=False)
-        return jnp.argmax(logits, axis=-1) == batch["label"]
+    def answers(self, params: Any, batch: dict) -> jax.Array:
+        """The likeliest class of every question: [B]."""
+        logits, _ = self.model.apply(
+            {"params": params}, batch["tokens"], batch["last"], train=False
+        )
+        return jnp.argmax(logits, axis=-1)
 
-    def test(state: dict, key: jax.Array) -> dict[str, float]:
-        variables, hits, count = learner.eval_variables(state["learner"]), 0.0, 0.0
-        asked = read(c.test_split, c.test_questions)
-        for batch in pipeline.padded_batches(asked, f.rows, tuple(spec)):
-            found = multihost_utils.process_allgather(right(variables, batch), tiled=True)
-            hits += float(np.sum(found * batch["mask"]))
-            count += float(np.sum(batch["mask"]))
-        return {"accuracy": hits / count}
-
-    return OldExperiment(
-        init=init,
-        step=step,
-        num_steps=f.num_steps,
-        evals={"test": test},
-        rules=gpt.RULES,
-        source=pipeline.stream(lambda: read("train", c.train_questions), spec, f.rows, config.seed),
-        per_step={"questions": f.rows},
-    )
+    def evaluate(self, state, key):
+        asked = self.test_questions
+        found = training.map_batches(self.jit_answers, state["learner"].params, asked, self.rows)
+        labels = np.array([question["label"] for question in asked])
+        return {"test/accuracy": np.mean(found == labels)}
 
 
-def main(config: ConfigDict, workdir: Path) -> dict[str, float]:
+def main(experiment: FineTuning, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    """Two phases; an arm without steps of pre-training fine-tunes a network that knows nothing."""
     pretrained = None
     if config.pretraining.num_steps:
-        state, numbers = training.run(build_pretraining(config), config, workdir / "pretraining")
+        first = pretraining(config, experiment.corpus)
+        state, _ = training.run(first, config, workdir / "pretraining")
         pretrained = state["learner"].params
-    experiment = build(config, pretrained)
-    state, numbers = training.run(experiment, config, workdir)
+    _, numbers = training.run(experiment, config, workdir, before=pretrained)
     return numbers
 
 
-def claims(results: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
-    # Seeds 0, 1, 2, 2,000 questions: 0.718 0.723 0.807, from nothing 0.626 0.616 0.611.
-    ours, fresh = (results[arm]["test/accuracy"] for arm in ("pretrained", "from_nothing"))
+def claims(results: Results) -> list[Claim]:
     return [
-        Claim(
-            claim="pre-training adds at least 0.08 to the accuracy after fine-tuning",
+        results["test/accuracy"].above(
+            "pretrained",
+            "from_nothing",
+            by=0.08,
+            claim="pre-training adds to the accuracy after fine-tuning",
             paper="14.8 points on average over nine tasks (table 5)",
-            ours=f"{spread(ours, 2)} against {spread(fresh, 2)}",
-            holds=bool(np.all(ours - fresh >= 0.08)),
+            rule="seed by seed",
         ),
     ]
 

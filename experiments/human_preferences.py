@@ -27,6 +27,7 @@ from research.core.errors import check_choice
 from research.core.legacy import OldExperiment
 from research.models.actor_critic import Actor, ActorCritic, Critic
 from research.papers.human_preferences import clips
+from research.papers.human_preferences.advantage_actor_critic import AdvantageActorCritic
 from research.papers.human_preferences.clip_films import check_drawn, film_strip
 from research.papers.human_preferences.clips import Clip, Comparisons, History
 from research.papers.human_preferences.label_page import LabelPage
@@ -35,10 +36,10 @@ from research.papers.human_preferences.reward_ensemble import EnsembleState, Rew
 from research.papers.human_preferences.reward_model import RewardModel
 from research.papers.human_preferences.trust_region_agent import TrustRegionAgent
 from research.report.claims import Claim, Paper
-from research.rl.acting.rollouts import Actors, flattened, without_ends
-from research.rl.agents.a2c import A2C
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, random_return
-from research.rl.agents.trpo import TRPO
+from research.rl.acting.actor import Actors
+from research.rl.acting.rollouts import flatten, without_ends
+from research.rl.agents.on_policy import ACTOR_RULES, evaluation, make_collector, random_return
+from research.rl.agents.trpo import TRPO, check_rollout
 from research.rl.envs import games
 
 PAPER = Paper(
@@ -72,8 +73,9 @@ def build(config: Any) -> Experiment:
     if config.env.normalize_observations:  # clips are as the environment gave them
         raise UserError("set env.normalize_observations=false")
     person = queries.labeller == "person"
-    env = games.training_environment(config.env)
-    collector = make_collector(config, env)
+    env_settings = games.Settings(**config.env)
+    collector = make_collector(env_settings, agent.rollout_steps, agent.gamma, agent.gae_lambda)
+    env = collector.env
     frames = env.num_envs * agent.rollout_steps * env.frames_per_step
     num_steps = config.total_frames // frames
     schedule = clips.label_schedule(queries, num_steps, agent.rollout_steps, frames)
@@ -84,7 +86,7 @@ def build(config: Any) -> Experiment:
     )
 
     def play(learned: Any, actors: Actors, key: jax.Array) -> Any:
-        actors, played = collector.act(actors, lambda seen: policy.act(learned, seen), key)
+        actors, played = collector.run(actors, lambda seen: policy.act(learned, seen), key)
         return actors, played, Clip(played.observation, played.action, played.reward)
 
     def init(key: jax.Array) -> State:
@@ -140,7 +142,7 @@ def build(config: Any) -> Experiment:
         actors, played, steps = play(state.learned, actors, play_key)
         metrics: dict[str, jax.Array] = {}
         if agent.reward == "predicted":  # nothing below but the oracle looks at a true reward
-            state = state.replace(history=state.history.add(steps, played.ended))
+            state = state.replace(history=state.history.add(steps, played.done))
             state, metrics = ask(state, ask_key)
             judge, rewards = ensemble.reward(state.ensemble, steps.observation, steps.action)
             state, played = state.replace(ensemble=judge), played._replace(reward=rewards)
@@ -153,7 +155,7 @@ def build(config: Any) -> Experiment:
                 ],
             }
         actors, rollout, returns = collector.estimate(actors, played)
-        learned, learning = policy.learn(state.learned, flattened(rollout), learn_key)
+        learned, learning = policy.learn(state.learned, flatten(rollout), learn_key)
         # Until there are comparisons to learn from, the policy stays as random as it began.
         starting = state.steps < queries.initial_steps
         learned = jax.tree.map(lambda *x: jnp.where(starting, *x), state.learned, learned)
@@ -165,8 +167,12 @@ def build(config: Any) -> Experiment:
         state = state.replace(learned=learned, actors=actors, needed=needed, steps=state.steps + 1)
         return state, {**learning, **returns, **metrics}
 
-    play_on = evaluation(config, policy.policy, lambda state: policy.eval_variables(state.learned))
-    source = games.emulators(env, lambda state: state.actors.env)
+    test = evaluation(test_games(config), policy.policy, greedy=config.eval.greedy)
+
+    def play_on(state: State, key: jax.Array) -> dict[str, float]:
+        return test((policy.eval_variables(state.learned), state.actors.moments), key)
+
+    source = collector.source
     if person:
         check_drawn(config.env.name, env.observation_space.shape)
         source = PersonSource(
@@ -176,7 +182,7 @@ def build(config: Any) -> Experiment:
             lambda clip: film_strip(config.env.name, clip.observation),
             source,
         )
-    splits = [*SPLITS, ("^history", PartitionSpec(None, "data"))]
+    splits = [*ACTOR_RULES, ("^history", PartitionSpec(None, "data"))]
     return OldExperiment(
         init,
         step,
@@ -192,11 +198,53 @@ def agent_and_predictor(config: Any, env: Any, num_steps: int) -> tuple[Any, Rew
     model, dtype, reward = config.model, config.compute_dtype, config.reward
     sizes = env.num_actions, env.action_size
     if config.agent.algorithm == "a2c":
-        agent = A2C.make(config, ActorCritic(*sizes, model.variant, model.shared, dtype), num_steps)
+        rate = config.optimizer.learning_rate
+        agent = AdvantageActorCritic(
+            Learner(
+                ActorCritic(*sizes, model.variant, model.shared, dtype),
+                optax.rmsprop(
+                    optax.linear_schedule(rate, 0.0 if config.agent.anneal else rate, num_steps),
+                    decay=config.optimizer.rmsprop_decay,
+                    eps=config.optimizer.rmsprop_epsilon,
+                ),
+                max_grad_norm=config.max_grad_norm,
+            ),
+            config.agent.value_weight,
+            config.agent.entropy_weight,
+        )
     else:
-        networks = Actor(*sizes, model.variant, dtype), Critic(model.variant, dtype)
-        agent = TrustRegionAgent(TRPO.make(config, *networks), config.agent.entropy_weight)
+        settings = config.agent
+        check_rollout(
+            env.num_envs * settings.rollout_steps,
+            settings.value_minibatches,
+            settings.fisher_every,
+        )
+        trpo = TRPO(
+            actor=Actor(*sizes, model.variant, dtype),
+            critic=Learner(
+                Critic(model.variant, dtype),
+                optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon),
+                max_grad_norm=config.max_grad_norm,
+            ),
+            kl_limit=settings.kl_limit,
+            damping=settings.damping,
+            cg_iterations=settings.cg_iterations,
+            backtracks=settings.backtracks,
+            fisher_every=settings.fisher_every,
+            value_epochs=settings.value_epochs,
+            value_minibatches=settings.value_minibatches,
+        )
+        agent = TrustRegionAgent(trpo, settings.entropy_weight)
     return agent, RewardModel(reward.variant, env.num_actions, reward.dropout, dtype)
+
+
+def test_games(config: Any) -> Any:
+    return games.evaluation_games(
+        games.Settings(**config.env),
+        config.eval.episodes,
+        max_noops=config.eval.max_noops,
+        max_episode_frames=config.eval.max_episode_frames,
+    )
 
 
 def main(config: Any, workdir: Path) -> dict[str, float]:
@@ -209,7 +257,7 @@ def main(config: Any, workdir: Path) -> dict[str, float]:
     also = (
         {"labels/needed": float(state.needed)}
         if config.agent.reward == "predicted"
-        else {"random/return": random_return(config)}
+        else {"random/return": random_return(test_games(config), config.seed)}
     )
     return {**numbers, **also}
 

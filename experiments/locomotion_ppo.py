@@ -16,6 +16,7 @@ of bodies, obstacles, networks and weights of the reward are ours.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ from research.papers.locomotion_ppo.terrain import CELL
 from research.papers.locomotion_ppo.tracks import OnTracks, play
 from research.papers.locomotion_ppo.walker_film import save_film
 from research.report.claims import Claim, Paper, spread
-from research.rl.acting.rollouts import Actors, Collector, flattened, normalized, sweep
-from research.rl.agents.kl_penalty import adapted, beyond_limit
-from research.rl.agents.on_policy import SPLITS, policy_and_value
+from research.rl.acting.actor import Actors
+from research.rl.acting.rollouts import Collector, flatten, normalize, sweep
+from research.rl.agents.kl_penalty import kl_hinge, update_kl_coefficient
+from research.rl.agents.on_policy import ACTOR_RULES, apply_actor_critic
 
 PAPER = Paper(
     title="Emergence of Locomotion Behaviours in Rich Environments",
@@ -87,7 +89,7 @@ def build(config: Any) -> Experiment:
         config.max_grad_norm,
         config.ema_decay,
     )
-    policy = policy_and_value(learner)
+    policy = functools.partial(apply_actor_critic, learner)
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
@@ -98,10 +100,10 @@ def build(config: Any) -> Experiment:
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, learn_key = jax.random.split(key)
-        actors, rollout, played = collector.play(
+        actors, rollout, played = collector.collect(
             state.actors, lambda observation: policy(state.learner, observation), play_key
         )
-        rollout = flattened(rollout)
+        rollout = flatten(rollout)
 
         def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
             new, value = policy(variables, batch.observation)
@@ -109,7 +111,7 @@ def build(config: Any) -> Experiment:
             kl = batch.policy.kl(new).mean()
             value_loss = ((value - batch.returns) ** 2).mean()
             loss = -(ratio * batch.advantage).mean() + state.penalty * kl
-            loss += agent.limit_weight * beyond_limit(kl, agent.kl_target)
+            loss += agent.limit_weight * kl_hinge(kl, agent.kl_target)
             return loss + agent.value_weight * value_loss, Aux(
                 {"value_loss": value_loss, "std": jnp.exp(new.log_std).mean()}
             )
@@ -128,7 +130,7 @@ def build(config: Any) -> Experiment:
             minibatches=agent.minibatches,
         )
         kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
-        penalty = adapted(state.penalty, kl, agent.kl_target, factor=1.5)
+        penalty = update_kl_coefficient(state.penalty, kl, agent.kl_target, factor=1.5)
         return State(learned, actors, penalty), {**metrics, **played, "kl": kl, "penalty": penalty}
 
     tests = bodies.test_body(config.env, config.terrain, config.eval)
@@ -145,7 +147,7 @@ def build(config: Any) -> Experiment:
         num_steps,
         None,
         evals={"distance": evaluate} if tests else {},
-        splits=SPLITS,
+        splits=ACTOR_RULES,
         per_step={"frames": size},
     )
 
@@ -168,7 +170,7 @@ def tester(learner: Learner, tests: OnTracks | None) -> Any:
     @jax.jit
     def tested(variables: Any, moments: Any, key: jax.Array) -> Any:
         def act(observation: jax.Array, key: jax.Array) -> jax.Array:
-            policy, _ = learner.apply(variables, normalized(moments, observation))[0]
+            policy, _ = learner.apply(variables, normalize(moments, observation))[0]
             return policy["mean"]
 
         return play(tests, act, key)

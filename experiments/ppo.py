@@ -5,7 +5,7 @@ Claim: clipping the probability ratio allows many epochs of updates on one rollo
 
 The KL penalty (section 4, adaptive or fixed) and no bound at all are values of `agent.objective`.
 What the paper does not mention and OpenAI Baselines does are values too: a clipped value loss,
-normalised advantages, observations and rewards; so is its orthogonal initialisation, always.
+normalized advantages, observations and rewards; so is its orthogonal initialization, always.
 Departures: truncated episodes are bootstrapped from their last observation; statistics of
 observations stand still during a rollout. Atari's emulators run inside the step, which the CPU
 platform alone can do.
@@ -13,21 +13,23 @@ platform alone can do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
-from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState, UserError
-from research.core.legacy import OldExperiment
+from research import app
+from research.core import Aux, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.models.actor_critic import ActorCritic
-from research.report.claims import Claim, Paper
-from research.rl.acting.rollouts import Actors, flattened, sweep
-from research.rl.agents.kl_penalty import adapted
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector, policy_and_value
+from research.report.claims import Claim, Paper, Results
+from research.rl.acting.actor import Actors
+from research.rl.acting.rollouts import Rollout, normalize_advantage, sweep
+from research.rl.agents.kl_penalty import update_kl_coefficient
+from research.rl.agents.on_policy import OnPolicy, make_collector
 from research.rl.envs import games
 
 PAPER = Paper(
@@ -43,162 +45,193 @@ PAPER = Paper(
 OBJECTIVES = ("clip", "kl_penalty", "unbounded")
 
 
-@flax.struct.dataclass
-class State:
+class State(flax.struct.PyTreeNode):
     learner: LearnerState
     actors: Actors
-    rollouts: jax.Array  # how many were learned from
-    penalty: jax.Array  # of the KL divergence, beta
+    beta: jax.Array  # coefficient of the KL penalty
 
 
-def build(config: Any) -> Experiment:
-    agent = config.agent
-    if agent.objective not in OBJECTIVES:
-        raise UserError(f"agent.objective is one of {', '.join(OBJECTIVES)}")
-    env = games.training_environment(config.env)
-    collector = make_collector(config, env)
-    size = env.num_envs * agent.rollout_steps
-    if size % agent.minibatches:
-        raise UserError(
-            f"{size} steps of a rollout do not divide into agent.minibatches={agent.minibatches}"
+class Bounds(NamedTuple):
+    """What holds for all updates on one rollout."""
+
+    epsilon: jax.Array | float  # how far the probability ratio may go from 1
+    value_epsilon: jax.Array | float  # how far the value may go from what it was
+    beta: jax.Array
+
+
+class ProximalPolicyOptimization(OnPolicy):
+    """Several epochs of minibatch updates on each rollout, by an objective with a bound."""
+
+    def __init__(self, config: ConfigDict):
+        agent, model = config.agent, config.model
+        check_choice("agent.objective", agent.objective, OBJECTIVES)
+        settings = games.Settings(**config.env)
+        super().__init__(
+            make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda),
+            total_frames=config.total_frames,
+            test_env=games.evaluation_games(
+                settings,
+                config.eval.episodes,
+                max_noops=config.eval.max_noops,
+                max_episode_frames=config.eval.max_episode_frames,
+            ),
+            greedy=config.eval.greedy,
         )
-    num_steps = config.total_frames // (size * env.frames_per_step)
-    # alpha of the paper's tables: from 1 to 0 over the run, the same for all updates of a rollout.
-    alpha = optax.linear_schedule(1.0, 0.0, num_steps)
-    updates = agent.epochs * agent.minibatches
-    rate = config.optimizer.learning_rate
-    learner = Learner(
-        network(config, env),
-        optax.adam(
-            lambda n: rate * alpha(n // updates) if agent.anneal else rate,
-            eps=config.optimizer.adam_epsilon,
-        ),
-        config.accumulate_steps,
-        config.max_grad_norm,
-        config.ema_decay,
-    )
-    policy = policy_and_value(learner)
-
-    def init(key: jax.Array) -> State:
-        env_key, net_key = jax.random.split(key)
-        actors = collector.init(env_key)
-        learned = learner.init(net_key, actors.observation[:1])
-        return State(learned, actors, jnp.int32(0), jnp.float32(agent.kl_penalty))
-
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, learn_key = jax.random.split(key)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, rollout, played = collector.play(
-            actors, lambda observation: policy(state.learner, observation), play_key
+        size = settings.num_envs * agent.rollout_steps
+        if size % agent.minibatches:
+            raise UserError(
+                f"{size} steps of a rollout do not divide into "
+                f"agent.minibatches={agent.minibatches}"
+            )
+        self.agent = agent
+        # alpha of tables 3 and 5 falls from 1 to 0 over the run.
+        self.alpha = optax.linear_schedule(1.0, 0.0, self.num_steps)
+        network = ActorCritic(
+            self.env.num_actions,
+            self.env.action_size,
+            model.variant,
+            model.shared,
+            config.compute_dtype,
         )
-        rollout = flattened(rollout)
-        left = alpha(state.rollouts) if agent.anneal_clip else 1.0
-        clip, value_clip = agent.clip * left, agent.value_clip * left
+        rate = self.learning_rate(config.optimizer.learning_rate)
+        tx = optax.adam(rate, eps=config.optimizer.adam_epsilon)
+        self.learner = Learner(network, tx, max_grad_norm=config.max_grad_norm)
 
-        def loss_fn(variables: Any, batch: Any, key: jax.Array) -> Any:
-            new, value = policy(variables, batch.observation)
-            ratio = jnp.exp(new.log_prob(batch.action) - batch.log_prob)
-            gain = ratio * batch.advantage
-            if agent.objective == "clip":  # equation 7
-                bounded = jnp.clip(ratio, 1 - clip, 1 + clip) * batch.advantage
-                gain = jnp.minimum(gain, bounded)
-            elif agent.objective == "kl_penalty":  # equation 8
-                gain -= state.penalty * batch.policy.kl(new)
-            error = (value - batch.returns) ** 2
-            if agent.value_clip:
-                near = batch.value + jnp.clip(value - batch.value, -value_clip, value_clip)
-                error = jnp.maximum(error, (near - batch.returns) ** 2)
-            value_loss, entropy = error.mean(), new.entropy().mean()
-            loss = -gain.mean() + agent.value_weight * value_loss  # equation 9
-            return loss - agent.entropy_weight * entropy, Aux(
-                {
-                    "value_loss": value_loss,
-                    "entropy": entropy,
-                    "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
-                }
+    def learning_rate(self, rate: float) -> optax.ScalarOrSchedule:
+        """alpha times `rate`, the same for all updates on a rollout."""
+        updates = self.agent.epochs * self.agent.minibatches
+        if not self.agent.anneal:
+            return rate
+        return lambda count: rate * self.alpha(count // updates)
+
+    def init(self, key: jax.Array) -> State:
+        first = super().init(key)
+        return State(first.learner, first.actors, jnp.float32(self.agent.kl_penalty))
+
+    def clipped_surrogate(self, ratio, advantage, epsilon):
+        """L^CLIP (equation 7): a lower bound that nothing is gained by leaving [1 - e, 1 + e]."""
+        clipped = jnp.clip(ratio, 1 - epsilon, 1 + epsilon)
+        return jnp.minimum(ratio * advantage, clipped * advantage)
+
+    def penalized_surrogate(self, ratio, advantage, kl, beta):
+        """L^KLPEN (equation 8), `kl` being KL[pi_old, pi]."""
+        return ratio * advantage - beta * kl
+
+    def surrogate(self, ratio, batch: Rollout, pi, bounds: Bounds):
+        """The objective `[B]` of the policy that `agent.objective` names."""
+        if self.agent.objective == "clip":
+            return self.clipped_surrogate(ratio, batch.advantage, bounds.epsilon)
+        if self.agent.objective == "kl_penalty":
+            kl = batch.policy.kl(pi)
+            return self.penalized_surrogate(ratio, batch.advantage, kl, bounds.beta)
+        return ratio * batch.advantage  # equation 6, L^CPI, without a bound
+
+    def squared_error(self, value, batch: Rollout, value_epsilon):
+        """L^VF `[B]`, clipped as in Baselines where `agent.value_clip` asks for it."""
+        error = (value - batch.returns) ** 2
+        if not self.agent.value_clip:
+            return error
+        clipped = batch.value + jnp.clip(value - batch.value, -value_epsilon, value_epsilon)
+        return jnp.maximum(error, (clipped - batch.returns) ** 2)
+
+    def loss(self, variables, batch: Rollout, bounds: Bounds):
+        """Less the objective of equation 9: L^CLIP - c1 L^VF + c2 S."""
+        pi, value = self.policy_and_value(variables, batch.observation)
+        ratio = jnp.exp(pi.log_prob(batch.action) - batch.log_prob)  # r_t(theta)
+        surrogate = self.surrogate(ratio, batch, pi, bounds)
+        value_loss = self.squared_error(value, batch, bounds.value_epsilon).mean()
+        entropy = pi.entropy().mean()
+        loss = -surrogate.mean() + self.agent.value_weight * value_loss
+        loss = loss - self.agent.entropy_weight * entropy
+        return loss, Aux(
+            {
+                "value_loss": value_loss,
+                "entropy": entropy,
+                "clip_fraction": (jnp.abs(ratio - 1) > bounds.epsilon).mean(),
+            }
+        )
+
+    def update(self, state: State, rollout: Rollout, t: jax.Array, key: jax.Array):
+        """K epochs of minibatch updates on one rollout (algorithm 1)."""
+        remaining = self.alpha(t) if self.agent.anneal_clip else 1.0
+        bounds = Bounds(
+            epsilon=self.agent.clip * remaining,
+            value_epsilon=self.agent.value_clip * remaining,
+            beta=state.beta,
+        )
+
+        def update(learner, batch: Rollout, key):
+            if self.agent.normalize_advantages:
+                batch = batch._replace(advantage=normalize_advantage(batch.advantage))
+            return self.learner.minimize(
+                learner, lambda variables, batch, _: self.loss(variables, batch, bounds), batch, key
             )
 
-        def update(learned: Any, batch: Any, key: jax.Array) -> Any:
-            if agent.normalize_advantages:
-                a = batch.advantage
-                batch = batch._replace(advantage=(a - a.mean()) / (a.std() + 1e-8))
-            return learner.minimize(learned, loss_fn, batch, key)
-
-        learned, metrics = sweep(
+        learner, metrics = sweep(
             state.learner,
             rollout,
-            learn_key,
+            key,
             update,
-            epochs=agent.epochs,
-            minibatches=agent.minibatches,
+            epochs=self.agent.epochs,
+            minibatches=self.agent.minibatches,
         )
-        kl = rollout.policy.kl(policy(learned, rollout.observation)[0]).mean()
-        penalty = state.penalty
-        if agent.objective == "kl_penalty" and agent.kl_target:  # section 4
-            penalty = adapted(penalty, kl, agent.kl_target, factor=2.0)
-        state = State(learned, actors, state.rollouts + 1, penalty)
-        return state, {**metrics, **played, "kl": kl, "penalty": penalty}
-
-    play = evaluation(
-        config, lambda *args: policy(*args)[0], lambda state: learner.eval_variables(state.learner)
-    )
-    return OldExperiment(
-        init,
-        step,
-        num_steps,
-        games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play},
-        splits=SPLITS,
-        per_step={"frames": size * env.frames_per_step},
-    )
+        kl = rollout.policy.kl(self.policy(learner, rollout.observation)).mean()
+        beta = state.beta
+        if self.agent.objective == "kl_penalty" and self.agent.kl_target:
+            # Section 4: beta is halved where d < d_targ / 1.5, doubled where d > 1.5 d_targ.
+            beta = update_kl_coefficient(beta, kl, self.agent.kl_target, factor=2.0)
+        state = state.replace(learner=learner, beta=beta)
+        return state, {**metrics, "kl": kl, "penalty": beta}
 
 
-def network(config: Any, env: Any) -> ActorCritic:
-    return ActorCritic(
-        env.num_actions,
-        env.action_size,
-        config.model.variant,
-        config.model.shared,
-        config.compute_dtype,
-    )
-
-
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
-    state, numbers = training.run(experiment, config, workdir)
-    return numbers
-
-
-def claims(results: Any) -> list[Claim]:
-    if "clip" not in results:  # a game alone
+def claims(results: Results) -> list[Claim]:
+    if "clip" not in results.arms:  # a game alone
         return []
-    runs = {arm: numbers["eval/return"] for arm, numbers in results.items()}
-    shown = {k: f"{k} {v.mean():.0f} ({v.min():.0f} to {v.max():.0f})" for k, v in runs.items()}
-    # Seeds 0 to 4: clip -139 -142 -159 -174 -168, kl_penalty -132 -142 -151 -260 -166, unbounded
-    # -736 -947 -726 -1041 -262, one_epoch -920 -944 -931 -953 -972.
+    returns = results["eval/return"]
     rows = [
-        ("clipping, not without", "0.82, -0.39 without (table 1)", "clip", "unbounded", 150),
-        ("adaptive KL penalty, not without", "0.74, -0.39 without", "kl_penalty", "unbounded", 150),
-        ("ten clipped epochs, not one", "one is standard (section 1)", "clip", "one_epoch", 300),
-    ]
-    return [
-        Claim(
-            "solves Pendulum: return >= -200",
-            "better than all others (figure 3)",
-            shown["clip"],
-            runs["clip"].mean() >= -200,
+        returns.at_least(
+            "clip",
+            -200,
+            claim="solves Pendulum: return",
+            paper="better than all others (figure 3)",
+            rule="mean",
+            digits=0,
         ),
-        *(
-            Claim(
-                f"{what}: return higher by >= {margin}",
-                paper,
-                f"{shown[arm]}, {shown[without]}",
-                runs[arm].mean() >= runs[without].mean() + margin,
+        returns.above(
+            "clip",
+            "unbounded",
+            by=150,
+            claim="clipping, not without: return",
+            paper="0.82, -0.39 without (table 1)",
+            rule="mean",
+            digits=0,
+        ),
+    ]
+    if "kl_penalty" in results.arms:
+        rows.append(
+            returns.above(
+                "kl_penalty",
+                "unbounded",
+                by=150,
+                claim="adaptive KL penalty, not without: return",
+                paper="0.74, -0.39 without",
+                rule="mean",
+                digits=0,
             )
-            for what, paper, arm, without, margin in rows
-            if {arm, without} <= runs.keys()
-        ),
-    ]
+        )
+    if "one_epoch" in results.arms:
+        rows.append(
+            returns.above(
+                "clip",
+                "one_epoch",
+                by=300,
+                claim="ten clipped epochs, not one: return",
+                paper="one is standard (section 1)",
+                rule="mean",
+                digits=0,
+            )
+        )
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Trust Region Policy Optimization (Schulman, Levine, Moritz, Jordan, Abbeel, 2015),
-arXiv:1502.05477, its single-path form, with the generalised advantage estimates of
+arXiv:1502.05477, its single-path form, with the generalized advantage estimates of
 arXiv:1506.02438.
 
 Claim: steps bounded in KL divergence improve the policy nearly monotonically.
@@ -11,20 +11,32 @@ their last observation; a line search that finds nothing leaves the policy as it
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Experiment, LearnerState
-from research.core.legacy import OldExperiment
+from research.core import Learner, LearnerState
 from research.models.actor_critic import Actor, Critic
-from research.report.claims import Claim, Paper
-from research.rl.acting.rollouts import Actors, flattened
-from research.rl.agents.on_policy import SPLITS, evaluation, make_collector
-from research.rl.agents.trpo import TRPO
+from research.report.claims import Claim, Paper, Results, spread
+from research.rl.acting.actor import Actors
+from research.rl.acting.distributions import distribution
+from research.rl.acting.rollouts import Rollout, normalize_advantage
+from research.rl.agents.on_policy import OnPolicy, make_collector
+from research.rl.agents.trpo import check_rollout, fit_value, init_policy
+from research.rl.agents.trust_region import (
+    LineSearch,
+    conjugate_gradient,
+    fisher_product,
+    line_search,
+)
 from research.rl.envs import games
 
 PAPER = Paper(
@@ -38,9 +50,8 @@ PAPER = Paper(
 )
 
 
-@flax.struct.dataclass
-class Record:
-    """Of the run so far: what the claims are about."""
+class Record(flax.struct.PyTreeNode):
+    """What the claims are about, of the run so far."""
 
     best: jax.Array  # mean return of a rollout's episodes, the highest yet
     drop: jax.Array  # the farthest that a later rollout fell below it
@@ -48,78 +59,152 @@ class Record:
     improvement: jax.Array  # of the surrogate, the least of a step
     taken: jax.Array  # how many steps were, of some length
 
+    @classmethod
+    def empty(cls) -> Record:
+        return cls(*(jnp.float32(x) for x in (-jnp.inf, 0, 0, jnp.inf, 0)))
 
-@flax.struct.dataclass
-class State:
-    policy: LearnerState
+    def add_step(self, kl: jax.Array, found: LineSearch) -> Record:
+        return self.replace(
+            kl=jnp.maximum(self.kl, kl),
+            improvement=jnp.minimum(self.improvement, found.improvement),
+            taken=self.taken + ((found.fraction > 0) & (kl > 0)),
+        )
+
+    def add_return(self, mean: jax.Array) -> Record:
+        # fmax: the mean is NaN where no episode ended.
+        return self.replace(
+            best=jnp.fmax(self.best, mean), drop=jnp.fmax(self.drop, self.best - mean)
+        )
+
+
+class State(flax.struct.PyTreeNode):
+    policy: Any  # variables of its network: no optimizer has them
     value: LearnerState
     actors: Actors
     record: Record
 
 
-def build(config: Any) -> Experiment:
-    agent = config.agent
-    env = games.training_environment(config.env)
-    collector = make_collector(config, env)
-    size = env.num_envs * agent.rollout_steps
-    variant, dtype = config.model.variant, config.compute_dtype
-    trpo = TRPO.make(
-        config, Actor(env.num_actions, env.action_size, variant, dtype), Critic(variant, dtype)
-    )
+class TrustRegionPolicyOptimization(OnPolicy):
+    """One natural gradient step of the policy on each rollout, within a trust region."""
 
-    def init(key: jax.Array) -> State:
+    def __init__(self, config: ConfigDict):
+        agent, variant, dtype = config.agent, config.model.variant, config.compute_dtype
+        settings = games.Settings(**config.env)
+        super().__init__(
+            make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda),
+            total_frames=config.total_frames,
+            test_env=games.evaluation_games(
+                settings,
+                config.eval.episodes,
+                max_noops=config.eval.max_noops,
+                max_episode_frames=config.eval.max_episode_frames,
+            ),
+            greedy=config.eval.greedy,
+        )
+        check_rollout(
+            settings.num_envs * agent.rollout_steps, agent.value_minibatches, agent.fisher_every
+        )
+        self.agent = agent
+        self.actor = Actor(self.env.num_actions, self.env.action_size, variant, dtype)
+        adam = optax.adam(config.optimizer.learning_rate, eps=config.optimizer.adam_epsilon)
+        self.critic = Learner(Critic(variant, dtype), adam, max_grad_norm=config.max_grad_norm)
+
+    def init(self, key: jax.Array) -> State:
         env_key, policy_key, value_key = jax.random.split(key, 3)
-        actors = collector.init(env_key)
-        seen = actors.observation[:1]
-        record = Record(*(jnp.float32(x) for x in (-jnp.inf, 0, 0, jnp.inf, 0)))
+        actors = self.collector.init(env_key)
+        observation = actors.observation[:1]
         return State(
-            trpo.actor.init(policy_key, seen), trpo.critic.init(value_key, seen), actors, record
+            policy=init_policy(self.actor, policy_key, observation),
+            value=self.critic.init(value_key, observation),
+            actors=actors,
+            record=Record.empty(),
         )
 
-    def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
-        play_key, value_key = jax.random.split(key)
-        actors = state.actors.replace(env=env.receive(state.actors.env, batch))
-        actors, rollout, played = collector.play(
-            actors,
-            lambda seen: (trpo.policy(state.policy, seen), trpo.value(state.value, seen)),
-            play_key,
+    def policy(self, variables, observation):
+        return distribution(self.actor.apply(variables, observation)[0])
+
+    def policy_and_value(self, variables, observation):
+        policy, value = variables
+        return self.policy(policy, observation), self.critic.apply(value, observation)[0]
+
+    def acting_variables(self, state: State):
+        return state.policy, state.value
+
+    def eval_variables(self, state: State):
+        return state.policy
+
+    def surrogate(self, params, rollout: Rollout, advantage):
+        """The objective of equation 14, E[pi(a|s) / pi_old(a|s) A(s, a)] with q = pi_old."""
+        pi = self.policy({"params": params}, rollout.observation)
+        ratio = jnp.exp(pi.log_prob(rollout.action) - rollout.log_prob)
+        return (ratio * advantage).mean()
+
+    def mean_kl(self, params, rollout: Rollout):
+        """The constraint of equation 14, E[KL(pi_old(.|s), pi(.|s))], to be at most delta."""
+        pi = self.policy({"params": params}, rollout.observation)
+        return rollout.policy.kl(pi).mean()
+
+    def improve(self, policy, rollout: Rollout) -> tuple[Any, LineSearch]:
+        """The step that solves equation 14 approximately (section 6, appendix C)."""
+        theta, unravel = ravel_pytree(policy["params"])
+        advantage = normalize_advantage(rollout.advantage)
+        # A part of the states suffices for the Fisher matrix A.
+        few = jax.tree.map(lambda x: x[:: self.agent.fisher_every], rollout)
+
+        def surrogate(theta):
+            return self.surrogate(unravel(theta), rollout, advantage)
+
+        def mean_kl(theta):
+            return self.mean_kl(unravel(theta), rollout)
+
+        def times_fisher(v):  # A v, with A damped
+            product = fisher_product(lambda theta: self.mean_kl(unravel(theta), few), theta, v)
+            return product + self.agent.damping * v
+
+        # The direction s = A^-1 g, and the length beta at which s^T A s beta^2 / 2 = delta.
+        g = jax.grad(surrogate)(theta)
+        s = conjugate_gradient(times_fisher, g, self.agent.cg_iterations)
+        size = s @ times_fisher(s)
+        beta = jnp.sqrt(2 * self.agent.kl_limit / jnp.maximum(size, 1e-12))
+        found = line_search(
+            theta,
+            s * beta,
+            surrogate,
+            mean_kl,
+            kl_limit=self.agent.kl_limit,
+            backtracks=self.agent.backtracks,
         )
-        rollout = flattened(rollout)
-        learned, taken = trpo.improve(state.policy, rollout)
-        value, metrics = trpo.fit(state.value, rollout, value_key)
+        return {"params": unravel(found.params)}, found
+
+    def update(self, state: State, rollout: Rollout, t: jax.Array, key: jax.Array):
+        policy, found = self.improve(state.policy, rollout)
+        value, metrics = fit_value(
+            self.critic,
+            state.value,
+            rollout,
+            key,
+            epochs=self.agent.value_epochs,
+            minibatches=self.agent.value_minibatches,
+        )
         # Of the policies themselves: the line search is not asked what it let through.
-        kl = rollout.policy.kl(trpo.policy(learned, rollout.observation)).mean()
-        past, mean = state.record, played["train/return"]
-        record = Record(  # fmax: the mean is NaN where no episode ended
-            jnp.fmax(past.best, mean),
-            jnp.fmax(past.drop, past.best - mean),
-            jnp.maximum(past.kl, kl),
-            jnp.minimum(past.improvement, taken.improvement),
-            past.taken + ((taken.fraction > 0) & (kl > 0)),
-        )
-        return State(learned, value, actors, record), {
+        kl = self.mean_kl(policy["params"], rollout)
+        state = state.replace(policy=policy, value=value, record=state.record.add_step(kl, found))
+        return state, {
             "value_loss": metrics["loss"],
-            **played,
             "kl": kl,
-            "improvement": taken.improvement,
-            "step_fraction": taken.fraction,
+            "improvement": found.improvement,
+            "step_fraction": found.fraction,
             "entropy": rollout.policy.entropy().mean(),
         }
 
-    play = evaluation(config, trpo.policy, lambda state: {"params": state.policy.params})
-    return OldExperiment(
-        init,
-        step,
-        config.total_frames // (size * env.frames_per_step),
-        games.emulators(env, lambda state: state.actors.env),
-        evals={"eval": play},
-        splits=SPLITS,
-        per_step={"frames": size * env.frames_per_step},
-    )
+    def step(self, state: State, batch, t: jax.Array, key: jax.Array):
+        state, metrics = super().step(state, batch, t, key)
+        return state.replace(record=state.record.add_return(metrics["train/return"])), metrics
 
 
-def main(config: Any, workdir: Any) -> dict[str, float]:
-    experiment = build(config)
+def main(
+    experiment: TrustRegionPolicyOptimization, config: ConfigDict, workdir: Path
+) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     record = {f"run/{name}": float(x) for name, x in vars(state.record).items()}
     record["run/kl_limit"] = config.agent.kl_limit
@@ -127,53 +212,53 @@ def main(config: Any, workdir: Any) -> dict[str, float]:
     return {**numbers, **record}
 
 
-def claims(results: Any) -> list[Claim]:
-    if "trust_region" not in results:  # a task alone
+def claims(results: Results) -> list[Claim]:
+    if "trust_region" not in results.arms:  # a task alone
         return []
-    ours, wide = results["trust_region"], results["wide"]
-
-    def shown(name: str) -> str:
-        return ", ".join(
-            f"{arm} {numbers[name].mean():.0f} ({numbers[name].min():.0f} to "
-            f"{numbers[name].max():.0f})"
-            for arm, numbers in results.items()
-        )
-
-    # Seeds 0 to 4: return -156 -155 -161 -140 -165, wide -793 -969 -306 -881 -1027; the farthest
-    # fall of a rollout's mean (16 episodes, so partly chance) below the best before it 104 205 117
-    # 127 198, wide 1049 516 1127 1025 899.
-    returns, drops, gain = "eval/return", "run/drop", ours["run/improvement"].min()
-    taken = ours["run/taken"].min()  # without which a policy that stays would pass the next rows
+    kl, gain, taken, limit = (
+        results[f"run/{name}"]["trust_region"]
+        for name in ("kl", "improvement", "taken", "kl_limit")
+    )
+    # Without this, a policy that stays where it is would pass the first two rows.
+    moves = taken.min() >= 0.9
+    returns = results["eval/return"]
+    drop, wide_drop = (results["run/drop"][arm] for arm in ("trust_region", "wide"))
     return [
         Claim(
             "no step goes farther than the limit on KL, and >= 90 % are taken",
             "0.01 (section 8)",
-            f"{ours['run/kl'].max():.4f} nats; {taken:.0%}",
-            (ours["run/kl"] <= ours["run/kl_limit"]).all() and taken >= 0.9,
+            f"{kl.max():.4f} nats; {taken.min():.0%} [every seed]",
+            bool(np.all(kl <= limit) and moves),
         ),
         Claim(
             "no step lowers the surrogate, and >= 90 % are taken",
             "by its line search (appendix C)",
-            f"least gain {gain:.4f}; {taken:.0%}",
-            gain >= 0 and taken >= 0.9,
+            f"least gain {gain.min():.4f}; {taken.min():.0%} [every seed]",
+            bool(gain.min() >= 0 and moves),
         ),
-        Claim(
-            "solves Pendulum: return >= -200",
-            "all its tasks (figure 4)",
-            shown(returns),
-            ours[returns].mean() >= -200,
+        returns.at_least(
+            "trust_region",
+            -200,
+            claim="solves Pendulum: return",
+            paper="all its tasks (figure 4)",
+            rule="mean",
+            digits=0,
         ),
         Claim(
             "nearly monotone: falls half as far below its best as steps of up to 1 nat",
             "monotonic improvement, approximately",
-            f"fall: {shown(drops)}",
-            ours[drops].mean() <= 0.5 * wide[drops].mean(),
+            f"fall: trust_region {spread(drop, 0)}, wide {spread(wide_drop, 0)} [mean]",
+            # Not as a ratio: nothing may have fallen.
+            bool(drop.mean() <= 0.5 * wide_drop.mean()),
         ),
-        Claim(
-            "return higher by >= 300 than with steps of up to 1 nat",
-            "robust where others fail",
-            shown(returns),
-            ours[returns].mean() >= wide[returns].mean() + 300,
+        returns.above(
+            "trust_region",
+            "wide",
+            by=300,
+            claim="than with steps of up to 1 nat: return higher",
+            paper="robust where others fail",
+            rule="mean",
+            digits=0,
         ),
     ]
 

@@ -32,9 +32,10 @@ from research.papers.unreal.network import SIZES, Unreal
 from research.papers.unreal.return_curve import ReturnCurve
 from research.report.claims import Claim, Paper
 from research.rl.acting import recurrent_rollouts
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import distribution
 from research.rl.acting.episodes import Evaluation
-from research.rl.acting.recurrent_rollouts import Actors, Recurrent, Seen
+from research.rl.acting.recurrent_rollouts import RecurrentEnvironment, RecurrentObservation
 from research.rl.envs import games
 from research.rl.replay.sequences import Sequences
 from research.rl.replay.transitions import RingState
@@ -63,14 +64,15 @@ class State:
 def build(config: Any) -> Experiment:
     agent, tasks, size = config.agent, config.auxiliary, SIZES[config.model.variant]
     check_choice("auxiliary.control", tasks.control, ("pixels", "features"))
-    inner = games.training_environment(config.env)
+    env_settings = games.Settings(**config.env)
+    inner = games.training_environment(env_settings)
     if inner.action_size or len(inner.observation_space.shape) != 3:
         raise UserError(
             f"env.name is a game of images and discrete actions, not {config.env.name!r}"
         )
     if config.env.stack != 1:
         raise UserError("set env.stack=1: there is a memory")
-    env = Recurrent(inner, size.lstm, config.env.reward_clip)
+    env = RecurrentEnvironment(inner, size.lstm, config.env.reward_clip)
     frames = env.num_envs * agent.rollout_steps * inner.frames_per_step
     num_steps = config.total_frames // frames
     control = tasks.control if tasks.control_weight else ""
@@ -95,7 +97,7 @@ def build(config: Any) -> Experiment:
     sequences = Sequences(config.replay.steps_per_actor)
     replays_sequences = control or tasks.value_weight
 
-    def act(variables: Any, seen: Seen, key: jax.Array) -> Any:
+    def act(variables: Any, seen: RecurrentObservation, key: jax.Array) -> Any:
         step = jax.tree.map(lambda x: x[None], seen)
         outputs, carry = learner.apply(variables, seen.carry, *step[:4], method="unroll")
         policy = distribution({"logits": outputs.policy["logits"][0]})
@@ -107,7 +109,7 @@ def build(config: Any) -> Experiment:
         return auxiliary.pixel_change(before, after, size.crop, size.cell)
 
     def collect(learned: Any, actors: Actors, key: jax.Array) -> Any:
-        return recurrent_rollouts.play(
+        return recurrent_rollouts.collect_recurrent(
             env,
             actors,
             lambda *seen: act(learned, *seen),
@@ -119,8 +121,8 @@ def build(config: Any) -> Experiment:
 
     def init(key: jax.Array) -> State:
         env_key, net_key = jax.random.split(key)
-        actors = recurrent_rollouts.begin(env, env_key)
-        learned = learner.init(net_key, actors.seen, sequences.history)
+        actors = Actors.start(env, env_key)
+        learned = learner.init(net_key, actors.observation, sequences.history)
         replay = None
         if replays_sequences or tasks.reward_weight:
             replay = sequences.init(jax.eval_shape(collect, learned, actors, key)[1])
@@ -128,7 +130,7 @@ def build(config: Any) -> Experiment:
 
     def step(state: State, batch: Any, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         play_key, replay_key, history_key, learn_key = jax.random.split(key, 4)
-        actors = state.actors.replace(env=inner.receive(state.actors.env, batch))
+        actors = state.actors.receive(env, batch)
         actors, steps, returned = collect(state.learner, actors, play_key)
         replay, replayed, ready, histories = state.replay, None, None, None
         if replay is not None:
@@ -141,7 +143,11 @@ def build(config: Any) -> Experiment:
             state.learner,
             lambda variables, batch, key: loss_of(learner, config, variables, batch),
             Batch(
-                steps, recurrent_rollouts.with_next(steps, actors.seen), replayed, ready, histories
+                steps,
+                recurrent_rollouts.append_next(steps, actors.observation),
+                replayed,
+                ready,
+                histories,
             ),
             learn_key,
         )
@@ -154,14 +160,19 @@ def build(config: Any) -> Experiment:
     def evaluate(state: State, key: jax.Array) -> dict[str, float]:
         return play_on(learner.eval_variables(state.learner), key)
 
-    played = games.evaluation_games(config.env, config.eval)
-    play_on = Evaluation(Recurrent(played, size.lstm, config.env.reward_clip), act)
+    played = games.evaluation_games(
+        env_settings,
+        config.eval.episodes,
+        max_noops=config.eval.max_noops,
+        max_episode_frames=config.eval.max_episode_frames,
+    )
+    play_on = Evaluation(RecurrentEnvironment(played, size.lstm, config.env.reward_clip), act)
     splits = [("^actors/", PartitionSpec("data")), ("^replay/items/", PartitionSpec(None, "data"))]
     return OldExperiment(
         init,
         step,
         num_steps,
-        games.emulators(inner, lambda state: state.actors.env),
+        games.source(inner),
         evals={"eval": evaluate},
         splits=splits,
         per_step={"frames": frames},

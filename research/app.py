@@ -8,15 +8,12 @@ claim does not hold, 2 bad input, 3 the loss became NaN or infinite, 4 another p
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import logging
 import os
-import platform
 import re
 import shlex
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -27,14 +24,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from research import config as configs
-from research import training
+from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
-from research.report.claims import Claim, Results
+from research.report.claims import Claim, MissingResult, Results
 from research.report.results import Numbers, RunFolder, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
 
+build = configs.build
 log = logging.getLogger("landmarks")
 
 _FULL = 5
@@ -43,7 +41,7 @@ _NO_SPACE = re.compile("No space left on device|Disk quota exceeded|Read-only fi
 
 def run() -> None:
     """Runs the script this is called from, and exits."""
-    _use_huge_pages()
+    startup.use_huge_pages()
     code = main(sys.modules["__main__"], sys.argv[1:])
     if code == _FULL:  # libraries would try to write what they still hold, and say so at length
         os._exit(code)
@@ -52,7 +50,7 @@ def run() -> None:
 
 def main(module: ModuleType, argv: Sequence[str]) -> int:
     """Runs a script's module with a command line; returns the exit code."""
-    _quiet()
+    startup.quiet()
     try:
         return _main(module, argv)
     except UserError as error:
@@ -78,27 +76,6 @@ def main(module: ModuleType, argv: Sequence[str]) -> int:
         return _FULL
 
 
-def build(module: ModuleType, config: ConfigDict) -> Experiment:
-    """The experiment of a script: of its one `Experiment` class, or as its own `build` makes it.
-
-    Raises:
-      UserError: the configuration's values do not go together.
-    """
-    if hasattr(module, "build"):
-        return module.build(config)
-    own: list[Any] = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Experiment)
-        and value.__module__ == module.__name__
-    ]
-    if len(own) != 1:
-        names = ", ".join(cls.__name__ for cls in own) or "no class"
-        raise TypeError(f"{module.__name__} has {names} to choose from: give it a `build(config)`")
-    return own[0](config)
-
-
 def train(
     module: ModuleType, experiment: Experiment, config: ConfigDict, workdir: Path
 ) -> Mapping[str, float]:
@@ -118,7 +95,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     hosts.initialize()
     if "simulated_devices" in flags.config:  # of papers that are about several devices
         simulated.simulate_devices(flags.config.simulated_devices)
-    _compilation_cache()
+    startup.keep_compiled_programs()
 
     workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
     arms = configs.arms_of(flags.config)
@@ -180,7 +157,12 @@ def _finish(
     if missing:
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
-        claims = module.claims(_by_metric(module, numbers))
+        try:
+            claims = module.claims(_by_metric(module, numbers))
+        except MissingResult:  # what was measured is kept all the same
+            if jax.process_index() == 0:
+                results.write([], origin, startup.device(), startup.versions())
+            raise
     if jax.process_index() != 0:
         return 0
     claims = [
@@ -189,7 +171,7 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, origin, _device(), _versions())
+    results.write(claims, origin, startup.device(), startup.versions())
     results.draw(module.PAPER)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
@@ -223,7 +205,13 @@ def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
     published = module.PAPER.parameters[setting.published_as] if setting.published_as else None
     for name in names:
         try:
-            report = dry_run(build(module, setting), setting, name, published)
+            report = dry_run(
+                build(module, setting),
+                name,
+                setting.mesh,
+                steps_per_call=setting.steps_per_call,
+                published=published,
+            )
         except UserError as error:
             if len(names) == 1:
                 raise
@@ -243,52 +231,3 @@ def _run_name(script: str, flags: configs.Flags) -> str:
     parts = [script, flags.variant] if flags.variant else [script]
     parts += [f"{key}={value}" for key, value in sorted(flags.overrides.items())]
     return re.sub(r"[^\w.,=+-]+", "_", "-".join(parts))[:200]
-
-
-def _quiet() -> None:
-    """Our own log to the terminal; of the libraries', warnings alone."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:  # a library may have put one there before
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    log.setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-
-
-def _use_huge_pages() -> None:
-    """Starts this process anew with huge pages for XLA, where Linux leaves us the choice.
-
-    XLA's CPU backend takes its buffers anew for every step, and the kernel then hands them out page
-    by page: a third of a small Transformer's step. glibc reads this setting when a process starts.
-    """
-    mode = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-    if "GLIBC_TUNABLES" in os.environ or not mode.exists() or "[madvise]" not in mode.read_text():
-        return
-    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-def _compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that a second start is fast."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(root / "landmarks" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _device() -> str:
-    device = jax.devices()[0]
-    cores = f", {os.cpu_count()} cores" if device.platform == "cpu" else ""
-    return f"{jax.device_count()} x {device.device_kind} ({platform.machine()}{cores})"
-
-
-def _versions() -> dict[str, str]:
-    packages = ("landmarks", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree
-            found[package] = "not installed"
-    return found

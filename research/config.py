@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import importlib.util
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,18 +15,27 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from research.core import UserError
+from research.core import Experiment, UserError
 
-USAGE = """usage: python {script} [--config FILE[:VARIANT]] [--config.KEY=VALUE ...]
+ROOT = Path(__file__).resolve().parents[1]
+USAGE = """usage: python {script} [--config FILE[:VARIANT]]
+       [--config.KEY=VALUE ...]
        [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]
 
-  --config FILE[:VARIANT]  configuration, default {file}; variants: {variants}
-  --config.KEY=VALUE       overrides one value, e.g. --config.seeds=1,2 or --config.mesh.fsdp=8
-  --workdir FOLDER         where checkpoints, metrics and results go, default {workdir};
-                           the same command again resumes what was interrupted there
-  --arm NAME               runs one of the compared arms alone: {arms}
-  --dry_run TOPOLOGY       compiles the train step for a slice such as v5e:4x8 or gpu:8;
-                           of several, v5e:2x2,v5e:4x4, for the smallest that fits
+  --config FILE[:VARIANT]  configuration, default {file};
+                           its variants are below
+  --config.KEY=VALUE       overrides one value, e.g. --config.seeds=1,2
+  --workdir FOLDER         where checkpoints, metrics and results go; the same
+                           command again resumes what was interrupted there;
+                           default {workdir}
+  --arm NAME               runs one of the compared arms alone:
+                           {arms}
+  --dry_run TOPOLOGY       compiles the train step for a slice such as v5e:4x8
+                           or gpu:8; of several, v5e:2x2,v5e:4x4, for the
+                           smallest that fits
+
+variants (none: the claim check, minutes on a laptop):
+{variants}
 """
 
 
@@ -60,9 +70,9 @@ def load_module(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    root = str(path.resolve().parent.parent)  # for `from configs import common`
-    if root not in sys.path:
-        sys.path.append(root)
+    for root in (path.resolve().parent.parent, ROOT):  # for `from configs import common`
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
     spec.loader.exec_module(module)
     return module
 
@@ -82,6 +92,27 @@ def load_config(path: Path, variant: str = "") -> ConfigDict:
             f"variants: {_few(module.VARIANTS)}"
         )
     return module.get_config(variant)
+
+
+def build(module: ModuleType, config: ConfigDict) -> Experiment:
+    """The experiment of a script: of its one `Experiment` class, or as its own `build` makes it.
+
+    Raises:
+      UserError: the configuration's values do not go together.
+    """
+    if hasattr(module, "build"):
+        return module.build(config)
+    own: list[Any] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Experiment)
+        and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        names = ", ".join(cls.__name__ for cls in own) or "no class"
+        raise TypeError(f"{module.__name__} has {names} to choose from: give it a `build(config)`")
+    return own[0](config)
 
 
 def parse(argv: Sequence[str], script: Path) -> Flags:
@@ -234,9 +265,28 @@ def _near(word: str, known: Any) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _few(names: Any, most: int = 12) -> str:
+def _few(names: Any, limit: int = 12) -> str:
     names = list(names)
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")
+
+
+def describe_variants(module: ModuleType) -> dict[str, str]:
+    """What each variant of a configuration file is, in one line, by name."""
+    return {
+        name: (variant if isinstance(variant, str) else variant.__doc__ or "").split("\n\n")[0]
+        for name, variant in module.VARIANTS.items()
+    }
+
+
+def _described(variants: Mapping[str, str]) -> str:
+    """Names and descriptions as a list no wider than a terminal of 80 columns."""
+    wide = max(map(len, variants))
+    lines = []
+    for name, text in variants.items():
+        first, *more = textwrap.wrap(" ".join(text.split()), 80 - wide - 4) or [""]
+        lines.append(f"  {name:{wide}}  {first}".rstrip())
+        lines += [" " * (wide + 4) + line for line in more]
+    return "\n".join(lines)
 
 
 def _usage(script: Path, default: Path) -> str:
@@ -244,7 +294,7 @@ def _usage(script: Path, default: Path) -> str:
     return USAGE.format(
         script=f"experiments/{script.name}",
         file=f"configs/{default.name}",
-        variants=_few(module.VARIANTS),
+        variants=_described(describe_variants(module)),
         workdir=f"runs/{script.stem}[-VARIANT]",
         arms=_few(arms_of(module.get_config())),
     )

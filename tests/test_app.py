@@ -53,6 +53,13 @@ def test_a_claim_that_fails_is_exit_code_1(line, tmp_path):
     assert result(tmp_path / "run")["claims"][0]["holds"] is False
 
 
+def test_a_claim_about_what_was_not_measured_is_an_error(line, tmp_path, capsys):
+    line.claims = lambda results: [results["test/eror"].at_least("fast", 0, claim="", paper="")]
+    assert run(line, tmp_path / "run") == 2
+    assert "reports 'test/eror'; reported: test/error" in capsys.readouterr().err
+    assert result(tmp_path / "run")["arms"]["fast"]
+
+
 def test_claims_are_not_checked_where_the_config_says_so(line, tmp_path):
     line.claims = lambda results: [app.Claim("no", "", "", False)]
     assert run(line, tmp_path / "run", "--config.check_claims=false") == 0
@@ -141,20 +148,6 @@ def test_metrics_have_steps_in_order(line, tmp_path):
     run(line, tmp_path / "run", "--arm=fast")
     steps = [record["step"] for record in read_metrics(tmp_path / "run" / "fast" / "0")]
     assert steps == [5, 10, 15, 20, 20]
-
-
-@pytest.mark.parametrize(("mode", "restarts"), [("[madvise]", 1), ("[always]", 0), ("[never]", 0)])
-def test_huge_pages_where_linux_leaves_the_choice(mode, restarts, monkeypatch):
-    started = []
-    monkeypatch.setenv("GLIBC_TUNABLES", "")  # so that it is put back in the end
-    monkeypatch.delenv("GLIBC_TUNABLES")
-    monkeypatch.setattr(app.Path, "exists", lambda path: True)
-    monkeypatch.setattr(app.Path, "read_text", lambda path: f"x {mode} y")
-    monkeypatch.setattr(app.os, "execv", lambda *arguments: started.append(arguments))
-    app._use_huge_pages()
-    app._use_huge_pages()  # the new process does not start another
-    assert len(started) == restarts
-    assert "GLIBC_TUNABLES" not in app.os.environ or restarts
 
 
 def test_seeds_trained_together_end_as_each_would_alone(line, tmp_path):

@@ -82,8 +82,16 @@ def test_arm_overrides_are_checked():
         config.with_overrides(base, {"learning_rate": "high"})
 
 
+def test_what_arms_set_is_not_overridden():
+    """Every arm would be given the one value, and nothing be compared."""
+    with pytest.raises(UserError, match=r"--config.learning_rate is what the arms slow set"):
+        parse("--config.learning_rate=0.5")
+
+
 def test_help(capsys):
     with pytest.raises(SystemExit) as done:
         parse("--help")
     assert done.value.code == 0
-    assert "variants: smoke" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "  smoke  one step" in shown
+    assert max(map(len, shown.splitlines())) <= 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import math
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from research import app, config, training
-from research.core.learner import Learner, LearnerState
+from research import app, config
+from research.core import Learner, LearnerState
 from research.core.tree import count_parameters, named_leaves
-from research.papers.alexnet import error_target
-from research.training import phases, sharding
+from research.training import loop, sharding
 from research.training.program import Program
 from research.training.writers import read_metrics
 
@@ -35,40 +35,24 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
-# Laid out over devices, and kept in checkpoints, as `dqn_atari`, `resnet` or `transformer` is: what
-# takes several processes or devices is with the slow tests.
-ALIKE = (
-    "a2c",
-    "acer",
-    "acktr",
-    "alexnet",
-    "ddpg",
-    "domain_randomization",
-    "gail",
-    "gpt",
-    "gpt1",
-    "her",
-    "human_preferences",
-    "imagenet_18min",
-    "imagenet_1hr",
-    "locomotion_ppo",
-    "one_shot_imitation",
-    "ppo",
-    "trpo",
-    "unreal",
-)
+# The scripts that differ most: environments inside the step, sequences of several lengths, two
+# learners. What is the same for every script is proved on these and on the toy of `test_app.py`;
+# for the others it is with the slow tests.
+DIFFERENT = ("dqn_atari", "transformer", "dcgan")
 
 
-def one_by_one(slow: tuple[str, ...] = ()) -> Any:
-    """Parametrizes a test over all scripts, each in a group of its own; some of them slow."""
+def one_by_one(fast: Sequence[str] = SCRIPTS, slow: Sequence[str] = ()) -> Any:
+    """Parametrizes a test over scripts, each in a group of its own; some of them are slow tests."""
     params = []
     for name in SCRIPTS:
-        marks = [pytest.mark.xdist_group(name), *([pytest.mark.slow] if name in slow else [])]
-        params.append(pytest.param(name, marks=marks))
+        if name in fast or name in slow:
+            marks = [pytest.mark.xdist_group(name), *([pytest.mark.slow] * (name not in fast))]
+            params.append(pytest.param(name, marks=marks))
     return pytest.mark.parametrize("name", params)
 
 
 each_script = one_by_one()
+different_scripts = one_by_one(fast=DIFFERENT, slow=SCRIPTS)
 
 
 def script(name: str) -> Path:
@@ -118,7 +102,7 @@ def gradients_noted() -> Iterator[dict[str, float]]:
     serves a later run, and a run of them resumes like any other.
     """
     largest: dict[str, float] = {}
-    init, apply_gradients, run = Learner.init, Learner.apply_gradients, training.run
+    init, apply_gradients, go = Learner.init, Learner.apply_gradients, loop._Run.go
 
     def noting_init(self, *args, **kwargs):
         state = init(self, *args, **kwargs)
@@ -131,8 +115,8 @@ def gradients_noted() -> Iterator[dict[str, float]]:
         state = state.replace(variables={**state.variables, "noted": {"max": noted}})
         return apply_gradients(self, state, grads)
 
-    def noting_run(*args, **kwargs):
-        state = run(*args, **kwargs)
+    def noting_go(self):
+        state, numbers = go(self)
         is_learner = lambda node: isinstance(node, LearnerState)  # noqa: E731
         for where, learner in jax.tree.leaves_with_path(state, is_leaf=is_learner):
             if not is_learner(learner):
@@ -144,13 +128,12 @@ def gradients_noted() -> Iterator[dict[str, float]]:
             for name, value in zip(named_leaves(learner.params), noted, strict=True):
                 path = f"{jax.tree_util.keystr(where)}/{name}"
                 largest[path] = max(largest.get(path, 0.0), float(value))
-        return state
+        return state, numbers
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Learner, "init", noting_init)
         patch.setattr(Learner, "apply_gradients", noting_gradients)
-        for module in (training, phases, error_target):  # who calls it
-            patch.setattr(module, "run", noting_run)
+        patch.setattr(loop._Run, "go", noting_go)
         yield largest
 
 
@@ -226,7 +209,7 @@ def published(name: str) -> list[str]:
 def test_published_parameter_counts(name, variant):
     module = config.load_module(script(name))
     setting = config.load_config(config_file(name), variant)
-    state = jax.eval_shape(module.build(setting).init, jax.random.key(0))
+    state = jax.eval_shape(app.build(module, setting).init, jax.random.key(0))
     counts = count_parameters(state)
     expected = module.PAPER.parameters[setting.published_as]
     if isinstance(expected, int):
@@ -235,7 +218,7 @@ def test_published_parameter_counts(name, variant):
         assert counts == dict(expected)
 
 
-@one_by_one(slow=ALIKE)
+@different_scripts
 def test_resumes_bit_identically_after_kill(name, tmp_path):
     """`kill -9` at a random moment, the same command again, and the same final numbers."""
     arm = first_arm(name)
@@ -254,7 +237,7 @@ def test_resumes_bit_identically_after_kill(name, tmp_path):
     assert numbers(tmp_path / "run") == numbers(tmp_path / "unbroken")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in ALIKE])
+@one_by_one(fast=[name for name in SCRIPTS if name not in DIFFERENT])
 def test_resumes_bit_identically_from_its_oldest_checkpoint(name, smoke_runs, tmp_path):
     """In this process, for those whose `kill -9` is with the slow tests."""
     _, unbroken, _ = smoke_runs(name)
@@ -277,7 +260,7 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-@one_by_one(slow=ALIKE)
+@different_scripts
 def test_eight_devices_give_the_numbers_of_one(name, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
@@ -309,7 +292,7 @@ def processes(name: str, workdir: Path, count: int, *flags: str) -> None:
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-@one_by_one(slow=(*ALIKE, "dcgan", "one_weird_trick"))
+@different_scripts
 def test_processes_give_the_numbers_of_one(name, count, smoke_runs, tmp_path):
     _, one, _ = smoke_runs(name)
     arm = first_arm(name)
@@ -329,7 +312,7 @@ def same_losses(one: Path, other: Path, arm: str) -> None:
     assert numbers(other).keys() == {k for k in numbers(one) if k.split("/")[0] == arm}
 
 
-@each_script
+@different_scripts
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -352,7 +335,7 @@ def test_bad_input_is_one_line_and_writes_nothing(name, flags, words, tmp_path, 
     assert not workdir.exists()
 
 
-@each_script
+@different_scripts
 def test_workdir_of_another_configuration_is_refused(name, smoke_runs, capsys):
     _, workdir, _ = smoke_runs(name)
     before = sorted(workdir.rglob("*"))
@@ -367,7 +350,7 @@ def test_step_keeps_the_shapes_of_its_state(name):
     """The default configuration traces, without data and without an array."""
     module = config.load_module(script(name))
     setting = config.load_config(config_file(name))
-    program = Program(module.build(setting), sharding.make_mesh(setting.mesh))
+    program = Program(app.build(module, setting), sharding.make_mesh(setting.mesh))
     lowered = jax.eval_shape(program._one, program.shapes, *batch_of(program))
     assert jax.tree.map(lambda s: (s.shape, s.dtype), lowered[0]) == jax.tree.map(
         lambda s: (s.shape, s.dtype), program.shapes
@@ -384,3 +367,11 @@ def test_scripts_do_not_import_each_other():
         text = script(name).read_text(encoding="utf-8")
         assert "from experiments" not in text and "import experiments" not in text
         assert isinstance(config.load_module(script(name)).PAPER.claim, str)
+
+
+@each_script
+def test_a_function_is_read_at_a_glance(name):
+    tree = ast.parse(script(name).read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions}
+    assert not {name: lines for name, lines in long.items() if lines > 75}

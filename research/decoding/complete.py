@@ -8,10 +8,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
+from research.data.dataset import Rows
 from research.decoding.beam import beam_search
-from research.decoding.sampling import sample
+from research.decoding.sampling import MapBatches, sample
 from research.nn.decoder_state import DecoderState
 
 
@@ -32,6 +32,7 @@ def complete(
     *,
     new_tokens: int,
     end: int,
+    map_batches: MapBatches,
     beam: int = 0,
     alpha: float = 0.6,
     temperature: float = 1.0,
@@ -45,9 +46,10 @@ def complete(
         all but each prompt's last token, and `step(state, token [R]) -> (state, logits [R, V])`.
       params: its parameters.
       prompts: token ids, one or more each.
-      seed: of the samples.
-      new_tokens: most tokens of a continuation.
+      seed: of the samples; those of a prompt do not depend on the other prompts' contents.
+      new_tokens: tokens that a continuation has at most.
       end: token that ends one.
+      map_batches: `training.map_batches`, which shares the prompts over processes and devices.
       beam: 0 samples; otherwise the number of hypotheses of a beam search (GPT-3 answers free-form
         questions with 4, and a length penalty `alpha` of 0.6).
       temperature, top_k, top_p: see `sampling.truncate`.
@@ -61,10 +63,11 @@ def complete(
         return apply(params, state, token, method="step")
 
     @jax.jit
-    def run(params: Any, padded: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
-        room = padded.shape[1] + new_tokens
-        state = apply(params, padded, lengths, room, method="start")
-        first = padded[:, -1]
+    def run(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        prompt = batch["prompt"]
+        room = prompt.shape[1] + new_tokens
+        state = apply(params, prompt, batch["length"], room, method="start")
+        first = prompt[:, -1]
         if beam:
             found = beam_search(
                 step,
@@ -88,8 +91,11 @@ def complete(
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            rows=batch["number"],
         )
         return drawn.tokens, drawn.lengths
 
-    found = multihost_utils.process_allgather(run(params, padded, lengths), tiled=True)
-    return [np.asarray(row)[:count] for row, count in zip(*found, strict=True)]
+    number = np.arange(len(prompts), dtype=np.int32)
+    rows = Rows({"prompt": padded, "length": lengths, "number": number})
+    found = map_batches(run, params, rows, len(prompts))
+    return [row[:count] for row, count in zip(*found, strict=True)]

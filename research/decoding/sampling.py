@@ -16,6 +16,8 @@ from research.nn.decoder_state import DecoderState
 
 Step = Callable[[Any, DecoderState, jax.Array], tuple[DecoderState, jax.Array]]
 Choose = Callable[[jax.Array, jax.Array], jax.Array]
+# `training.map_batches`: (function, variables, rows, batch_size) -> outputs of all rows.
+MapBatches = Callable[..., Any]
 
 
 class Sequences(NamedTuple):
@@ -118,11 +120,24 @@ def sample(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    rows: jax.Array | None = None,
 ) -> Sequences:
-    """Draws every token from the distribution that `truncate` leaves."""
+    """Draws every token from the distribution that `truncate` leaves.
+
+    Args:
+      step, params, state, first, eos_id, max_length, pad_id: see `generate`.
+      key: of all draws.
+      temperature, top_k, top_p: see `truncate`.
+      rows: `[R]` integers, a number of each row's own. What a row draws then depends on the key and
+        its number alone, not on the rows it is decoded with.
+    """
 
     def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
-        return jax.random.categorical(key, truncate(logits, temperature, top_k, top_p))
+        logits = truncate(logits, temperature, top_k, top_p)
+        if rows is None:
+            return jax.random.categorical(key, logits)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+        return jax.vmap(jax.random.categorical)(keys, logits)
 
     return generate(
         step, params, state, first, choose, key, eos_id=eos_id, max_length=max_length, pad_id=pad_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 
-from research.data.text.pairs import BOS, EOS, PAD, every_pair
+from research.data.text.pairs import BOS, EOS, PAD, map_pairs
 from research.decoding.beam import beam_search
+from research.decoding.sampling import MapBatches
 from research.nn.decoder_state import DecoderState
 
 
@@ -27,6 +26,7 @@ def translate(
     alpha: float,
     extra_length: int,
     tokens_per_batch: int,
+    map_batches: MapBatches,
 ) -> list[np.ndarray]:
     """Best hypothesis for every source, as token ids up to and with `EOS`.
 
@@ -40,6 +40,7 @@ def translate(
       alpha: exponent of the length penalty.
       extra_length: a hypothesis has at most this many tokens more than its source, with `EOS`.
       tokens_per_batch: source tokens decoded at a time, padding included.
+      map_batches: `training.map_batches`, which shares the batches over processes and devices.
     """
 
     def apply(params: Any, *inputs: Any, method: str) -> Any:
@@ -48,8 +49,10 @@ def translate(
     def step(params: Any, state: DecoderState, token: jax.Array) -> tuple[DecoderState, jax.Array]:
         return apply(params, state, token, method="step")
 
-    @functools.partial(jax.jit, static_argnames="max_length")
-    def search(params: Any, source: jax.Array, max_length: int) -> tuple[jax.Array, jax.Array]:
+    @jax.jit
+    def search(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        source = batch["source"]
+        max_length = source.shape[1] + extra_length
         state = apply(params, source, max_length, method="start")
         found = beam_search(
             step,
@@ -65,12 +68,6 @@ def translate(
         )
         return found.tokens[:, 0], found.lengths[:, 0]
 
-    outputs: list[np.ndarray] = [np.zeros(0, np.int32)] * len(sources)
     alone = [(source, source) for source in sources]
-    for indices, batch in every_pair(alone, lengths, tokens_per_batch):
-        longest = batch["source"].shape[1] + extra_length
-        found = search(params, batch["source"], max_length=longest)
-        found = multihost_utils.process_allgather(found, tiled=True)
-        for i, tokens, length in zip(indices, *found, strict=False):
-            outputs[i] = tokens[:length]
-    return outputs
+    found = map_pairs(search, params, alone, lengths, tokens_per_batch, map_batches)
+    return [tokens[:length] for tokens, length in found]

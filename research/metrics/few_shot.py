@@ -69,57 +69,65 @@ class Prompts:
         raise ValueError(f"a query of {len(ids)} tokens does not fit {self.max_tokens}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Scorer:
-    """Log likelihoods of completions, in batches of few shapes.
+# tokens [N, T] -> [N, T - 1], log probability of each token but the first, of all rows at once.
+LogProbs = Callable[[np.ndarray], Any]
 
-    Attributes:
-      log_probs: `tokens [B, T] -> [B, T - 1]`, log probability of each token but the first.
-      batch_size: B.
+
+def log_likelihoods(
+    log_probs: LogProbs, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Log likelihoods of completions.
+
+    Args:
+      log_probs: of the model; through `training.map_batches`, a few rows at a time.
+      pairs: N pairs (context, completion) of token ids.
+
+    Returns:
+      `[N]`, sums over the completion's tokens.
     """
-
-    log_probs: Callable[[np.ndarray], Any]
-    batch_size: int
-
-    def __call__(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """`[N]` sums over the completion's tokens, for N pairs (context, completion)."""
-        longest = max(len(context) + len(completion) for context, completion in pairs)
-        length = 1 << (longest - 1).bit_length()  # few different shapes to compile
-        sums = np.zeros(len(pairs))
-        for first in range(0, len(pairs), self.batch_size):
-            tokens = np.zeros((self.batch_size, length), np.int32)
-            chosen = pairs[first : first + self.batch_size]
-            for row, (context, completion) in zip(tokens, chosen, strict=False):
-                row[: len(context) + len(completion)] = np.concatenate([context, completion])
-            found = np.asarray(self.log_probs(tokens), np.float64)
-            for i, (context, completion) in enumerate(chosen):
-                begin = len(context) - 1
-                sums[first + i] = found[i, begin : begin + len(completion)].sum()
-        return sums
+    longest = max(len(context) + len(completion) for context, completion in pairs)
+    length = 1 << (longest - 1).bit_length()  # few different shapes to compile
+    tokens = np.zeros((len(pairs), length), np.int32)
+    for row, (context, completion) in zip(tokens, pairs, strict=True):
+        row[: len(context) + len(completion)] = np.concatenate([context, completion])
+    found = np.asarray(log_probs(tokens), np.float64)
+    sums = np.zeros(len(pairs))
+    for i, (context, completion) in enumerate(pairs):
+        begin = len(context) - 1
+        sums[i] = found[i, begin : begin + len(completion)].sum()
+    return sums
 
 
 def choose(
-    scorer: Scorer, prompts: Prompts, query_ids: Sequence[np.ndarray], queries: Sequence[Query]
+    log_probs: LogProbs,
+    prompts: Prompts,
+    query_ids: Sequence[np.ndarray],
+    queries: Sequence[Query],
 ) -> np.ndarray:
     """Index of the likeliest option of every query, given the token ids of its prompt."""
     if prompts.normalise not in ("tokens", "unconditional", "none"):
         raise ValueError(f"normalise: {prompts.normalise!r}")
     options = [[prompts.encode(option) for option in query.options] for query in queries]
     pairs = [(ids, o) for ids, own in zip(query_ids, options, strict=True) for o in own]
-    scores = scorer(pairs)
+    scores = log_likelihoods(log_probs, pairs)
     if prompts.normalise == "tokens":
         scores = scores / np.array([len(option) for _, option in pairs])
     elif prompts.normalise == "unconditional":
         neutral = np.concatenate(
             [np.array(prompts.begin, np.int32), prompts.encode(prompts.unconditional_context)]
         )
-        scores = scores - scorer([(neutral, option) for _, option in pairs])
+        scores = scores - log_likelihoods(log_probs, [(neutral, o) for _, o in pairs])
     ends = np.cumsum([len(own) for own in options])[:-1]
     return np.array([int(np.argmax(part)) for part in np.split(scores, ends)])
 
 
 def accuracy(
-    scorer: Scorer, prompts: Prompts, queries: Sequence[Query], shots: int, draws: int, seed: int
+    log_probs: LogProbs,
+    prompts: Prompts,
+    queries: Sequence[Query],
+    shots: int,
+    draws: int,
+    seed: int,
 ) -> np.ndarray:
     """Share of right answers with `shots` examples, `[draws]`: one for each drawing of examples."""
     answers = np.array([query.answer for query in queries])
@@ -130,5 +138,5 @@ def accuracy(
         for query in queries:
             picked = rng.choice(len(query.pool), min(shots, len(query.pool)), replace=False)
             ids.append(prompts.write(query, [query.pool[i] for i in picked]))
-        found.append(np.mean(choose(scorer, prompts, ids, queries) == answers))
+        found.append(np.mean(choose(log_probs, prompts, ids, queries) == answers))
     return np.array(found)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 
-def windows(
-    tokens: np.ndarray, length: int, stride: int, batch_size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of overlapping windows in which every token but the first counts exactly once.
+def windows(tokens: np.ndarray, length: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping windows in which every token but the first counts exactly once.
 
     Each window begins `stride` tokens after the one before and counts the targets that had not been
     counted yet, so that (but for the first window's) they have at least `length` - `stride` tokens
@@ -21,10 +19,12 @@ def windows(
       tokens: `[N]`.
       length: T of a window.
       stride: at most `length`; smaller is slower and gives lower perplexities.
-      batch_size: B; the last batch is filled up with windows that count nothing.
 
-    Yields:
-      rows `[B, T + 1]` and weights `[B, T]` of their targets `rows[:, 1:]`.
+    Returns:
+      Rows `[W, T + 1]` and weights `[W, T]` of their targets `rows[:, 1:]`, 0 or 1.
+
+    Raises:
+      ValueError: the stride is longer than a window.
     """
     if not 0 < stride <= length:
         raise ValueError(f"a stride of {stride} leaves out tokens of windows of {length}")
@@ -37,28 +37,22 @@ def windows(
         rows.append(row)
         weights.append((position >= counted) & (position < len(tokens)))
         counted = max(counted, begin + length + 1)
-    for first in range(0, len(rows), batch_size):
-        missing = batch_size - len(rows[first : first + batch_size])
-        batch = np.stack([*rows[first : first + batch_size], *[np.zeros_like(rows[0])] * missing])
-        weight = np.stack(
-            [*weights[first : first + batch_size], *[np.zeros_like(weights[0])] * missing]
-        )
-        yield batch, weight.astype(np.float32)
+    return np.stack(rows), np.stack(weights).astype(np.float32)
 
 
 def mean_loss(
-    losses: Callable[[np.ndarray], Any],
-    tokens: np.ndarray,
-    length: int,
-    stride: int,
-    batch_size: int,
+    losses: Callable[[np.ndarray], Any], tokens: np.ndarray, length: int, stride: int
 ) -> float:
-    """Mean nats a token; `losses(rows [B, T + 1]) -> [B, T]`, of `rows[:, 1:]`."""
-    total = count = 0.0
-    for rows, weights in windows(tokens, length, stride, batch_size):
-        total += float(np.sum(np.asarray(losses(rows), np.float64) * weights))
-        count += float(np.sum(weights))
-    return total / count
+    """Mean nats a token.
+
+    Args:
+      losses: `rows [W, T + 1] -> [W, T]`, nats of `rows[:, 1:]`, of all windows at once: through
+        `training.map_batches`, a few at a time.
+      tokens, length, stride: see `windows`.
+    """
+    rows, weights = windows(tokens, length, stride)
+    nats = np.asarray(losses(rows), np.float64)
+    return float(np.sum(nats * weights) / np.sum(weights, dtype=np.float64))
 
 
 def per_unit(nats_per_token: float, tokens: int, units: int) -> float:

@@ -7,7 +7,7 @@ carries the data set and the hash of its weights.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,14 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from ml_collections import ConfigDict
 
-from research import training
-from research.core import Aux, Learner, LearnerState
-from research.core.legacy import OldExperiment
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.data import pipeline
 from research.data.batches import in_batches
-from research.data.images.squares import Squares
+from research.data.dataset import Record
 from research.metrics.features import weights_sha256
 from research.nn.conv import Conv
 
@@ -77,58 +74,57 @@ class ProjectCNN:
         return self(images)[0]
 
 
-_trained: dict[tuple, ProjectCNN] = {}
+class ClassifierTraining(Experiment):
+    """Trains the network by cross-entropy with Adam, rate 1e-3.
 
-
-def train(
-    data: Squares,
-    config: ConfigDict,
-    workdir: Path | str,
-    *,
-    width: int,
-    num_steps: int,
-    batch_size: int,
-) -> ProjectCNN:
-    """Trains the network (cross-entropy, Adam 1e-3, always seed 0), once in a process.
-
-    The same arguments give the same network, so every arm and seed of a run is measured by one.
+    The order of the images depends on nothing but their number: with the same seed of the run the
+    same arguments give the same network.
 
     Args:
-        data: training split of `config.data.name`, with labels 0 to K - 1.
-        config: of the run that asks; its mesh is used.
-        workdir: for the checkpoints of this phase.
-        width: w of `ClassifierNet`.
+      records: training split; "image" uint8 `[H, W, C]`, "label" 0 to K - 1.
+      name: of the data set, for the name of the network.
+      num_classes: K.
+      width: w of `ClassifierNet`.
+      num_steps: length of the training.
+      batch_size: images in a step.
     """
-    name = config.data.name
-    known = (name, repr(data), width, num_steps, batch_size)
-    if known in _trained:
-        return _trained[known]
-    net = ClassifierNet(int(data.labels().max()) + 1, width)
-    learner = Learner(net, optax.adam(1e-3))
-    shape = data[0]["image"].shape
 
-    def init(key: jax.Array) -> LearnerState:
-        return learner.init(key, jnp.zeros((1, *shape)), train=True)
+    def __init__(
+        self,
+        records: Sequence[Record],
+        name: str,
+        num_classes: int,
+        *,
+        width: int,
+        num_steps: int,
+        batch_size: int,
+    ):
+        self.name = name
+        self.net = ClassifierNet(num_classes, width)
+        self.learner = Learner(self.net, optax.adam(1e-3))
+        self.image_shape = records[0]["image"].shape
+        spec = {
+            "image": jax.ShapeDtypeStruct(self.image_shape, np.uint8),
+            "label": jax.ShapeDtypeStruct((), np.int32),
+        }
+        self.num_steps = num_steps
+        self.source = pipeline.stream(lambda: records, spec, batch_size, seed=0)
+        self.per_step = {"images": batch_size}
 
-    def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
-        del key
-        logits, _ = learner.apply(variables, batch["image"] / 127.5 - 1, train=True)
+    def init(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.image_shape)), train=True)
+
+    def loss(self, variables: dict, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Cross-entropy of "label" `[B]` for "image" `[B, H, W, C]`, uint8."""
+        logits, _ = self.learner.apply(variables, batch["image"] / 127.5 - 1, train=True)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         return loss, Aux({"accuracy": (logits.argmax(-1) == batch["label"]).mean()})
 
-    def step(state: LearnerState, batch: dict, key: jax.Array) -> tuple[LearnerState, dict]:
-        return learner.minimize(state, loss_fn, batch, key)
+    def step(
+        self, state: LearnerState, batch: dict, t: jax.Array, key: jax.Array
+    ) -> tuple[LearnerState, dict]:
+        return self.learner.minimize(state, self.loss, batch, key)
 
-    phase = config.copy_and_resolve_references()
-    phase.update(
-        seed=0, eval_every_steps=0, checkpoint_every_steps=0, best_metric="", accumulate_steps=1
-    )
-    spec = {
-        "image": jax.ShapeDtypeStruct(shape, np.uint8),
-        "label": jax.ShapeDtypeStruct((), np.int32),
-    }
-    source = pipeline.stream(lambda: data, spec, batch_size, seed=0)
-    experiment = OldExperiment(init, step, num_steps, source, per_step={"images": batch_size})
-    state, numbers = training.run(experiment, phase, workdir)
-    _trained[known] = ProjectCNN(jax.device_get(state.params), net, name)
-    return _trained[known]
+    def network(self, state: LearnerState) -> ProjectCNN:
+        """The feature network of a final state."""
+        return ProjectCNN(jax.device_get(state.params), self.net, self.name)

@@ -19,25 +19,22 @@ arithmetic and walks, whose batches are all but copies of one z, need them.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from research.core import Learner, LearnerState
-from research.data.batches import in_batches
+from research.core.errors import check_choice
 from research.nn.conv import Conv, ConvTranspose
+
+NORMS = ("batch", "layer", "none")
 
 _BASE = 4  # side of the smallest map
 _weights = nn.initializers.normal(0.02)
-
-Variables = Mapping[str, Any]
 
 
 def _scale_init(
@@ -46,7 +43,7 @@ def _scale_init(
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
-def _norm(name: str, train: bool, dtype: DTypeLike | None) -> nn.BatchNorm:
+def _batch_norm(name: str, train: bool, dtype: DTypeLike | None) -> nn.BatchNorm:
     # Momentum 0.9: the networks change fast, so statistics older than tens of steps are wrong.
     return nn.BatchNorm(
         use_running_average=not train,
@@ -55,6 +52,13 @@ def _norm(name: str, train: bool, dtype: DTypeLike | None) -> nn.BatchNorm:
         dtype=dtype,
         scale_init=_scale_init,
         name=name,
+    )
+
+
+def _layer_norm(name: str, dtype: DTypeLike | None) -> nn.LayerNorm:
+    """Normalises each image over all places and channels, with a scale for each channel."""
+    return nn.LayerNorm(
+        epsilon=1e-5, dtype=dtype, reduction_axes=(1, 2, 3), feature_axes=-1, name=name
     )
 
 
@@ -128,10 +132,10 @@ class Generator(nn.Module):
             name="project",
         )(z)
         if self.first_norm == "unit":
-            x = _norm("norm0", train, self.dtype)(x)
+            x = _batch_norm("norm0", train, self.dtype)(x)
         x = x.reshape(-1, _BASE, _BASE, features)
         if self.first_norm == "channel":
-            x = _norm("norm0", train, self.dtype)(x)
+            x = _batch_norm("norm0", train, self.dtype)(x)
         maps: dict[str, jax.Array] = {}
         for level in range(levels):
             x = nn.relu(x)
@@ -150,7 +154,7 @@ class Generator(nn.Module):
                 name=f"up{level + 1}",
             )(x)
             if not last:
-                x = _norm(f"norm{level + 1}", train, self.dtype)(x)
+                x = _batch_norm(f"norm{level + 1}", train, self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32)), maps
 
 
@@ -160,6 +164,8 @@ class Discriminator(nn.Module):
     Attributes:
         width: channels of the first layer (nf); each later layer has twice as many.
         kernel: side of the convolutions.
+        norm: after all convolutions but the first: "batch"; "layer", of each image by itself, as a
+            gradient penalty needs (Gulrajani et al. 2017, arXiv:1704.00028, section 4); or "none".
         use_bias: the published models have none.
         nonlinearity: of the hidden layers; `guided_leaky_relu` shows what they see.
         dtype: of the computation.
@@ -167,6 +173,7 @@ class Discriminator(nn.Module):
 
     width: int = 128
     kernel: int = 5
+    norm: Literal["batch", "layer", "none"] = "batch"
     use_bias: bool = False
     nonlinearity: Callable[[jax.Array], jax.Array] = leaky_relu
     dtype: DTypeLike | None = None
@@ -183,6 +190,7 @@ class Discriminator(nn.Module):
             Logits [B], float32, and the activations of all convolutions: "map1" [B, H/2, H/2, nf]
             to the last, [B, 4, 4, .].
         """
+        check_choice("norm", self.norm, NORMS)
         x, maps = images, {}
         for level in range(1, num_levels(images.shape[1]) + 1):
             x = Conv(
@@ -194,110 +202,13 @@ class Discriminator(nn.Module):
                 kernel_init=_weights,
                 name=f"down{level}",
             )(x)
-            if level > 1:
-                x = _norm(f"norm{level}", train, self.dtype)(x)
+            if level > 1 and self.norm == "batch":
+                x = _batch_norm(f"norm{level}", train, self.dtype)(x)
+            elif level > 1 and self.norm == "layer":
+                x = _layer_norm(f"norm{level}", self.dtype)(x)
             x = maps[f"map{level}"] = self.nonlinearity(x)
         x = x.reshape(len(x), -1)
         logit = nn.Dense(
             1, use_bias=self.use_bias, dtype=self.dtype, kernel_init=_weights, name="logit"
         )(x)
         return logit[:, 0].astype(jnp.float32), maps
-
-
-def train_mode(
-    learner: Learner, variables: LearnerState | dict[str, Any], x: jax.Array
-) -> tuple[jax.Array, Variables]:
-    """Output of G or D with x normalised by its own batch statistics, and updated collections."""
-    (out, _), updated = learner.apply(variables, x, train=True, mutable=["batch_stats"])
-    return out, updated
-
-
-@functools.partial(jax.jit, static_argnames=("generator", "statistics"))
-def _sample(
-    generator: Generator, variables: Variables, keep: Any, statistics: str, z: jax.Array
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    out, _ = generator.apply(
-        variables, z, train=statistics == "batch", keep=keep, mutable=["batch_stats"]
-    )
-    return out
-
-
-def sample(
-    generator: Generator,
-    variables: Variables,
-    z: jax.Array,
-    *,
-    statistics: Literal["running", "batch"] = "running",
-    keep: Mapping[str, jax.Array] | None = None,
-    batch_size: int = 250,
-) -> np.ndarray:
-    """Images float32 [N, H, W, C] in [-1, 1] of latents z [N, Z], on the host.
-
-    Args:
-        statistics: "running" ones, or those of each `batch_size` samples as in the released code.
-        keep: see `Generator`.
-    """
-    return in_batches(
-        lambda part: _sample(generator, variables, keep, statistics, part)[0],
-        z,
-        min(batch_size, len(z)) if statistics == "batch" else batch_size,
-    )
-
-
-def discriminate_pair(
-    discriminator: Discriminator, variables: Variables, real: jax.Array, fake: jax.Array
-) -> tuple[jax.Array, jax.Array, Variables]:
-    """D in training on a batch of data and a batch of samples, each normalised by itself.
-
-    In one mixed batch the statistics would carry the labels from one half to the other. The
-    running statistics follow the data only: they serve D as a feature extractor of data.
-
-    Args:
-        discriminator: D.
-        variables: "params" and "batch_stats".
-        real, fake: [B, H, W, C].
-
-    Returns:
-        Logits [B] on data, logits [B] on samples, updated collections.
-    """
-    (real_logits, _), updated = discriminator.apply(
-        variables, real, train=True, mutable=["batch_stats"]
-    )
-    (fake_logits, _), _ = discriminator.apply(variables, fake, train=True, mutable=["batch_stats"])
-    return real_logits, fake_logits, updated
-
-
-def pooled_maps(discriminator: Discriminator, variables: Variables, images: jax.Array) -> jax.Array:
-    """D as a feature extractor (section 5.1): the activations of all its convolutions, each
-    max-pooled to 4x4, flattened and concatenated.
-
-    The batch norms use the statistics of `images`, so that an untrained D is normalised too; give
-    batches of hundreds, drawn alike.
-
-    Args:
-        images: [B, H, H, C] in [-1, 1].
-
-    Returns:
-        [B, 16 nf (2^levels - 1)]; 28,672 features for 32 px images at width 256.
-    """
-    (_, maps), _ = discriminator.apply(variables, images, train=True, mutable=["batch_stats"])
-    pooled = [
-        x.reshape(len(x), _BASE, x.shape[1] // _BASE, _BASE, -1, x.shape[-1]).max((2, 4))
-        for x in maps.values()
-    ]
-    return jnp.concatenate([x.reshape(len(x), -1) for x in pooled], -1)
-
-
-_pooled_maps = jax.jit(pooled_maps, static_argnames="discriminator")
-
-
-def features(
-    discriminator: Discriminator,
-    variables: Variables,
-    images: np.ndarray,
-    *,
-    batch_size: int = 500,
-) -> np.ndarray:
-    """`pooled_maps` of images [N, H, H, C], in batches, on the host: float32 [N, F]."""
-    size = min(batch_size, len(images))
-    return in_batches(lambda part: _pooled_maps(discriminator, variables, part), images, size)

@@ -20,7 +20,7 @@ _LAST_BOUND = 3e-3
 
 
 class Actor(nn.Module):
-    """Observation to one action.
+    """Maps an observation to one action.
 
     Attributes:
       action_size: A.
@@ -37,8 +37,16 @@ class Actor(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: x `[B, D]`. Returns: actions `[B, A]` float32 in (-1, 1), and
-        `{"preactivation": [B, A]}`, what the tanh was taken of."""
+        """The actions.
+
+        Args:
+          x: `[B, D]`.
+          train: batch normalization, if any, is over this batch.
+
+        Returns:
+          Actions `[B, A]` float32 in (-1, 1), and `{"preactivation": [B, A]}`, what the tanh was
+          taken of.
+        """
         x = _input(x, self.normalization, train, self.dtype)
         for units in self.hidden:
             x = _hidden(x, units, self.normalization, train, self.dtype)
@@ -47,7 +55,7 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Observation and action to a value.
+    """Maps an observation and an action to a value.
 
     Attributes:
       hidden: units of the hidden layers, with ReLUs.
@@ -65,13 +73,22 @@ class Critic(nn.Module):
     def __call__(
         self, x: jax.Array, action: jax.Array, *, train: bool
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: x `[B, D]`, action `[B, A]`. Returns: values `[B]` float32, and
-        `{"features": [B, F]}`, the last hidden layer."""
+        """The values of actions.
+
+        Args:
+          x: `[B, D]`.
+          action: `[B, A]`.
+          train: batch normalization, if any, is over this batch.
+
+        Returns:
+          Values `[B]` float32, and `{"features": [B, F]}`, the last hidden layer.
+        """
         x = _input(x, self.normalization, train, self.dtype)
         kind = self.normalization
         for i, units in enumerate(self.hidden):
             if i == self.action_layer:
                 x = jnp.concatenate([x, action.astype(x.dtype)], axis=-1)
+                # Batch normalization is of what comes before the action alone (section 3).
                 kind = "none" if kind == "batch" else kind
             x = _hidden(x, units, kind, train, self.dtype)
         return _last(x, 1, self.dtype)[:, 0].astype(jnp.float32), {"features": x}

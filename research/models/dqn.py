@@ -23,7 +23,7 @@ _VARIANTS: dict[str, tuple[Sequence[tuple[int, int, int]], int]] = {
 
 
 class DQN(nn.Module):
-    """Observation to one value per action.
+    """Maps an observation to one value per action.
 
     Attributes:
       num_actions: A.
@@ -39,8 +39,15 @@ class DQN(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: x `[B, H, W, C]` uint8; train has no effect. Returns: values `[B, A]` float32, and
-        `{"features": [B, F]}`, the last convolution's output."""
+        """Values of all actions.
+
+        Args:
+          x: `[B, H, W, C]` uint8.
+          train: has no effect.
+
+        Returns:
+          Values `[B, A]` float32, and `{"features": [B, F]}`, the last convolution's output.
+        """
         del train
         convolutions, hidden = _VARIANTS[self.variant]
         x = x.astype(self.dtype or jnp.float32) / 255
@@ -57,7 +64,8 @@ class DQN(nn.Module):
             x = nn.relu(x)
         flat = x = x.reshape(x.shape[0], -1)
         if self.dueling:
-            # Two streams send gradients into the trunk; scaled together by 1/sqrt(2) (section 4.2).
+            # Two streams send gradients into the trunk, which are scaled together by 1/sqrt(2)
+            # (section 4.2): x stays what it is, and only the part `scale` of it has a gradient.
             scale = 2**-0.5
             x = scale * x + (1 - scale) * jax.lax.stop_gradient(x)
             value = self._dense(nn.relu(self._dense(x, hidden, "value_hidden")), 1, "value")

@@ -13,7 +13,7 @@ from research.nn.fan_in import dense
 
 
 class QNetwork(nn.Module):
-    """Observation to one value per action.
+    """Maps an observation to one value per action.
 
     Attributes:
       num_actions: A.
@@ -27,8 +27,15 @@ class QNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: x `[B, D]`; train has no effect. Returns: values `[B, A]` float32, and
-        `{"features": [B, F]}`, the last hidden layer."""
+        """Values of all actions.
+
+        Args:
+          x: `[B, D]`.
+          train: has no effect.
+
+        Returns:
+          Values `[B, A]` float32, and `{"features": [B, F]}`, the last hidden layer.
+        """
         del train
         for units in self.hidden:
             x = nn.relu(dense(units, x.shape[-1], dtype=self.dtype)(x))

@@ -10,13 +10,16 @@ import jax
 import jax.numpy as jnp
 
 
-@flax.struct.dataclass
-class Average:
-    """Mean so far, parameters-like in float32; `count` checkpoints are in it."""
+class Average(flax.struct.PyTreeNode):
+    """The mean so far.
+
+    Attributes:
+      mean: like the parameters, in float32.
+      count: checkpoints that are in it.
+    """
 
     mean: Any
     count: jax.Array
-    step: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +41,12 @@ class CheckpointAverage:
     every_steps: int
 
     def init(self, params: Any) -> Average:
-        zero = jnp.zeros((), jnp.int32)
-        return Average(jax.tree.map(jnp.zeros_like, params), zero, zero)
+        """The average before any step."""
+        return Average(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
 
-    def update(self, average: Average, params: Any) -> Average:
-        """To be called once after every step, with the step's new parameters."""
-        step = average.step + 1
-        left = self.num_steps - step
+    def update(self, average: Average, params: Any, t: jax.Array) -> Average:
+        """Takes in the new parameters of step `t` (from 0); to be called in every step."""
+        left = self.num_steps - (t + 1)
         take = (left % self.every_steps == 0) & (left < self.checkpoints * self.every_steps)
         count = average.count + take
 
@@ -53,7 +55,7 @@ class CheckpointAverage:
 
         # A branch, not a `where`: most steps then do not touch the mean at all.
         mean = jax.lax.cond(take, add, lambda mean: mean, average.mean)
-        return Average(mean, count, step)
+        return Average(mean, count)
 
     def params(self, average: Average, params: Any) -> Any:
         """The mean, or before the first of the last checkpoints the current `params`."""

@@ -1,4 +1,4 @@
-"""Optimizers of Q networks: RMSProp as the DQN paper has it, and Adam."""
+"""RMSProp as the DQN paper has it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
-
-from research.core.errors import UserError
 
 
 class CenteredRMSPropState(NamedTuple):
-    """Attributes: mean, square: moving averages of the gradient and of its square."""
+    """Moving averages in the form of the parameters.
+
+    Attributes:
+      mean: of the gradient.
+      square: of its square.
+    """
 
     mean: Any
     square: Any
@@ -25,12 +27,18 @@ def centered_rmsprop(
     squared_gradient_momentum: float = 0.95,
     min_squared_gradient: float = 0.01,
 ) -> optax.GradientTransformation:
-    """-lr * g / sqrt(E[g^2] - E[g]^2 + min_squared_gradient) (Mnih et al. 2015, Extended Data
-    Table 1).
+    """Steps by -lr * g / sqrt(E[g^2] - E[g]^2 + min_squared_gradient).
 
-    «Gradient momentum» there is the decay of E[g], which centers the second moment; the step itself
-    has no momentum. The averages start from zero and are not corrected for it. `optax.rmsprop` with
-    `centered` uses one decay for both averages.
+    Mnih et al., 2015, Extended Data Table 1. «Gradient momentum» there is the decay of E[g], which
+    centers the second moment; the step itself has no momentum. The averages start from zero and are
+    not corrected for it. `optax.rmsprop` with `centered` uses one decay for both averages.
+
+    Args:
+      learning_rate: lr.
+      gradient_momentum: decay of E[g].
+      squared_gradient_momentum: decay of E[g^2].
+      min_squared_gradient: for a gradient g that is a mean over a batch of B, the paper's value,
+        which is of the sum over it, divided by B^2: the steps are then the same.
     """
 
     def init(params: Any) -> CenteredRMSPropState:
@@ -53,24 +61,3 @@ def centered_rmsprop(
         return steps, CenteredRMSPropState(mean, square)
 
     return optax.GradientTransformation(init, update)
-
-
-def make_optimizer(config: ConfigDict, batch_size: int) -> optax.GradientTransformation:
-    """Optimizer of `config.optimizer`, for a loss that is a mean over the batch.
-
-    The paper sums the gradient over its batch. With `min_squared_gradient`, which is of the sum,
-    divided by the batch size squared, the step on the mean is the same.
-
-    Raises:
-      UserError: its name is neither "rmsprop" nor "adam".
-    """
-    if config.name == "adam":
-        return optax.adam(config.learning_rate, eps=config.adam_epsilon)
-    if config.name != "rmsprop":
-        raise UserError(f"optimizer.name is rmsprop or adam, not {config.name!r}")
-    return centered_rmsprop(
-        config.learning_rate,
-        config.gradient_momentum,
-        config.squared_gradient_momentum,
-        config.min_squared_gradient / batch_size**2,
-    )

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Experiment, PyTree
@@ -33,7 +32,12 @@ Published = int | Mapping[str, int] | None
 
 
 def dry_run(
-    experiment: Experiment, config: ConfigDict, topology_name: str, published: Published
+    experiment: Experiment,
+    topology_name: str,
+    mesh_shape: Mapping[str, int],
+    *,
+    steps_per_call: int = 1,
+    published: Published = None,
 ) -> Report:
     """What one step needs on a slice such as "v5e:4x8".
 
@@ -42,8 +46,9 @@ def dry_run(
 
     Args:
       experiment: what would be trained.
-      config: its configuration; `config.mesh` is laid over the slice's chips.
       topology_name: a chip and the shape of a slice.
+      mesh_shape: lengths of the mesh's axes, laid over the slice's chips; see `make_mesh`.
+      steps_per_call: steps in a dispatch, whose batches lie on the chips together.
       published: parameter count to compare with, by learner where there are several.
 
     Raises:
@@ -51,7 +56,7 @@ def dry_run(
         or the step has a part that no TPU can run.
     """
     slice_ = topology.load(topology_name)
-    mesh = sharding.make_mesh(config.mesh, slice_.devices)
+    mesh = sharding.make_mesh(mesh_shape, slice_.devices)
     source = experiment.source
     if source is not None:
         sharding.check_batch(source, mesh, experiment.micro_batches)
@@ -84,7 +89,7 @@ def dry_run(
         batch = _bytes_per_chip(source.spec, program.batch_sharding)
     kept = sum(memory.values()) + batch
     ahead = bool(source and source.prefetch)
-    memory["inputs"] = batch * (1 + ahead) * config.steps_per_call
+    memory["inputs"] = batch * (1 + ahead) * steps_per_call
     memory["activations"] = max(found.peak_memory_in_bytes - kept, 0)
     memory["program"] = found.generated_code_size_in_bytes
     counted = compiled.cost_analysis()

@@ -96,7 +96,13 @@ def compile_pod(pod: Pod) -> Report:
     config = configs.load_config(ROOT / "configs" / f"{pod.script}.py", pod.variant)
     config = configs.with_overrides(config, pod.overrides)
     published = module.PAPER.parameters[config.published_as] if config.published_as else None
-    return dry_run(module.build(config), config, pod.slice, published)
+    return dry_run(
+        configs.build(module, config),
+        pod.slice,
+        config.mesh,
+        steps_per_call=config.steps_per_call,
+        published=published,
+    )
 
 
 def row(pod: Pod, report: Report) -> str:

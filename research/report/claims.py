@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from research.core.errors import UserError
+
 Rule = Literal["every seed", "seed by seed", "mean", "median"]
 
 
@@ -53,7 +55,7 @@ class Claim:
     holds: bool | None
 
 
-class MissingResult(LookupError):
+class MissingResult(UserError):
     """A claim asks for an arm or a metric that was not measured: it never passes on nothing."""
 
 
@@ -85,6 +87,37 @@ class Results:
                 f"reported: {', '.join(self.metrics)}"
             )
         return Scores(metric, arms)
+
+    def named(self, name: str) -> Scores:
+        """A metric that carries the network it was measured with, such as "fid[inception@0bae69]".
+
+        Args:
+          name: the metric's name before the bracket. What is in it may differ from arm to arm.
+
+        Raises:
+          MissingResult: no arm reports such a metric, or an arm reports several.
+        """
+        arms = {}
+        for arm, found in self._numbers.items():
+            metrics = [metric for metric in found if metric.startswith(f"{name}[")]
+            if len(metrics) > 1:
+                raise MissingResult(f"{name!r} of arm {arm!r} may be {' or '.join(metrics)}")
+            if metrics:
+                arms[arm] = found[metrics[0]]
+        if not arms:
+            raise MissingResult(
+                f"no arm of {', '.join(self.arms) or 'this run'} reports {name!r} of any network; "
+                f"reported: {', '.join(self.metrics)}"
+            )
+        return Scores(name, arms)
+
+    def side_by_side(self, arm: str, **metrics: str) -> Scores:
+        """Several metrics of one arm, to be compared as arms are: label -> metric.
+
+        Raises:
+          MissingResult: the arm does not report one of them.
+        """
+        return Scores(arm, {label: self[metric][arm] for label, metric in metrics.items()})
 
 
 class Scores(Mapping[str, np.ndarray]):
@@ -185,6 +218,25 @@ class Scores(Mapping[str, np.ndarray]):
         found = _of_seeds(self[arm], rule, np.max)
         shown = self._named(arm, digits)
         return _row(f"{claim} (<= {most:g})", paper, shown, rule, found <= most, judged)
+
+    def within(
+        self,
+        arm: str,
+        low: float,
+        high: float,
+        *,
+        claim: str,
+        paper: str,
+        rule: Rule = "every seed",
+        digits: int = 2,
+        judged: bool = True,
+    ) -> Claim:
+        """Arm `arm` lies between two numbers, both included."""
+        bottom, top = (_of_seeds(self[arm], rule, worst) for worst in (np.min, np.max))
+        text = f"{claim} ({low:g} to {high:g})"
+        return _row(
+            text, paper, self._named(arm, digits), rule, low <= bottom and top <= high, judged
+        )
 
     def _gap(self, higher: str, lower: str, compare: Callable, rule: Rule) -> float:
         """`compare(higher, lower)`, as the rule takes seeds together."""

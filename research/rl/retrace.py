@@ -21,9 +21,9 @@ def retrace(
     terminated: jax.Array,
     ended: jax.Array,
     gamma: float,
-    longest_trace: float = 1.0,
+    max_trace: float = 1.0,
 ) -> jax.Array:
-    """Targets `[T, N]` of the values of the actions taken.
+    """Computes the Retrace targets `[T, N]` of the values of the actions taken (equation 5).
 
     Args:
       reward: `[T, N]`.
@@ -35,14 +35,16 @@ def retrace(
       ended: `[T, N]` bool: the episode was over, terminated or truncated. A truncated step still
         counts the value of what it led to; no step counts anything of the next episode.
       gamma: discount of one step.
-      longest_trace: ratios are cut off there.
+      max_trace: ratios are cut off there.
     """
-    trace = jnp.minimum(ratio, longest_trace)
+    trace = jnp.minimum(ratio, max_trace)
 
-    def body(later: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        reward, q, value, trace, terminated, ended = step
-        follows = value + jnp.where(ended, 0.0, later)
-        target = reward + gamma * jnp.where(terminated, 0.0, follows)
+    # From the last step back. `carry` is what the next step's target adds to the value of the
+    # observation between them: its own cut trace times how far the target is from its value.
+    def body(carry: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        reward, q, next_value, trace, terminated, ended = step
+        following = next_value + jnp.where(ended, 0.0, carry)
+        target = reward + gamma * jnp.where(terminated, 0.0, following)
         return trace * (target - q), target
 
     steps = (reward, q, next_value, trace, terminated, ended)
@@ -50,8 +52,13 @@ def retrace(
 
 
 class VTrace(NamedTuple):
-    """Attributes: target `[T, N]` of the values; advantage `[T, N]` of the actions taken, already
-    times their ratio, for the policy's gradient (section 4.2)."""
+    """What V-trace gives a value network and a policy to learn from.
+
+    Attributes:
+      target: `[T, N]`, of the values.
+      advantage: `[T, N]`, of the actions taken, already times their ratio, for the policy's
+        gradient (section 4.2).
+    """
 
     target: jax.Array
     advantage: jax.Array
@@ -65,29 +72,30 @@ def v_trace(
     terminated: jax.Array,
     ended: jax.Array,
     gamma: float,
-    largest_ratio: float = 1.0,
-    longest_trace: float = 1.0,
-    largest_advantage_ratio: float = 1.0,
+    max_ratio: float = 1.0,
+    max_trace: float = 1.0,
+    max_advantage_ratio: float = 1.0,
 ) -> VTrace:
-    """V-trace (equation 1, in the recursive form of remark 1).
+    """Computes V-trace targets (equation 1, in the recursive form of remark 1).
 
     Args:
       reward, next_value, ratio, terminated, ended, gamma: as in `retrace`.
       value: `[T, N]`, of the observations acted on.
-      largest_ratio: rho bar: ratios of temporal differences are cut off there.
-      longest_trace: c bar: so are those of traces. The paper wants it to be no larger.
-      largest_advantage_ratio: rho bar of the policy's gradient.
+      max_ratio: rho bar: ratios of temporal differences are cut off there.
+      max_trace: c bar: so are those of traces. The paper wants it to be no larger.
+      max_advantage_ratio: rho bar of the policy's gradient.
     """
-    rho, trace = jnp.minimum(ratio, largest_ratio), jnp.minimum(ratio, longest_trace)
+    rho, trace = jnp.minimum(ratio, max_ratio), jnp.minimum(ratio, max_trace)
 
-    def body(later: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, VTrace]:
-        reward, value, following, ratio, rho, trace, terminated, ended = step
-        onward = following + jnp.where(ended, 0.0, later)  # v of the state that was reached
-        target = reward + gamma * jnp.where(terminated, 0.0, onward)
-        error = reward + gamma * jnp.where(terminated, 0.0, following) - value
-        more = gamma * trace * jnp.where(ended, 0.0, later)
-        surplus = rho * error + more
-        advantage = jnp.minimum(ratio, largest_advantage_ratio) * (target - value)
+    # From the last step back. `carry` is v - V of the next step: target less value.
+    def body(carry: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, VTrace]:
+        reward, value, next_value, ratio, rho, trace, terminated, ended = step
+        carry = jnp.where(ended, 0.0, carry)
+        next_target = next_value + carry  # v of the observation that the step led to
+        q = reward + gamma * jnp.where(terminated, 0.0, next_target)
+        td_error = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
+        surplus = rho * td_error + gamma * trace * carry
+        advantage = jnp.minimum(ratio, max_advantage_ratio) * (q - value)
         return surplus, VTrace(value + surplus, advantage)
 
     steps = (reward, value, next_value, ratio, rho, trace, terminated, ended)

@@ -8,9 +8,28 @@ import jax
 import jax.numpy as jnp
 
 
+def td_target(
+    reward: jax.Array, next_value: jax.Array, terminated: jax.Array, gamma: float
+) -> jax.Array:
+    """One-step targets y = r + gamma V(s'), where nothing follows a termination: `[B]`.
+
+    Args:
+      reward: `[B]`.
+      next_value: `[B]`, of the observation that the step led to.
+      terminated: `[B]` bool: nothing of value follows.
+      gamma: discount of one step.
+    """
+    return reward + gamma * jnp.where(terminated, 0.0, next_value)
+
+
 class NStep(NamedTuple):
-    """Attributes: reward `[B]`, sum of discounted rewards; discount `[B]` of the value that
-    follows; length `[B]` int32, how many steps on that value's observation lies."""
+    """Returns over n steps, or fewer where an episode ended.
+
+    Attributes:
+      reward: `[B]`, sum of discounted rewards.
+      discount: `[B]`, of the value that follows; 0 after termination.
+      length: `[B]` int32, how many steps on that value's observation lies.
+    """
 
     reward: jax.Array
     discount: jax.Array
@@ -18,8 +37,9 @@ class NStep(NamedTuple):
 
 
 def n_step(reward: jax.Array, terminated: jax.Array, transition: jax.Array, gamma: float) -> NStep:
-    """n-step returns (Sutton and Barto, 2nd ed., eq. 7.1) of windows that may hold an episode's
-    end.
+    """Computes n-step returns (Sutton and Barto, 2nd ed., eq. 7.1) of windows of n steps.
+
+    A window may hold an episode's end: the sum stops there.
 
     Args:
       reward: `[B, n]`.
@@ -32,9 +52,10 @@ def n_step(reward: jax.Array, terminated: jax.Array, transition: jax.Array, gamm
       The target is `reward + discount * value(observation[length])`.
     """
     # taken[:, j]: step j belongs to the return, nothing before it having ended the episode.
-    on = transition & ~jnp.pad(terminated[:, :-1], ((0, 0), (1, 0)))
-    taken = jnp.cumprod(on, axis=1).astype(bool)
+    goes_on = transition & ~jnp.pad(terminated[:, :-1], ((0, 0), (1, 0)))
+    taken = jnp.cumprod(goes_on, axis=1).astype(bool)
     length = taken.sum(axis=1)
+
     powers = gamma ** jnp.arange(reward.shape[1], dtype=jnp.float32)
     total = jnp.where(taken, reward * powers, 0.0).sum(axis=1)
     over = (taken & terminated).any(axis=1)
@@ -50,7 +71,7 @@ def lambda_returns(
     gamma: float,
     lambda_: float,
 ) -> jax.Array:
-    """lambda-returns `[T, N]` of a rollout (Sutton and Barto, 2nd ed., eq. 12.18).
+    """Computes the lambda-returns `[T, N]` of a rollout (Sutton and Barto, 2nd ed., eq. 12.18).
 
     Less the values `[T, N]` of the observations acted on they are the generalised advantage
     estimates of Schulman et al. 2015 (arXiv:1506.02438, eq. 16); with `lambda_` 1 they are n-step

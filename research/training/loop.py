@@ -86,7 +86,7 @@ class _Run:
         self.numbers: dict[str, float] | None = None  # of the final state
 
     def go(self) -> tuple[State, dict[str, float]]:
-        peer_failure.watch_the_first()
+        peer_failure.watch_coordinator()
         carry, step = self._start()
         total = self.experiment.num_steps
         self.writers = Writers(self.workdir, step, total, self.experiment.per_step)
@@ -108,7 +108,7 @@ class _Run:
             if self.numbers is None:  # the run had ended before it was started again
                 self.numbers = evaluate_at(self.experiment, carry.state, self.config.seed, total)
         except Exception as error:
-            peer_failure.leave_if_alone(error)
+            peer_failure.exit_if_peer_lost(error)
             raise
         finally:
             self.checkpoints.close()

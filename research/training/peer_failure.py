@@ -26,20 +26,20 @@ _LOST = re.compile(
 )
 _GOODBYE = b"."
 _PATIENCE = 10.0  # seconds until who does not reach process 0 goes on without
-_leaving = threading.Lock()  # taken by who ends this process, and never given back
+_exiting = threading.Lock()  # taken by who ends this process, and never given back
 
 
-def leave_if_alone(error: BaseException) -> None:
+def exit_if_peer_lost(error: BaseException) -> None:
     """Ends this process, with exit code `LOST`, if an error means that another one has ended.
 
     At once: the ordinary end of a process waits for all the others.
     """
     if jax.process_count() > 1 and _LOST.search(str(error)):
-        _leave(str(error).strip().splitlines()[0][:200])
+        _exit(str(error).strip().splitlines()[0][:200])
 
 
-def _leave(reason: str) -> None:
-    _leaving.acquire()
+def _exit(reason: str) -> None:
+    _exiting.acquire()
     print(
         f"error: another process of this run has ended or cannot be reached ({reason}); start all "
         "of them again with the same command, and the run goes on from its last checkpoint",
@@ -50,8 +50,8 @@ def _leave(reason: str) -> None:
 
 
 @functools.cache
-def watch_the_first() -> None:
-    """Has the others notice at once when process 0 has gone. All processes call it.
+def watch_coordinator() -> None:
+    """Lets the others notice at once when process 0 has gone. All processes call it.
 
     JAX's own service lives there, and seconds later would abort them without a word of ours.
     Process 0 keeps a connection to each of the others, which ends after a goodbye or else breaks.
@@ -68,7 +68,7 @@ def watch_the_first() -> None:
     host, _, port = heard.decode().strip().rpartition(":")
     if server is not None:
         with server:
-            _hold(server, jax.process_count() - 1)
+            _hold_connections(server, jax.process_count() - 1)
         return
     coordinator = os.environ.get("JAX_COORDINATOR_ADDRESS", "").rpartition(":")[0].strip("[]")
     for name in filter(None, (coordinator, host)):
@@ -77,30 +77,30 @@ def watch_the_first() -> None:
         except OSError:
             continue
         connection.settimeout(None)
-        threading.Thread(target=_notice, args=(connection,), daemon=True).start()
+        threading.Thread(target=_watch, args=(connection,), daemon=True).start()
         return
     log.info("process 0 cannot be watched at %s:%s", host, port)
 
 
-def _hold(server: socket.socket, others: int) -> None:
+def _hold_connections(server: socket.socket, others: int) -> None:
     connections: list[socket.socket] = []
     server.settimeout(_PATIENCE)
     with contextlib.suppress(TimeoutError):
         while len(connections) < others:
             connections.append(server.accept()[0])
 
-    def part() -> None:
+    def say_goodbye() -> None:
         for connection in connections:
             with contextlib.suppress(OSError):  # it has gone before
                 connection.sendall(_GOODBYE)
 
-    atexit.register(part)
+    atexit.register(say_goodbye)
 
 
-def _notice(connection: socket.socket) -> None:
+def _watch(connection: socket.socket) -> None:
     try:
         said = connection.recv(1)
     except OSError:
         said = b""
     if said != _GOODBYE:
-        _leave("the first one has gone")
+        _exit("the first one has gone")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import PyTree, Rules, Source
@@ -19,7 +18,7 @@ from research.core.tree import named_leaves, path_name
 AXES = ("data", "fsdp", "model")
 
 
-def make_mesh(shape: ConfigDict, devices: Sequence[Any] | None = None) -> Mesh:
+def make_mesh(shape: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
     """Mesh with the axes `data`, `fsdp` and `model`.
 
     Args:

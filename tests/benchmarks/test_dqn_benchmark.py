@@ -17,6 +17,7 @@ import pytest
 
 from configs.dqn_atari import get_config
 from experiments import dqn_atari
+from research import app
 from research.rl.envs import games
 
 PAIRS = 3
@@ -30,7 +31,7 @@ def cpu_seconds(run):
 
 def trainer(config, steps):
     """A function that trains for so many steps, after it has compiled and learning has begun."""
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance(state, batch):

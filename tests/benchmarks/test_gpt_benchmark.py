@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from research.core import Learner
+from research.core import Aux, Learner
 from research.losses.next_token import next_token_loss
 from research.models.gpt import GPT
 from tests.benchmarks import pairs
@@ -29,11 +29,13 @@ STEPS = 20
 
 def ours():
     learner = Learner(GPT(**SIZES), optax.adamw(1e-3), max_grad_norm=1.0)
-    loss_fn = next_token_loss(learner, 1)
     state = learner.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32), train=False)
 
+    def loss(variables, tokens, key):
+        return next_token_loss(learner, variables, tokens, key), Aux()
+
     def step(state, tokens):
-        return learner.minimize(state, loss_fn, {"tokens": tokens}, jax.random.key(1))
+        return learner.minimize(state, loss, tokens, jax.random.key(1))
 
     return state, step
 

@@ -13,6 +13,7 @@ import pytest
 
 from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
+from research import app
 from research.papers.locomotion_ppo import bodies
 
 ROUNDS = 5
@@ -42,7 +43,7 @@ def bare(config):
 
 def trainer(config):
     """A function that trains for ten steps, and their frames."""
-    experiment = locomotion_ppo.build(config)
+    experiment = app.build(locomotion_ppo, config)
     step = jax.jit(experiment.step, donate_argnums=0)
     held = [jax.jit(experiment.init)(jax.random.key(0))]
 

@@ -17,10 +17,11 @@ import optax
 import pytest
 
 from experiments import dqn_atari, ppo
+from research import app
 from research.core import Aux, Learner
 from research.optim.centered_rmsprop import make_optimizer
 from research.rl.envs import games
-from research.training import together
+from research.training.seeds import SeedBatch
 
 PAIRS = 5
 ENVS = 64
@@ -123,7 +124,7 @@ def report(what, frames, seconds):
 def test_ppo():
     config = script("ppo", "minatar")
     agent, env = config.agent, games.training_environment(config.env)
-    experiment = ppo.build(config)
+    experiment = app.build(ppo, config)
     state = jax.jit(experiment.init)(jax.random.key(0))
     size = env.num_envs * agent.rollout_steps
     seconds = best_seconds(
@@ -148,7 +149,7 @@ def test_dqn():
     config.env.num_envs, config.agent.agent_steps_per_update = ENVS, 16
     config.replay.learning_starts_frames = 0
     env, steps = games.training_games(config.env), 300
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     state = jax.jit(experiment.init)(jax.random.key(0))
     optimizer = make_optimizer(config.optimizer, config.agent.batch_size)
     seconds = best_seconds(
@@ -174,9 +175,9 @@ def test_eight_seeds_together(name):
     config = script(name)
     if name == "ddpg":
         config.replay.learning_starts_frames = config.agent.batch_size
-    experiment = importlib.import_module(f"experiments.{name}").build(config)
+    experiment = app.build(importlib.import_module(f"experiments.{name}"), config)
     steps = 20 if name == "ppo" else 200
-    joint = together(experiment, tuple(range(8)))
+    joint = SeedBatch(experiment, tuple(range(8)))
     runs = trainer(experiment, steps), trainer(joint, steps)
     one, eight = best_seconds(*runs)
     wall_one, wall_eight = best_seconds(*runs, clock=time.perf_counter)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.metrics.few_shot import Prompts, Query, Scorer, accuracy, choose
+from research.metrics.few_shot import Prompts, Query, accuracy, choose, log_likelihoods
 from research.papers.gpt import in_context
 from research.papers.gpt.key_labels import KeyLabels
 
@@ -42,19 +42,17 @@ def unigram(tokens):
 
 
 def test_scores_are_sums_over_the_completion():
-    scorer = Scorer(unigram, batch_size=2)
     pairs = [(encode(c), encode(o)) for c, o in (("ab", "1"), ("a", "123"), ("abcde", "21"))]
     table = np.log(np.linspace(0.01, 0.2, len(ALPHABET)))
-    np.testing.assert_allclose(scorer(pairs), [table[o].sum() for _, o in pairs])
+    np.testing.assert_allclose(log_likelihoods(unigram, pairs), [table[o].sum() for _, o in pairs])
 
 
 def test_normalising_decides_between_long_and_short():
     """Option "11" has the likelier tokens, but two of them."""
     queries = [QUERY]
     ids = [encode("a=")]
-    scorer = Scorer(unigram, batch_size=4)
-    assert choose(scorer, prompts(normalise="none"), ids, queries) == [0]
-    assert choose(scorer, prompts(normalise="tokens"), ids, queries) == [1]
+    assert choose(unigram, prompts(normalise="none"), ids, queries) == [0]
+    assert choose(unigram, prompts(normalise="tokens"), ids, queries) == [1]
     free = prompts(normalise="unconditional", unconditional_context="=")
 
     def depends(tokens):
@@ -62,9 +60,9 @@ def test_normalising_decides_between_long_and_short():
         bonus = (tokens[:, 1:] == encode("0")) & (tokens[:, :1] == encode("a"))
         return unigram(tokens) + np.log(2) * bonus
 
-    assert choose(Scorer(depends, 4), free, ids, queries) == [0]
+    assert choose(depends, free, ids, queries) == [0]
     with pytest.raises(ValueError, match="normalise"):
-        choose(scorer, prompts(normalise="mean"), ids, queries)
+        choose(unigram, prompts(normalise="mean"), ids, queries)
 
 
 TASK = KeyLabels(8, 4, 24, 0)
@@ -83,15 +81,15 @@ def reads_the_document(rows):
     return out
 
 
-def look(rows):
+def predict(rows):
     nats = -reads_the_document(rows)
     return nats, nats < 0.1
 
 
 def test_in_context_learning_of_a_perfect_reader():
-    by_shot = in_context.accuracy_by_shot(look, TASK, 100, 3)
+    by_shot = in_context.accuracy_by_shot(predict, TASK, 100, 3)
     assert by_shot["shot_0"] == 0.0 and by_shot["shot_1"] == by_shot["shot_3"] == 1.0
-    by_prompt = in_context.accuracy_of_prompts(look, TASK, (0, 4, 23), 64, 2, 32)
+    by_prompt = in_context.accuracy_of_prompts(predict, TASK, (0, 4, 23), 64, 2)
     assert by_prompt["k_0"] == pytest.approx(0.25, abs=0.15)
     assert by_prompt["k_0"] < by_prompt["k_4"] < by_prompt["k_23"]
     known = 1 - (7 / 8) ** 23
@@ -100,7 +98,7 @@ def test_in_context_learning_of_a_perfect_reader():
 
 def test_a_reader_of_nothing_stays_at_chance():
     blind = lambda rows: (np.zeros((len(rows), rows.shape[1] - 1)),) * 2  # noqa: E731
-    found = in_context.accuracy_of_prompts(blind, TASK, (0, 23), 128, 1, 32)
+    found = in_context.accuracy_of_prompts(blind, TASK, (0, 23), 128, 1)
     assert all(v == pytest.approx(0.25, abs=0.12) for v in found.values())
 
 
@@ -115,5 +113,5 @@ def test_draws_differ():
                 follows[r, i] = np.any((row[:i] == row[i]) & (row[1 : i + 1] == row[i + 1])) - 1.0
         return follows
 
-    got = accuracy(Scorer(copies, 8), prompts(separator=""), queries, 1, 20, 0)
+    got = accuracy(copies, prompts(separator=""), queries, 1, 20, 0)
     assert got.shape == (20,) and 0 < np.std(got)

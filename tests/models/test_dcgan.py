@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.models import dcgan
+from research.core import UserError
+from research.losses import gan
+from research.models import adversarial, dcgan
 from research.papers.dcgan.guided_responses import guided_responses
 
 G = dcgan.Generator(image_size=16, channels=3, width=4)
@@ -68,7 +70,7 @@ def test_paper_network_has_the_maps_of_figure_1():
     # Section 5.1: 28,672 features of a 32 px network.
     wide, image = dcgan.Discriminator(width=256), jnp.zeros((2, 32, 32, 3))
     features = jax.eval_shape(
-        lambda key, x: dcgan.pooled_maps(wide, wide.init(key, x, train=True), x),
+        lambda key, x: adversarial.pooled_maps(wide, wide.init(key, x, train=True), x),
         jax.random.key(0),
         image,
     )
@@ -124,6 +126,54 @@ def test_every_parameter_gets_a_gradient(g_variables, d_variables):
         assert jnp.abs(gradient).max() > 0, jax.tree_util.keystr(path)
 
 
+@pytest.mark.parametrize("norm", ["layer", "none"])
+def test_without_batch_norm_a_logit_is_of_its_own_image_alone(norm, images, d_variables):
+    def of_others(model, variables):
+        """Largest gradient of the first image's logit in the other images."""
+        logit = lambda x: adversarial.train_mode(model, variables, x)[0][0]  # noqa: E731
+        return float(jnp.abs(jax.grad(logit)(images)[1:]).max())
+
+    model = dcgan.Discriminator(width=4, norm=norm)
+    variables = model.init(jax.random.key(0), images, train=True)
+    assert set(variables) == {"params"}
+    assert of_others(model, variables) == 0 and of_others(D, d_variables) > 0
+    real, fake, updated = adversarial.discriminate_pair(model, variables, images, images * 0.5)
+    assert real.shape == fake.shape == (6,) and not updated
+    np.testing.assert_allclose(
+        adversarial.features(model, variables, np.asarray(images), batch_size=4),
+        adversarial.pooled_maps(model, variables, images),
+        atol=1e-6,
+    )
+
+
+def test_layer_norm_is_over_all_of_an_image(images):
+    model = dcgan.Discriminator(width=4, norm="layer", nonlinearity=lambda x: x)
+    variables = model.init(jax.random.key(0), images, train=True)
+    assert variables["params"]["norm2"]["scale"].shape == (8,)
+    _, maps = model.apply(variables, 100 * images, train=True)
+    np.testing.assert_allclose(maps["map2"].mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(maps["map2"].std((1, 2, 3)), 1, rtol=1e-2)
+
+
+def test_every_parameter_of_a_critic_gets_a_gradient_of_the_penalty(images):
+    model = dcgan.Discriminator(width=4, norm="layer")
+    variables = model.init(jax.random.key(0), images, train=True)
+
+    def penalty(params):
+        critic = lambda x: adversarial.train_mode(model, {"params": params}, x)[0]  # noqa: E731
+        return gan.gradient_penalty(critic, images, images[::-1] * 0.5, jax.random.key(1))
+
+    grads = jax.grad(penalty)(variables["params"])
+    for path, gradient in jax.tree_util.tree_leaves_with_path(grads):
+        if "norm2']['bias" not in jax.tree_util.keystr(path):
+            assert jnp.abs(gradient).max() > 0, jax.tree_util.keystr(path)
+
+
+def test_unknown_norm_is_one_clear_line(images):
+    with pytest.raises(UserError, match="norm is one of batch, layer, none"):
+        dcgan.Discriminator(width=4, norm="bogus").init(jax.random.key(0), images, train=True)
+
+
 def leak(logits_on_real, fake):
     """Largest gradient of the logits on data in the samples: what one batch tells the other."""
     return float(jnp.abs(jax.grad(lambda x: (logits_on_real(x) ** 2).sum())(fake)).max())
@@ -138,13 +188,13 @@ def test_data_and_samples_are_normalised_apart(d_variables, images):
         )
         return logits[: len(images)]
 
-    assert leak(lambda x: dcgan.discriminate_pair(D, d_variables, images, x)[0], fake) == 0
+    assert leak(lambda x: adversarial.discriminate_pair(D, d_variables, images, x)[0], fake) == 0
     assert leak(mixed, fake) > 1e-6
 
 
 def test_running_statistics_follow_the_data_alone(d_variables, images):
     stats = [
-        dcgan.discriminate_pair(D, d_variables, images, fake)[2]["batch_stats"]
+        adversarial.discriminate_pair(D, d_variables, images, fake)[2]["batch_stats"]
         for fake in (images * 0, images)
     ]
     jax.tree.map(np.testing.assert_array_equal, *stats)
@@ -175,7 +225,7 @@ def test_removed_feature_maps_are_zero_everywhere(g_variables):
 
 
 def test_pooled_maps_are_the_maxima_of_a_four_by_four_grid(d_variables, images):
-    features = np.asarray(dcgan.pooled_maps(D, d_variables, images))
+    features = np.asarray(adversarial.pooled_maps(D, d_variables, images))
     (_, maps), _ = D.apply(d_variables, images, train=True, mutable=["batch_stats"])
     expected = []
     for m in maps.values():
@@ -210,14 +260,16 @@ def test_mixed_precision_keeps_parameters_and_outputs_float32(g_variables):
 def test_host_functions_equal_one_call_in_batches(g_variables, d_variables, images):
     z = dcgan.uniform_latents(jax.random.key(2), 5, 10)
     whole, _ = G.apply(g_variables, z, train=False)
-    np.testing.assert_allclose(dcgan.sample(G, g_variables, z, batch_size=2), whole, atol=1e-6)
+    np.testing.assert_allclose(
+        adversarial.sample(G, g_variables, z, batch_size=2), whole, atol=1e-6
+    )
     (own, _), _ = G.apply(g_variables, z, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(
-        dcgan.sample(G, g_variables, z, statistics="batch"), own, rtol=1e-4, atol=1e-6
+        adversarial.sample(G, g_variables, z, statistics="batch"), own, rtol=1e-4, atol=1e-6
     )
     np.testing.assert_allclose(
-        dcgan.features(D, d_variables, np.asarray(images)),
-        dcgan.pooled_maps(D, d_variables, images),
+        adversarial.features(D, d_variables, np.asarray(images)),
+        adversarial.pooled_maps(D, d_variables, images),
         rtol=1e-4,
         atol=1e-6,
     )

@@ -11,8 +11,8 @@ HISTORY = [{"a": RNG.normal(size=3), "b": {"c": RNG.normal(size=(2, 2))}} for _ 
 
 def run(average, history):
     state, update = average.init(history[0]), jax.jit(average.update)
-    for params in history:
-        state = update(state, params)
+    for t, params in enumerate(history):
+        state = update(state, params, t)
     return state
 
 
@@ -35,5 +35,5 @@ def test_before_the_first_of_them_the_current_parameters_stand_in():
     state = run(average, HISTORY[:19])  # the first of the two is step 20
     assert state.count == 0
     np.testing.assert_allclose(average.params(state, HISTORY[18])["a"], HISTORY[18]["a"], rtol=1e-6)
-    state = average.update(state, HISTORY[19])
+    state = average.update(state, HISTORY[19], 19)
     np.testing.assert_allclose(average.params(state, HISTORY[22])["a"], HISTORY[19]["a"], rtol=1e-6)

@@ -19,9 +19,11 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def dry_run(*args):
+def dry_run(experiment, config, name, published):
     """Compiles, prints and judges."""
-    report = compile_for(*args)
+    report = compile_for(
+        experiment, name, config.mesh, steps_per_call=config.steps_per_call, published=published
+    )
     show(report)
     return report.fits
 
@@ -142,7 +144,7 @@ def test_gpus_are_simulated(capsys):
         "from research.pods.dry_run import dry_run; from research.pods.dry_run_report import show;"
         "from research.pods import topology; from tests.training.toy import *;"
         "topology.load('gpu:4'); config = settings(mesh__data=2, mesh__fsdp=2);"
-        "show(dry_run(build(config, width=64, rules=FSDP), config, 'gpu:4', 385))"
+        "show(dry_run(build(config, width=64, rules=FSDP), 'gpu:4', config.mesh, published=385))"
     )
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research import app
 from research.rl.acting import rollouts
 from research.rl.envs import probe_envs
 
@@ -39,13 +40,12 @@ def train(script, config, names, bugs=("none",)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rollouts, "lambda_returns", mistaken)
             patch.setattr(probe_envs, "PROBES", {names[0]: kind(**fields)})
-            experiment = script.build(config)
+            experiment = app.build(script, config)
             state = experiment.init(jax.random.key(0))
 
             def body(state, t):
-                return experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))[
-                    0
-                ], ()
+                key = jax.random.fold_in(jax.random.key(1), t)
+                return experiment.step(state, None, t, key)[0], ()
 
             return jax.lax.scan(body, state, jnp.arange(experiment.num_steps))[0]
 

@@ -10,7 +10,7 @@ from research.training import peer_failure
 @pytest.fixture
 def ended(monkeypatch):
     reasons: list[str] = []
-    monkeypatch.setattr(peer_failure, "_leave", reasons.append)
+    monkeypatch.setattr(peer_failure, "_exit", reasons.append)
     return reasons
 
 
@@ -19,7 +19,7 @@ def test_without_a_goodbye_the_first_process_is_lost(ended, last_word, left):
     here, there = socket.socketpair()
     there.sendall(last_word)
     there.close()
-    peer_failure._notice(here)
+    peer_failure._watch(here)
     assert len(ended) == left
 
 
@@ -28,11 +28,11 @@ def test_goodbyes_are_said_to_all_that_are_still_there(ended, monkeypatch):
     monkeypatch.setattr(peer_failure.atexit, "register", at_exit.append)
     server = socket.create_server(("127.0.0.1", 0))
     others = [socket.create_connection(server.getsockname()) for _ in range(3)]
-    peer_failure._hold(server, 3)
+    peer_failure._hold_connections(server, 3)
     others.pop(0).close()
     at_exit[0]()
     for connection in others:
-        peer_failure._notice(connection)
+        peer_failure._watch(connection)
     assert not ended
 
 
@@ -46,5 +46,5 @@ def test_goodbyes_are_said_to_all_that_are_still_there(ended, monkeypatch):
 )
 def test_errors_of_a_lost_process_are_told_from_others(ended, monkeypatch, said, processes, left):
     monkeypatch.setattr(peer_failure.jax, "process_count", lambda: processes)
-    peer_failure.leave_if_alone(RuntimeError(said))
+    peer_failure.exit_if_peer_lost(RuntimeError(said))
     assert len(ended) == left

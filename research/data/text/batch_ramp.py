@@ -55,7 +55,7 @@ class BatchRamp:
         return sum(steps for _, steps in self.levels)
 
     @property
-    def most_rows(self) -> int:
+    def max_rows(self) -> int:
         """Rows of the largest batch."""
         return max(rows for rows, _ in self.levels)
 

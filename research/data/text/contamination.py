@@ -25,9 +25,9 @@ def without_overlap(
     words: int = 13,
     *,
     window: int = 200,
-    shortest: int = 200,
-    most_pieces: int = 10,
-    most_documents: int = 10,
+    min_characters: int = 200,
+    max_pieces: int = 10,
+    max_documents: int = 10,
 ) -> list[str]:
     """Texts less the runs of `words` words that are in the held-out texts too.
 
@@ -36,9 +36,9 @@ def without_overlap(
       held_out: documents that nothing is to be learned from.
       words: length of a run; 0 leaves all as it is.
       window: characters taken out before and after a run with it.
-      shortest: pieces of fewer characters that cutting leaves are dropped.
-      most_pieces: documents cut into more pieces are dropped altogether.
-      most_documents: runs that more training documents share are common phrases, and stay.
+      min_characters: pieces of fewer characters that cutting leaves are dropped.
+      max_pieces: documents cut into more pieces are dropped altogether.
+      max_documents: runs that more training documents share are common phrases, and stay.
     """
     texts = list(texts)
     if not words:
@@ -52,7 +52,7 @@ def without_overlap(
     )
     kept: list[str] = []
     for text, found in zip(texts, collisions, strict=True):
-        spans = [span for gram, span in found if documents[gram] <= most_documents]
+        spans = [span for gram, span in found if documents[gram] <= max_documents]
         if not spans:
             kept.append(text)
             continue
@@ -61,7 +61,7 @@ def without_overlap(
             if first - window > begin:
                 pieces.append(text[begin : first - window])
             begin = max(begin, last + window)
-        pieces = [piece for piece in (*pieces, text[begin:]) if len(piece) >= shortest]
-        if len(pieces) <= most_pieces:
+        pieces = [piece for piece in (*pieces, text[begin:]) if len(piece) >= min_characters]
+        if len(pieces) <= max_pieces:
             kept += pieces
     return kept

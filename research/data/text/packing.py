@@ -21,7 +21,9 @@ from research.data.text.batch_ramp import BatchRamp
 class Rows(Protocol):
     """An endless sequence of rows of tokens `[T + 1]`, each a function of its number."""
 
-    origin: str
+    @property
+    def origin(self) -> str:
+        """Which data they come from."""
 
     def __getitem__(self, index: int) -> np.ndarray: ...
 
@@ -124,7 +126,7 @@ class TokenBatches(Source):
 
     def __init__(self, open_rows: Callable[[], Rows], ramp: BatchRamp):
         self.open_rows, self.ramp = open_rows, ramp
-        shape = (ramp.most_rows, ramp.tokens_per_row + 1)
+        shape = (ramp.max_rows, ramp.tokens_per_row + 1)
         self.spec = {"tokens": jax.ShapeDtypeStruct(shape, np.int32)}
         self.row_counts = [rows for rows, _ in ramp.levels]
         if len(ramp.levels) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from research.core import Source
+from research.data.dataset import Rows
 
 PAD, BOS, EOS = range(3)
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
@@ -44,7 +45,7 @@ class ParallelText:
     Everything is read when it is first asked for, so that a dry run needs no data.
 
     Attributes:
-      vocab_size: most tokens of the vocabulary.
+      vocab_size: tokens that the vocabulary has at most.
     """
 
     def __init__(self, read: Callable[[str], tuple[Sequence[Pair], str]], vocab_size: int):
@@ -186,21 +187,43 @@ def _padded(pairs: Sequence[EncodedPair], rows: int, length: int) -> dict[str, n
     return {"source": pad(sources, rows, length), "target": pad(targets, rows, length)}
 
 
-def every_pair(
-    pairs: Sequence[EncodedPair], lengths: Sequence[int], tokens: int
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """All pairs once, for evaluation: (their indices, a batch of one of the shapes).
+def map_pairs(
+    function: Callable[[Any, dict[str, jax.Array]], Any],
+    variables: Any,
+    pairs: Sequence[EncodedPair],
+    lengths: Sequence[int],
+    tokens_per_batch: int,
+    map_batches: Callable[..., Any],
+) -> list[Any]:
+    """Applies a function to all pairs, for evaluation: each in the bucket that it fits.
 
-    Pairs longer than the longest bucket get buckets of their own, twice as long, and so on. The
-    last batch of a bucket is filled up with rows of padding.
+    Pairs longer than the longest bucket get buckets of their own, twice as long, and so on.
+
+    Args:
+      function: `(variables, {"source": [N, L], "target": [N, L]}) -> outputs`, jitted, with leaves
+        `[N, ...]`; compiled once for every bucket that is needed.
+      variables: its first argument.
+      pairs: token ids of both sides.
+      lengths: L of the buckets, ascending.
+      tokens_per_batch: N * L, of one side, at most; N is 1 at least.
+      map_batches: `training.map_batches`, which shares the batches over processes and devices.
+
+    Returns:
+      The outputs of every pair, in order.
     """
     longest = np.array([max(map(len, pair)) for pair in pairs])
     lengths = list(lengths)
     while lengths[-1] < longest.max():
         lengths.append(2 * lengths[-1])
     bucket = np.searchsorted(lengths, longest)
+    outputs: list[Any] = [None] * len(pairs)
     for i, length in enumerate(lengths):
-        members, size = np.flatnonzero(bucket == i), _rows(tokens, length, 1)
-        for start in range(0, len(members), size):
-            chosen = members[start : start + size]
-            yield chosen, _padded([pairs[j] for j in chosen], size, length)
+        members = np.flatnonzero(bucket == i).tolist()
+        if not members:
+            continue
+        rows = Rows(_padded([pairs[j] for j in members], len(members), length))
+        batch_size = _rows(tokens_per_batch, length, 1)
+        found = map_batches(function, variables, rows, batch_size)
+        for row, member in enumerate(members):
+            outputs[member] = jax.tree.map(lambda x, row=row: x[row], found)
+    return outputs

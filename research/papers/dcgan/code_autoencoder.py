@@ -5,19 +5,17 @@ Source: Radford, Metz, Chintala 2015, arXiv:1511.06434, section 4.1.1. Trained o
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from ml_collections import ConfigDict
 
-from research import training
-from research.core import Aux, Learner, LearnerState
-from research.core.legacy import OldExperiment
+from research.core import Aux, Experiment, Learner, LearnerState
 from research.data import pipeline
+from research.data.dataset import Record
 from research.data.images.squares import Squares
 from research.papers.dcgan.deduplicate import first_of_each, threshold
 
@@ -46,51 +44,49 @@ class CodeAutoencoder(nn.Module):
         return nn.Dense(size, name="decode")(code).reshape(images.shape), {"code": code}
 
 
-def unique_images(data: Squares, config: ConfigDict, workdir: Path | str) -> np.ndarray | None:
-    """Indices of the images that are left when near-duplicates are removed; None for all.
-
-    Trains the autoencoder (mean squared error, Adam 1e-3) on the images at 32x32 and keeps the
-    first image of each code.
+class CodeTraining(Experiment):
+    """Trains the autoencoder (mean squared error, Adam 1e-3) on images at 32x32.
 
     Args:
-        data: the images, at any size.
-        config: of the run that asks; `deduplicate_steps` is the length of the training, 0 to
-            remove nothing.
-        workdir: for the checkpoints of this phase.
+      records: the images, at any size.
+      num_steps: length of the training.
+      seed: of the order of the images.
     """
-    if not config.deduplicate_steps:
-        return None
-    learner = Learner(CodeAutoencoder(), optax.adam(1e-3))
-    data = Squares(data.records, _SIZE)
-    shape = data[0]["image"].shape
-    # Without the mean image, on which all agree, every code unit splits the images.
-    mean = data.images(min(_MEAN_OF, len(data))).mean(0)
 
-    def init(key: jax.Array) -> LearnerState:
-        return learner.init(key, jnp.zeros((1, *shape)), train=False)
+    def __init__(self, records: Sequence[Record], num_steps: int, seed: int):
+        self.images = Squares(records, _SIZE)
+        # Without the mean image, on which all agree, every code unit splits the images.
+        self.mean = self.images.images(min(_MEAN_OF, len(self.images))).mean(0)
+        self.learner = Learner(CodeAutoencoder(), optax.adam(1e-3))
+        spec = {"image": jax.ShapeDtypeStruct(self.mean.shape, np.uint8)}
+        self.num_steps = num_steps
+        self.source = pipeline.stream(lambda: self.images, spec, _BATCH, seed)
+        self.per_step = {"images": _BATCH}
 
-    def loss_fn(variables: dict, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
-        images = batch["image"] / 127.5 - 1 - mean
-        restored, _ = learner.apply(variables, images, train=True, rngs={"dropout": key})
+    def init(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.mean.shape)), train=False)
+
+    def loss(self, variables: dict, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Mean squared error of the reconstruction of "image" `[B, 32, 32, 3]`, uint8."""
+        images = batch["image"] / 127.5 - 1 - self.mean
+        restored, _ = self.learner.apply(variables, images, train=True, rngs={"dropout": key})
         return jnp.mean((restored - images) ** 2), Aux()
 
-    def step(state: LearnerState, batch: dict, key: jax.Array) -> tuple[LearnerState, dict]:
-        return learner.minimize(state, loss_fn, batch, key)
+    def step(
+        self, state: LearnerState, batch: dict, t: jax.Array, key: jax.Array
+    ) -> tuple[LearnerState, dict]:
+        return self.learner.minimize(state, self.loss, batch, key)
 
-    @jax.jit
-    def code(state: LearnerState, images: jax.Array) -> jax.Array:
-        return learner.apply(state, images - mean, train=False)[1]["code"]
+    def code(self, state: LearnerState, images: jax.Array) -> jax.Array:
+        """Activations `[B, 128]` of the code units; images `[B, 32, 32, 3]` in [-1, 1]."""
+        return self.learner.apply(state, images - self.mean, train=False)[1]["code"]
 
-    phase = config.copy_and_resolve_references()
-    phase.update(eval_every_steps=0, checkpoint_every_steps=0, best_metric="", accumulate_steps=1)
-    spec = {"image": jax.ShapeDtypeStruct(shape, np.uint8)}
-    source = pipeline.stream(lambda: data, spec, _BATCH, config.seed)
-    experiment = OldExperiment(
-        init, step, config.deduplicate_steps, source, per_step={"images": _BATCH}
-    )
-    state = jax.device_get(training.run(experiment, phase, workdir)[0])
-    codes = []
-    for start in range(0, len(data), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(data)))
-        codes.append(threshold(np.asarray(code(state, data.choose(rows).images()))))
-    return first_of_each(np.concatenate(codes))
+    def unique_images(self, state: LearnerState) -> np.ndarray:
+        """Indices, ascending, of the first image of each binary code."""
+        code, state = jax.jit(self.code), jax.device_get(state)
+        codes = []
+        for start in range(0, len(self.images), _BATCH):
+            rows = np.arange(start, min(start + _BATCH, len(self.images)))
+            activations = code(state, self.images.choose(rows).images())
+            codes.append(threshold(np.asarray(activations)))
+        return first_of_each(np.concatenate(codes))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.data.batches import in_batches
-from research.models.dcgan import Discriminator, Generator, Variables, _sample, num_levels
+from research.models.adversarial import Variables, generate
+from research.models.dcgan import Discriminator, Generator, num_levels
 from research.papers.dcgan.guided import guided_leaky_relu, response_gradients
 
 
@@ -26,7 +27,7 @@ def second_highest(
     layer = f"map{num_levels(generator.image_size) - 2}"
 
     def maps(z: jax.Array) -> np.ndarray:
-        return np.asarray(_sample(generator, variables, None, "running", z)[1][layer])
+        return np.asarray(generate(generator, variables, z, "running", {})[1][layer])
 
     return maps, layer
 

@@ -50,7 +50,7 @@ class Lights(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DomainRandomization:
+class RandomLook:
     """Attributes:
     textures: how many different ones each surface has over all images; with 1 it looks the same
       always, but for the light.

@@ -8,7 +8,7 @@ import dataclasses
 import jax
 
 from research.core import Aux, Learner, LearnerState
-from research.rl.acting.rollouts import Played, flattened
+from research.rl.acting.rollouts import Trajectory, flatten
 from research.rl.demonstrations import Demonstrations
 
 REWARDS = ("-log D", "log(1 - D)")
@@ -31,7 +31,7 @@ class Adversary:
     entropy_weight: float
 
     def learn(
-        self, state: LearnerState, played: Played, expert: Demonstrations, key: jax.Array
+        self, state: LearnerState, played: Trajectory, expert: Demonstrations, key: jax.Array
     ) -> tuple[LearnerState, dict[str, jax.Array]]:
         """Steps on what was played and all that the expert did."""
 
@@ -42,7 +42,7 @@ class Adversary:
             loss, told = adversary_loss(ours, theirs, batch[1].present)
             return loss, Aux({"told_apart": told})
 
-        batch = flattened(played), flattened(expert)
+        batch = flatten(played), flatten(expert)
         state, metrics = jax.lax.scan(
             lambda state, key: self.learner.minimize(state, loss_fn, batch, key),
             state,
@@ -50,9 +50,9 @@ class Adversary:
         )
         return state, {f"discriminator/{name}": values[-1] for name, values in metrics.items()}
 
-    def judged(self, state: LearnerState, played: Played) -> Played:
+    def judged(self, state: LearnerState, played: Trajectory) -> Trajectory:
         """With its rewards in place of the task's."""
-        pairs = flattened(played)
+        pairs = flatten(played)
         logit = self.learner.apply(state, pairs.observation, pairs.action)[0]
         reward = reward_of(logit, self.reward).reshape(played.reward.shape)
         # The gradient of the causal entropy is that of one more reward (equation 18).

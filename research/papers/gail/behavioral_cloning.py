@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from research.core import Aux, Learner, LearnerState
 from research.rl.acting.distributions import Distribution, distribution
-from research.rl.acting.rollouts import flattened
+from research.rl.acting.rollouts import flatten
 from research.rl.demonstrations import Demonstrations
 
 
@@ -41,7 +41,7 @@ class Cloning:
 
     def init(self, key: jax.Array, expert: Demonstrations) -> Cloned:
         net_key, split_key = jax.random.split(key)
-        pairs = flattened(expert)
+        pairs = flatten(expert)
         order = jax.random.uniform(split_key, pairs.present.shape) + ~pairs.present
         # Of a handful of pairs one at least is held out, unless it is the only one.
         count = pairs.present.sum()
@@ -58,7 +58,7 @@ class Cloning:
     def step(self, state: Cloned, key: jax.Array) -> tuple[Cloned, dict[str, jax.Array]]:
         """One minibatch, drawn with replacement, and the validation error after it."""
         draw_key, loss_key = jax.random.split(key)
-        pairs = flattened(state.expert)
+        pairs = flatten(state.expert)
         rows = jax.random.choice(
             draw_key, len(pairs.present), (self.batch_size,), p=state.train / state.train.sum()
         )

@@ -6,28 +6,33 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from research.metrics.few_shot import Prompts, Query, Scorer, accuracy
+from research.metrics.few_shot import Prompts, Query, accuracy
 from research.papers.gpt.key_labels import KeyLabels
 
 # rows [N, T + 1] -> nats, and whether the likeliest token is the right one, of rows[:, 1:].
-Look = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def accuracy_by_shot(look: Look, task: KeyLabels, documents: int, most: int) -> dict[str, float]:
-    """Accuracy on the labels whose key came 0 ... `most` times before in its document."""
+def accuracy_by_shot(
+    predict: Predict, task: KeyLabels, documents: int, max_shots: int
+) -> dict[str, float]:
+    """Accuracy on the labels whose key came 0 ... `max_shots` times before in its document."""
     rows = np.stack([task[i] for i in range(documents)])
-    right, shots = look(rows)[1][:, 1::2], task.earlier(rows)
-    return {f"shot_{n}": float(np.mean(right[shots == n])) for n in range(most + 1)}
+    right, shots = predict(rows)[1][:, 1::2], task.earlier(rows)
+    return {f"shot_{n}": float(np.mean(right[shots == n])) for n in range(max_shots + 1)}
 
 
 def accuracy_of_prompts(
-    look: Look, task: KeyLabels, shots: Sequence[int], queries: int, draws: int, batch_size: int
+    predict: Predict, task: KeyLabels, shots: Sequence[int], queries: int, draws: int
 ) -> dict[str, float]:
     """Accuracy on multiple choice with K solved examples in the prompt, mean over drawings.
 
     The query is a document's last pair, the examples are drawn from the pairs before.
     """
-    scorer = Scorer(lambda rows: -look(rows)[0], batch_size)
+
+    def log_probs(rows: np.ndarray) -> np.ndarray:
+        return -predict(rows)[0]
+
     prompts = Prompts(
         task.encode, 1 + 2 * task.pairs, separator="", begin=(task.keys + task.labels,)
     )
@@ -40,6 +45,6 @@ def accuracy_of_prompts(
 
     asked = [query(i) for i in range(queries)]
     return {
-        f"k_{n}": float(np.mean(accuracy(scorer, prompts, asked, n, draws, task.seed)))
+        f"k_{n}": float(np.mean(accuracy(log_probs, prompts, asked, n, draws, task.seed)))
         for n in shots
     }

@@ -1,8 +1,8 @@
 """Bit flipping (Andrychowicz et al., 2017, arXiv:1707.01495, section 3.1).
 
-n bits; action i flips bit i; first state and goal are uniform in {0, 1}^n. The reward is -1 as long
-as the state is not the goal. An episode has n steps and goes on when the goal is met. Who explores
-at random sees a reward about once in 2^n states.
+There are n bits, and action i flips bit i; first state and goal are uniform in {0, 1}^n. The reward
+is -1 as long as the state is not the goal. An episode has n steps and goes on when the goal is met.
+Random exploration meets the goal about once in 2^n states.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from research.rl.envs.goals import TimedState, advance, begin
 
 @dataclasses.dataclass(frozen=True)
 class BitFlipping:
-    """One copy, a `goals.GoalEnvironment`; observation `[2 n]`: the bits, then the goal's.
+    """One copy of the task, a `goals.GoalEnvironment`.
+
+    Its observation `[2 n]` is the bits, then the goal's bits.
 
     Attributes:
       num_bits: n.

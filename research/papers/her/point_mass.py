@@ -23,14 +23,16 @@ from research.rl.envs.goals import TimedState, advance, begin
 
 TABLE = 0.25  # half the side of the table
 INNER = 0.15  # half the side of the square that positions and goals are drawn from
-REACH = 0.05  # the most that the gripper moves along an axis in a step
+REACH = 0.05  # the farthest that the gripper moves along an axis in a step
 CONTACT = 0.05  # distance of the centres when gripper and puck touch
 _SUBSTEPS = 4  # of a step, each less than the contact distance
 
 
 @dataclasses.dataclass(frozen=True)
 class Reach:
-    """The gripper at the goal. Observation `[4]`: gripper, goal. A `goals.GoalEnvironment`.
+    """The gripper must come to the goal: a `goals.GoalEnvironment`.
+
+    Its observation `[4]` is the positions of gripper and goal.
 
     Attributes:
       tolerance: distance at which a goal is met.
@@ -63,8 +65,9 @@ class Reach:
 
 @dataclasses.dataclass(frozen=True)
 class Push:
-    """The puck at the goal. Observation `[8]`: gripper, puck, puck - gripper, goal. A
-    `goals.GoalEnvironment`.
+    """The puck must come to the goal: a `goals.GoalEnvironment`.
+
+    Its observation `[8]` is the positions of gripper and puck, puck - gripper, and the goal's.
 
     Attributes:
       tolerance: distance at which a goal is met.

@@ -1,4 +1,4 @@
-"""TRPO with the methods that `a2c.A2C` has, and an entropy bonus."""
+"""TRPO with the methods that `AdvantageActorCritic` has, and an entropy bonus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from research.rl.agents.trpo import TRPO
 class Learned:
     """A policy, and a value function of its own."""
 
-    policy: LearnerState
+    policy: Any  # variables
     value: LearnerState
 
 
@@ -32,7 +32,7 @@ class TrustRegionAgent:
     def init(self, key: jax.Array, seen: jax.Array) -> Learned:
         policy_key, value_key = jax.random.split(key)
         return Learned(
-            self.trpo.actor.init(policy_key, seen), self.trpo.critic.init(value_key, seen)
+            self.trpo.init_policy(policy_key, seen), self.trpo.critic.init(value_key, seen)
         )
 
     def act(self, learned: Learned, seen: jax.Array) -> tuple[Distribution, jax.Array]:
@@ -44,7 +44,7 @@ class TrustRegionAgent:
 
     def eval_variables(self, learned: Learned) -> Any:
         """What `policy` is evaluated with."""
-        return {"params": learned.policy.params}
+        return learned.policy
 
     def learn(
         self, learned: Learned, rollout: Rollout, key: jax.Array

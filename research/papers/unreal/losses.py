@@ -18,7 +18,7 @@ from research.papers.unreal.auxiliary import (
     weighted_mean,
 )
 from research.rl.acting.distributions import distribution
-from research.rl.acting.recurrent_rollouts import Seen, Steps
+from research.rl.acting.recurrent_rollouts import RecurrentObservation, RecurrentTrajectory
 
 
 class Batch(NamedTuple):
@@ -32,9 +32,9 @@ class Batch(NamedTuple):
       histories: of `Sequences.histories`; or None.
     """
 
-    steps: Steps
-    seen: Seen
-    replayed: Steps | None
+    steps: RecurrentTrajectory
+    seen: RecurrentObservation
+    replayed: RecurrentTrajectory | None
     ready: Any
     histories: Any
 
@@ -51,14 +51,14 @@ def losses(
     steps, old, n = batch.steps, batch.replayed, batch.steps.action.shape[1]
     seen = batch.seen
     if old is not None:
-        seen = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), seen, old.seen)
+        seen = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), seen, old.inputs)
     start = jax.tree.map(lambda x: x[0], seen.carry)
     both = learner.apply(variables, start, *seen[:4], method="unroll")[0]
     new, again = (
         jax.tree.map(lambda x, part=part: x[:, part], both) for part in (slice(n), slice(n, None))
     )
 
-    def value_error(steps: Steps, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def value_error(steps: RecurrentTrajectory, value: jax.Array) -> tuple[jax.Array, jax.Array]:
         target = returns_of_steps(
             steps.reward, value, steps.terminated, steps.truncated, agent.gamma
         )

@@ -138,7 +138,7 @@ class Unreal(nn.Module):
         last_reward: jax.Array,
         first: jax.Array,
     ) -> tuple[Outputs, Carry]:
-        """Through T steps, as `recurrent.Seen` has them: leaves `[T, N, ...]`, the carry's of
+        """Through T steps, as `RecurrentObservation` has them: leaves `[T, N, ...]`, the carry's of
         before the first of them `[N, U]`."""
         lead = observation.shape[:2]
         features, map_ = self.encoder(observation.reshape(-1, *observation.shape[2:]))

@@ -1,9 +1,9 @@
-"""Distributions over actions, as pytrees: a rollout holds those that it was played with."""
+"""Distributions over actions, as pytrees: rollouts hold those that they were sampled from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import flax.struct
 import jax
@@ -74,7 +74,18 @@ class DiagonalNormal:
         return ((variances + shift - 1) / 2 + other.log_std - self.log_std).sum(axis=-1)
 
 
-Distribution = Categorical | DiagonalNormal
+class Distribution(Protocol):
+    """What agents ask of either; one is compared with another of its own kind alone."""
+
+    def sample(self, key: jax.Array) -> jax.Array: ...
+
+    def mode(self) -> jax.Array: ...
+
+    def log_prob(self, action: jax.Array) -> jax.Array: ...
+
+    def entropy(self) -> jax.Array: ...
+
+    def kl(self, other: Any) -> jax.Array: ...
 
 
 def distribution(policy: Mapping[str, Any]) -> Distribution:
@@ -82,8 +93,8 @@ def distribution(policy: Mapping[str, Any]) -> Distribution:
     return Categorical(**policy) if "logits" in policy else DiagonalNormal(**policy)
 
 
-def indifferent(num_actions: int, action_size: int, count: int) -> Distribution:
-    """Of `count` actions by nobody: all equally likely, or standard normal where continuous."""
+def random_policy(num_actions: int, action_size: int, count: int) -> Distribution:
+    """`count` actions of no skill: all equally likely, or standard normal where continuous."""
     if num_actions:
         return Categorical(jnp.zeros((count, num_actions)))
     return DiagonalNormal(jnp.zeros((count, action_size)), jnp.zeros((count, action_size)))

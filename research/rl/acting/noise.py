@@ -53,14 +53,21 @@ class ParameterNoise:
     def start(cls, key: jax.Array, params: Any, sigma: float) -> ParameterNoise:
         return cls(_normal(key, params), jnp.float32(sigma))
 
-    def perturbed(self, params: Any) -> Any:
+    def perturb(self, params: Any) -> Any:
+        """The parameters with this noise on them."""
         return jax.tree.map(lambda p, d: p + self.sigma * d, params, self.direction)
 
-    def renewed(
+    def renew(
         self, key: jax.Array, distance: jax.Array, target: float, factor: float = 1.01
     ) -> ParameterNoise:
-        """Another direction; sigma grows by `factor` where the actions of the perturbed policy were
-        closer to the policy's than `target` (root mean square), and shrinks otherwise."""
+        """Draws another direction, and adapts the size of the noise.
+
+        Args:
+          key: of the new direction.
+          distance: between the actions of the perturbed policy and the policy's, root mean square.
+          target: of that distance; where it is not reached, sigma grows, otherwise it shrinks.
+          factor: by which it does.
+        """
         sigma = jnp.where(distance < target, self.sigma * factor, self.sigma / factor)
         return ParameterNoise(_normal(key, self.direction), sigma)
 

@@ -1,8 +1,8 @@
 """Agents with a memory: what they are fed with beside the observation, and rollouts of them.
 
-`Recurrent` turns an environment into one whose observation holds everything that the agent acts on,
-its own memory among it, and whose action holds the memory as it is after the step. So whatever
-plays episodes of agents without memory plays these.
+`RecurrentEnvironment` makes of an environment one whose observation holds everything that the agent
+acts on, its own memory among it, and whose action holds the memory as it is after the step. So
+whatever acts for agents without memory acts for these.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from research.nn.recurrent import Carry
+from research.rl.acting.actor import Actors, act
 from research.rl.envs.environments import Array, Step
 
 
-class Seen(NamedTuple):
+class RecurrentObservation(NamedTuple):
     """What an agent of N environments acts on; in rollouts all leaves are `[T, N, ...]`.
 
     Attributes:
@@ -39,9 +39,9 @@ class Seen(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Recurrent:
-    """An environment for agents with an LSTM; its observations are `Seen`, its actions pairs of the
-    inner environment's action and the carry after the step.
+class RecurrentEnvironment:
+    """An environment for agents with an LSTM: it observes `RecurrentObservation`s, and its actions
+    are pairs of the inner environment's action and the carry after the step.
 
     Attributes:
       env: the inner environment, with discrete actions.
@@ -62,12 +62,28 @@ class Recurrent:
     def on_host(self) -> bool:
         return self.env.on_host
 
-    def reset(self, key: jax.Array) -> tuple[Seen, Any]:
+    @property
+    def num_actions(self) -> int:
+        return self.env.num_actions
+
+    @property
+    def action_size(self) -> int:
+        return self.env.action_size
+
+    @property
+    def frames_per_step(self) -> int:
+        return self.env.frames_per_step
+
+    @property
+    def observation_space(self) -> jax.ShapeDtypeStruct:
+        return self.env.observation_space  # of the inner observation
+
+    def reset(self, key: jax.Array) -> tuple[RecurrentObservation, Any]:
         xp: Any = np if self.on_host else jnp
         observation, env_state = self.env.reset(key)
         n = self.num_envs
         carry = xp.zeros((n, self.units), np.float32), xp.zeros((n, self.units), np.float32)
-        return Seen(
+        return RecurrentObservation(
             observation,
             xp.full((n,), -1, np.int32),
             xp.zeros((n,), np.float32),
@@ -75,49 +91,40 @@ class Recurrent:
             carry,
         ), env_state
 
+    def receive(self, env_state: Any, batch: Any) -> Any:
+        return self.env.receive(env_state, batch)
+
     def step(self, key: jax.Array, env_state: Any, action: tuple[Array, Carry]) -> Step:
         xp: Any = np if self.on_host else jnp
         observation, env_state, reward, terminated, truncated, info = self.env.step(
             key, env_state, action[0]
         )
         first = terminated | truncated
-        fed = self.clipped(reward)
-        seen = Seen(
+        fed = reward.clip(-self.reward_clip, self.reward_clip) if self.reward_clip else reward
+        recurrent = RecurrentObservation(
             observation,
             xp.where(first, -1, action[0]).astype(np.int32),
             xp.where(first, 0.0, fed).astype(np.float32),
             first,
             action[1],
         )
-        return seen, env_state, reward, terminated, truncated, info
-
-    def clipped(self, reward: Array) -> Array:
-        return reward.clip(-self.reward_clip, self.reward_clip) if self.reward_clip else reward
+        return recurrent, env_state, reward, terminated, truncated, info
 
 
-class Actors(flax.struct.PyTreeNode):
-    """What goes on from one rollout to the next. Attributes: env, state of the N environments;
-    seen, what is acted on next; episode_return, `[N]` of the unfinished episodes."""
-
-    env: Any
-    seen: Seen
-    episode_return: jax.Array
-
-
-class Steps(NamedTuple):
-    """What was played: leaves `[T, N, ...]`.
+class RecurrentTrajectory(NamedTuple):
+    """T steps of every environment: leaves `[T, N, ...]`.
 
     Attributes:
-      seen: acted on.
+      inputs: acted on.
       action: what was done.
       reward: to learn from.
       terminated: bool, nothing of value follows.
       truncated: bool, the episode was cut. What the step led to is not among these steps: it is
         left out of whatever needs that, and returns of earlier steps end at what it acted on.
-      change: of the observation by the step, as `play` was told to measure it.
+      change: of the observation by the step, as `collect_recurrent` was told to measure it.
     """
 
-    seen: Seen
+    inputs: RecurrentObservation
     action: jax.Array
     reward: jax.Array
     terminated: jax.Array
@@ -125,47 +132,58 @@ class Steps(NamedTuple):
     change: Any
 
 
-def begin(env: Recurrent, key: jax.Array) -> Actors:
-    """The start of all episodes."""
-    seen, env_state = env.reset(key)
-    return Actors(env_state, seen, jnp.zeros(env.num_envs))
-
-
-def play(
-    env: Recurrent,
+def collect_recurrent(
+    env: RecurrentEnvironment,
     actors: Actors,
-    act: Callable[[Seen, jax.Array], tuple[jax.Array, Carry]],
-    change: Callable[[jax.Array, jax.Array], Any],
+    policy: Callable[[RecurrentObservation, jax.Array], tuple[jax.Array, Carry]],
+    measure_change: Callable[[jax.Array, jax.Array], Any],
     key: jax.Array,
     num_steps: int,
     *,
     life_loss_ends: bool = False,
-) -> tuple[Actors, Steps, jax.Array]:
-    """The next T steps, and `[T, N]` returns of the episodes that ended, in the game's own rewards
-    (NaN elsewhere).
+    batch: Any = None,
+) -> tuple[Actors, RecurrentTrajectory, jax.Array]:
+    """Collects the next T steps.
 
     Args:
-      act: `(seen, key)` to actions `[N]` and the carry after the step.
-      change: `(observation, what it led to before any reset)` to what is noted of both.
+      env: the environments; rewards to learn from are clipped as those that it feeds.
+      actors: where they stand; `observation` is a `RecurrentObservation`.
+      policy: `(inputs, key)` to actions `[N]` and the carry after the step.
+      measure_change: `(observation, what it led to before any reset)` to what is noted of both.
+      key: of these steps.
+      num_steps: T.
       life_loss_ends: nothing of value follows a lost life, though the episode goes on.
+      batch: from the environment's `source`.
+
+    Returns:
+      The actors after it; the steps; and `[T, N]`, returns of the episodes that ended, in the
+      game's own rewards (NaN elsewhere).
     """
 
-    def body(actors: Actors, key: jax.Array) -> tuple[Actors, tuple[Steps, jax.Array]]:
-        act_key, env_key = jax.random.split(key)
-        action = act(actors.seen, act_key)
-        seen, env_state, reward, terminated, truncated, info = env.step(env_key, actors.env, action)
-        ended, total = terminated | truncated, actors.episode_return + reward
-        if life_loss_ends:
-            terminated |= info["life_lost"]
-        changed = change(actors.seen.observation, info["final_observation"])
-        steps = Steps(actors.seen, action[0], env.clipped(reward), terminated, truncated, changed)
-        after = Actors(env_state, seen, jnp.where(ended, 0.0, total))
-        return after, (steps, jnp.where(ended, total, jnp.nan))
+    def choose(inputs: RecurrentObservation, key: jax.Array) -> tuple[Any, None]:
+        return policy(inputs, key), None
 
-    actors, (steps, returned) = jax.lax.scan(body, actors, jax.random.split(key, num_steps))
-    return actors, steps, returned
+    def body(actors: Actors, key: jax.Array) -> tuple[Actors, Any]:
+        actors, step = act(
+            env, actors, choose, key, reward_clip=env.reward_clip, life_loss_ends=life_loss_ends
+        )
+        steps = RecurrentTrajectory(
+            inputs=step.observation,
+            action=step.action[0],
+            reward=step.reward,
+            terminated=step.terminated,
+            truncated=step.truncated,
+            change=measure_change(step.observation.observation, step.next_observation),
+        )
+        return actors, (steps, step.episode_return)
+
+    keys = jax.random.split(key, num_steps)
+    actors, (steps, returns) = jax.lax.scan(body, actors.receive(env, batch), keys)
+    return actors, steps, returns
 
 
-def with_next(steps: Steps, seen: Seen) -> Seen:
-    """What was acted on and what is acted on next: leaves `[T + 1, N, ...]`."""
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), steps.seen, seen)
+def append_next(
+    steps: RecurrentTrajectory, following: RecurrentObservation
+) -> RecurrentObservation:
+    """What was acted on in T steps and what is acted on next: leaves `[T + 1, N, ...]`."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), steps.inputs, following)

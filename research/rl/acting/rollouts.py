@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
+from research.core.experiment import Source
+from research.rl.acting.actor import Actors, act
 from research.rl.acting.distributions import Distribution
-from research.rl.acting.normalization import Moments, RewardScale
+from research.rl.acting.normalization import Moments
+from research.rl.envs import games
 from research.rl.envs.environments import Environment
 from research.rl.returns import lambda_returns
 
@@ -20,26 +22,8 @@ T = TypeVar("T")
 Policy = Callable[[jax.Array], tuple[Distribution, jax.Array]]
 
 
-class Actors(flax.struct.PyTreeNode):
-    """What goes on from one rollout to the next.
-
-    Attributes:
-      env: state of the N environments.
-      observation: `[N, ...]` as the environment gave it.
-      episode_return: `[N]` of the unfinished episodes, in the game's own rewards.
-      moments: of observations, where these are normalised.
-      reward_scale: where rewards are.
-    """
-
-    env: Any
-    observation: jax.Array
-    episode_return: jax.Array
-    moments: Moments | None
-    reward_scale: RewardScale | None
-
-
 class Rollout(NamedTuple):
-    """Leaves `[T, N, ...]`.
+    """What an on-policy update learns from: leaves `[T, N, ...]`.
 
     Attributes:
       observation: acted on, as the network takes it.
@@ -48,7 +32,7 @@ class Rollout(NamedTuple):
       log_prob: its log probability there.
       value: of the observation.
       returns: lambda-returns.
-      advantage: returns less values: generalised advantage estimates.
+      advantage: returns less values: generalized advantage estimates.
     """
 
     observation: jax.Array
@@ -60,8 +44,8 @@ class Rollout(NamedTuple):
     advantage: jax.Array
 
 
-class Played(NamedTuple):
-    """What was played: leaves `[T, N, ...]`.
+class Trajectory(NamedTuple):
+    """T steps of every environment, before any returns are computed: leaves `[T, N, ...]`.
 
     Attributes:
       observation: acted on, as the network takes it.
@@ -69,10 +53,10 @@ class Played(NamedTuple):
       policy: the distributions that it was drawn from.
       value: of the observation.
       reward: to learn from, clipped where it is to be.
-      terminated: nothing of value follows.
-      ended: the episode was over, terminated or truncated.
+      terminated: bool, nothing of value follows.
+      done: bool, the episode is over for learning, terminated or truncated.
       next_value: of the observation that a step led to, before any reset.
-      returned: of the episodes that ended, in the game's own rewards; NaN elsewhere.
+      episode_return: of the game's episodes that ended, in its own rewards; NaN elsewhere.
     """
 
     observation: jax.Array
@@ -81,14 +65,14 @@ class Played(NamedTuple):
     value: jax.Array
     reward: jax.Array
     terminated: jax.Array
-    ended: jax.Array
+    done: jax.Array
     next_value: jax.Array
-    returned: jax.Array
+    episode_return: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
 class Collector:
-    """Plays rollouts.
+    """Collects rollouts.
 
     Attributes:
       env: the environments, inside `jit`.
@@ -96,12 +80,12 @@ class Collector:
       gamma: discount of one step.
       lambda_: of the lambda-returns.
       reward_clip: rewards are clipped to this size for learning; 0: they are not.
-      life_loss_ends: nothing of value follows a lost life, though the episode goes on.
+      life_loss_ends: nothing of value follows a lost life, though the game goes on.
       normalize_observations: to unit scale, by their moments before the rollout (in the first, as
         they are): the policy that is learned from is then the very one that acted.
       normalize_rewards: to unit scale, by their moments with the rollout.
-      window: returns count rewards and end in a value within so many steps' windows; it divides T.
-        0: the whole rollout is one.
+      window: returns count rewards and end in a value within windows of so many steps; it divides
+        T. 0: the whole rollout is one.
     """
 
     env: Environment
@@ -114,121 +98,148 @@ class Collector:
     normalize_rewards: bool = False
     window: int = 0
 
+    @property
+    def source(self) -> Source | None:
+        """What the environments need from the host, for a state whose `actors` they are."""
+        return games.source(self.env)
+
+    @property
+    def frames(self) -> int:
+        """Frames of the game in one rollout."""
+        return self.env.num_envs * self.num_steps * self.env.frames_per_step
+
     def init(self, key: jax.Array) -> Actors:
-        observation, env_state = self.env.reset(key)
-        n = self.env.num_envs
-        moments = Moments.init(observation.shape[1:]) if self.normalize_observations else None
-        scale = RewardScale.init(n) if self.normalize_rewards else None
-        return Actors(env_state, observation, jnp.zeros(n), moments, scale)
+        return Actors.start(
+            self.env,
+            key,
+            normalize_observations=self.normalize_observations,
+            normalize_rewards=self.normalize_rewards,
+        )
 
-    def play(
-        self, actors: Actors, policy: Policy, key: jax.Array
+    def collect(
+        self, actors: Actors, policy: Policy, key: jax.Array, batch: Any = None
     ) -> tuple[Actors, Rollout, dict[str, jax.Array]]:
-        """One rollout, and the mean return of the episodes that ended in it (NaN for none)."""
-        return self.estimate(*self.act(actors, policy, key))
+        """Collects one rollout.
 
-    def act(self, actors: Actors, policy: Policy, key: jax.Array) -> tuple[Actors, Played]:
-        """The first half of `play`; what comes between the halves may replace the rewards."""
+        Args:
+          actors: where the environments stand.
+          policy: of observations `[B, ...]` as the network takes them.
+          key: of this rollout.
+          batch: from `source`.
+
+        Returns:
+          The actors after it; the rollout; and `train/return`, the mean return of the episodes that
+          ended in it (NaN for none).
+        """
+        return self.estimate(*self.run(actors, policy, key, batch))
+
+    def run(
+        self, actors: Actors, policy: Policy, key: jax.Array, batch: Any = None
+    ) -> tuple[Actors, Trajectory]:
+        """The first half of `collect`; what comes between the halves may replace the rewards."""
         moments = actors.moments
 
-        def body(actors: Actors, key: jax.Array) -> tuple[Actors, Played]:
-            act_key, env_key = jax.random.split(key)
-            seen = actors.observation
-            distribution, value = policy(normalized(moments, seen))
-            action = distribution.sample(act_key)
-            observation, env_state, reward, terminated, truncated, info = self.env.step(
-                env_key, actors.env, action
+        def sample(observation: jax.Array, key: jax.Array) -> tuple[jax.Array, Any]:
+            distribution, value = policy(normalize(moments, observation))
+            return distribution.sample(key), (distribution, value)
+
+        def body(actors: Actors, key: jax.Array) -> tuple[Actors, Trajectory]:
+            actors, step = act(
+                self.env,
+                actors,
+                sample,
+                key,
+                reward_clip=self.reward_clip,
+                life_loss_ends=self.life_loss_ends,
             )
-            ended, returns = terminated | truncated, actors.episode_return + reward
+            distribution, value = step.policy
             next_value = jax.lax.cond(
-                truncated.any(),  # seldom: it costs another pass through the network
-                lambda: policy(normalized(moments, info["final_observation"]))[1],
+                step.truncated.any(),  # seldom: it costs another pass through the network
+                lambda: policy(normalize(moments, step.next_observation))[1],
                 lambda: jnp.zeros_like(value),
             )
-            returned = jnp.where(ended, returns, jnp.nan)
-            going = actors.replace(
-                env=env_state,
-                observation=observation,
-                episode_return=jnp.where(ended, 0.0, returns),
-            )
-            if self.life_loss_ends:
-                terminated |= info["life_lost"]
-                ended |= info["life_lost"]
-            if self.reward_clip:
-                reward = jnp.clip(reward, -self.reward_clip, self.reward_clip)
-            return going, Played(
-                seen, action, distribution, value, reward, terminated, ended, next_value, returned
+            return actors, Trajectory(
+                observation=step.observation,
+                action=step.action,
+                policy=distribution,
+                value=value,
+                reward=step.reward,
+                terminated=step.terminated,
+                done=step.done,
+                next_value=next_value,
+                episode_return=step.episode_return,
             )
 
         keys = jax.random.split(key, self.num_steps)
-        actors, played = jax.lax.scan(body, actors, keys)
-        value = policy(normalized(moments, actors.observation))[1]
-        following = jnp.concatenate([played.value[1:], value[None]])
-        next_value = jnp.where(played.ended, played.next_value, following)
+        actors, trajectory = jax.lax.scan(body, actors.receive(self.env, batch), keys)
+        # Where an episode goes on, the next step's value serves; the last step has none after it.
+        last_value = policy(normalize(moments, actors.observation))[1]
+        following = jnp.concatenate([trajectory.value[1:], last_value[None]])
+        next_value = jnp.where(trajectory.done, trajectory.next_value, following)
         if moments is not None:
-            actors = actors.replace(moments=moments.update(played.observation))
-        return actors, played._replace(
-            observation=normalized(moments, played.observation), next_value=next_value
+            actors = actors.replace(moments=moments.update(trajectory.observation))
+        return actors, trajectory._replace(
+            observation=normalize(moments, trajectory.observation), next_value=next_value
         )
 
     def estimate(
-        self, actors: Actors, played: Played
+        self, actors: Actors, trajectory: Trajectory
     ) -> tuple[Actors, Rollout, dict[str, jax.Array]]:
-        """The second half of `play`: returns and advantages."""
-        reward = played.reward
+        """The second half of `collect`: scaled rewards, returns and advantages."""
+        reward = trajectory.reward
         if actors.reward_scale is not None:
-            scale, reward = actors.reward_scale.update(reward, played.ended, self.gamma)
+            scale, reward = actors.reward_scale.update(reward, trajectory.done, self.gamma)
             actors = actors.replace(reward_scale=scale)
         window = self.window or self.num_steps
 
         def windows(x: jax.Array) -> jax.Array:
             return x.reshape(-1, window, *x.shape[1:]).swapaxes(0, 1)
 
-        returns = (
-            lambda_returns(
-                windows(reward),
-                windows(played.next_value),
-                windows(played.terminated),
-                windows(played.ended),
-                self.gamma,
-                self.lambda_,
-            )
-            .swapaxes(0, 1)
-            .reshape(reward.shape)
+        returns = lambda_returns(
+            windows(reward),
+            windows(trajectory.next_value),
+            windows(trajectory.terminated),
+            windows(trajectory.done),
+            self.gamma,
+            self.lambda_,
         )
-        return (
-            actors,
-            Rollout(
-                observation=played.observation,
-                action=played.action,
-                policy=played.policy,
-                log_prob=played.policy.log_prob(played.action),
-                value=played.value,
-                returns=returns,
-                advantage=returns - played.value,
-            ),
-            {"train/return": jnp.nanmean(played.returned)},
+        returns = returns.swapaxes(0, 1).reshape(reward.shape)
+        rollout = Rollout(
+            observation=trajectory.observation,
+            action=trajectory.action,
+            policy=trajectory.policy,
+            log_prob=trajectory.policy.log_prob(trajectory.action),
+            value=trajectory.value,
+            returns=returns,
+            advantage=returns - trajectory.value,
         )
+        return actors, rollout, {"train/return": jnp.nanmean(trajectory.episode_return)}
 
 
-def without_ends(played: Played, last_value: jax.Array) -> Played:
-    """As if one episode had gone on through all that was played.
+def without_ends(trajectory: Trajectory, last_value: jax.Array) -> Trajectory:
+    """Makes of a trajectory one in which a single episode goes on and on.
 
     Args:
+      trajectory: of T steps.
       last_value: `[N]`, of the observation after the last step.
     """
-    never = jnp.zeros_like(played.ended)
-    following = jnp.concatenate([played.value[1:], last_value[None]])
-    return played._replace(terminated=never, ended=never, next_value=following)
+    never = jnp.zeros_like(trajectory.done)
+    following = jnp.concatenate([trajectory.value[1:], last_value[None]])
+    return trajectory._replace(terminated=never, done=never, next_value=following)
 
 
-def normalized(moments: Moments | None, observation: jax.Array) -> jax.Array:
+def normalize(moments: Moments | None, observation: jax.Array) -> jax.Array:
     """Observations as a network takes them."""
     return observation if moments is None else moments.normalize(observation)
 
 
-def flattened(rollout: T) -> T:
-    """Steps of all environments in one axis: leaves `[T, N, ...]` to `[T * N, ...]`."""
+def normalize_advantage(advantage: jax.Array) -> jax.Array:
+    """Advantages `[B]` with mean 0 and standard deviation 1, as in Baselines."""
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+
+def flatten(rollout: T) -> T:
+    """Puts the steps of all environments into one axis: leaves `[T, N, ...]` to `[T * N, ...]`."""
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
 
 
@@ -241,7 +252,7 @@ def sweep(
     epochs: int,
     minibatches: int,
 ) -> tuple[T, dict[str, jax.Array]]:
-    """Updates over `epochs` passes through a batch, each in a new random order.
+    """Makes updates over `epochs` passes through a batch, each in a new random order.
 
     Args:
       carry: what is updated.

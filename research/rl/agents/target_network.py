@@ -14,16 +14,16 @@ from research.core import LearnerState
 Variables = dict[str, Any]
 
 
-def variables(state: LearnerState) -> Variables:
+def variables_of(state: LearnerState) -> Variables:
     """What a network computes with: parameters, and batch statistics where it has them."""
     return {"params": state.params, **state.variables}
 
 
-def start(state: LearnerState) -> Variables:
-    """The first target: a copy."""
-    return jax.tree.map(jnp.copy, variables(state))
+def init_target(state: LearnerState) -> Variables:
+    """The first target network, a copy: the state is donated, and no two arrays may share it."""
+    return jax.tree.map(jnp.copy, variables_of(state))
 
 
-def follow(target: Variables, state: LearnerState, tau: float) -> Variables:
-    """tau * learned + (1 - tau) * target. With tau = 1 there is no target network."""
-    return optax.incremental_update(variables(state), target, tau)
+def soft_update(target: Variables, state: LearnerState, tau: float) -> Variables:
+    """theta' <- tau theta + (1 - tau) theta' (algorithm 1). With tau = 1 the target is a copy."""
+    return optax.incremental_update(variables_of(state), target, tau)

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 Vector = jax.Array
 
 
-class Step(NamedTuple):
+class TrustRegionStep(NamedTuple):
     """What a step did.
 
     Attributes:
@@ -27,6 +27,22 @@ class Step(NamedTuple):
     kl: jax.Array
     improvement: jax.Array
     expected: jax.Array
+    fraction: jax.Array
+
+
+class LineSearch(NamedTuple):
+    """What a line search found.
+
+    Attributes:
+      params: `[P]`, after the step; unchanged where no fraction of it was accepted.
+      kl: divergence from before it, nats.
+      improvement: of the surrogate.
+      fraction: of the full step; 0 where none was accepted.
+    """
+
+    params: Vector
+    kl: jax.Array
+    improvement: jax.Array
     fraction: jax.Array
 
 
@@ -58,9 +74,64 @@ def conjugate_gradient(
 
 
 def fisher_product(kl: Callable[[Vector], jax.Array], params: Vector, v: Vector) -> Vector:
-    """Fisher matrix at `params` `[P]` times `v`: there it is the second derivative of the mean
-    divergence `kl(new params)` from the policy of `params` itself (appendix C)."""
+    """Multiplies a vector `v` by the Fisher matrix at `params` `[P]`.
+
+    There it is the second derivative of the mean divergence `kl(new params)` from the policy of
+    `params` itself (appendix C).
+    """
     return jax.jvp(jax.grad(kl), (params,), (v,))[1]
+
+
+def line_search(
+    params: Vector,
+    full_step: Vector,
+    surrogate: Callable[[Vector], jax.Array],
+    kl: Callable[[Vector], jax.Array],
+    *,
+    kl_limit: float,
+    backtracks: int,
+) -> LineSearch:
+    """Finds the largest of the fractions 1, 1/2, 1/4 ... of a step that neither lowers the
+    surrogate nor leaves the trust region (appendix C).
+
+    Args:
+      params: `[P]`.
+      full_step: `[P]`.
+      surrogate: of parameters, to be raised.
+      kl: of parameters, mean divergence of the policy of `params` from theirs.
+      kl_limit: of the mean divergence, delta.
+      backtracks: number of fractions tried; 1 takes the full step or none. 0 takes the full step
+        untried: the natural gradient without a line search.
+    """
+    before = surrogate(params)
+
+    def measure(fraction: jax.Array) -> tuple[jax.Array, jax.Array]:
+        new = params + fraction * full_step
+        return surrogate(new) - before, kl(new)
+
+    def accepted(improvement: jax.Array, divergence: jax.Array) -> jax.Array:
+        # NaN fails both comparisons, so what is not a number is rejected.
+        return (improvement >= 0) & (divergence <= kl_limit)
+
+    def shorten(loop: Any) -> Any:
+        tried, fraction, _, _ = loop
+        fraction = fraction / 2
+        return tried + 1, fraction, *measure(fraction)
+
+    one = jnp.ones(())
+    _, fraction, improvement, divergence = jax.lax.while_loop(
+        lambda loop: (loop[0] < backtracks) & ~accepted(*loop[2:]),
+        shorten,
+        (jnp.int32(1), one, *measure(one)),
+    )
+    good = accepted(improvement, divergence) if backtracks else jnp.ones((), bool)
+    fraction = jnp.where(good, fraction, 0.0)
+    return LineSearch(
+        params=jnp.where(good, params + fraction * full_step, params),
+        kl=jnp.where(good, divergence, 0.0),
+        improvement=jnp.where(good, improvement, 0.0),
+        fraction=fraction,
+    )
 
 
 def trust_region_step(
@@ -73,9 +144,8 @@ def trust_region_step(
     damping: float,
     iterations: int,
     backtracks: int,
-) -> Step:
-    """The largest of the fractions 1, 1/2, 1/4 ... of the natural gradient step that does not lower
-    the surrogate nor leave the trust region (section 6, appendix C).
+) -> TrustRegionStep:
+    """Takes the natural gradient step as far as the trust region goes (section 6, appendix C).
 
     Args:
       params: any pytree.
@@ -85,49 +155,36 @@ def trust_region_step(
       kl_limit: of the mean divergence, delta.
       damping: added to the Fisher matrix's diagonal.
       iterations: of conjugate gradient.
-      backtracks: number of fractions tried; 1 takes the full step or none. 0 takes the full step
-        untried: the natural gradient without a line search.
+      backtracks: as of `line_search`.
     """
-    flat, restore = ravel_pytree(params)
+    theta, unravel = ravel_pytree(params)
 
-    def of_flat(function: Callable[[Any], jax.Array]) -> Callable[[Vector], jax.Array]:
-        return lambda x: function(restore(x))
+    def of_vector(function: Callable[[Any], jax.Array]) -> Callable[[Vector], jax.Array]:
+        return lambda x: function(unravel(x))
 
-    before, gradient = jax.value_and_grad(of_flat(surrogate))(flat)
-    curvature = of_flat(kl_for_fisher or kl)
+    gradient = jax.grad(of_vector(surrogate))(theta)
+    curvature = of_vector(kl_for_fisher or kl)
 
     def product(v: Vector) -> Vector:
-        return fisher_product(curvature, flat, v) + damping * v
+        return fisher_product(curvature, theta, v) + damping * v
 
     direction = conjugate_gradient(product, gradient, iterations)
+    # The quadratic model of the divergence is then as large as the limit.
     size = direction @ product(direction)
-    full = direction * jnp.sqrt(2 * kl_limit / jnp.maximum(size, 1e-12))
-
-    def measured(fraction: jax.Array) -> tuple[jax.Array, jax.Array]:
-        new = restore(flat + fraction * full)
-        return surrogate(new) - before, kl(new)
-
-    def rejected(improvement: jax.Array, divergence: jax.Array) -> jax.Array:
-        # Written so that what is not a number is rejected.
-        return ~((improvement >= 0) & (divergence <= kl_limit))
-
-    def shorten(loop: Any) -> Any:
-        tried, fraction, _, _ = loop
-        fraction = fraction / 2
-        return tried + 1, fraction, *measured(fraction)
-
-    one = jnp.ones(())
-    _, fraction, improvement, divergence = jax.lax.while_loop(
-        lambda loop: (loop[0] < backtracks) & rejected(*loop[2:]),
-        shorten,
-        (jnp.int32(1), one, *measured(one)),
+    full_step = direction * jnp.sqrt(2 * kl_limit / jnp.maximum(size, 1e-12))
+    found = line_search(
+        theta,
+        full_step,
+        of_vector(surrogate),
+        of_vector(kl),
+        kl_limit=kl_limit,
+        backtracks=backtracks,
     )
-    good = ~rejected(improvement, divergence) if backtracks else jnp.ones((), bool)
-    fraction = jnp.where(good, fraction, 0.0)
-    return Step(
-        restore(jnp.where(good, flat + fraction * full, flat)),
-        jnp.where(good, divergence, 0.0),
-        jnp.where(good, improvement, 0.0),
-        jnp.where(good, fraction * (gradient @ full), 0.0),
-        fraction,
+    taken = found.fraction > 0
+    return TrustRegionStep(
+        params=unravel(found.params),
+        kl=found.kl,
+        improvement=found.improvement,
+        expected=jnp.where(taken, found.fraction * (gradient @ full_step), 0.0),
+        fraction=found.fraction,
     )

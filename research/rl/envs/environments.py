@@ -123,6 +123,26 @@ class Vectorized:
         return jax.vmap(self.env.step)(jax.random.split(key, self.num_envs), env_state, action)
 
 
+def empty_stack(frame: Array, depth: int) -> Array:
+    """Zeros `[N, ..., depth * C]` for frames `[N, ..., C]`."""
+    xp: Any = np if isinstance(frame, np.ndarray) else jnp
+    return xp.zeros((*frame.shape[:-1], frame.shape[-1] * depth), frame.dtype)
+
+
+def push_frame(stack: Array, frame: Array, first: Array | None = None) -> Array:
+    """Appends the next frame to a stack of the newest ones, and drops the oldest.
+
+    Args:
+      stack: `[N, ..., depth * C]`, newest frame last.
+      frame: `[N, ..., C]`.
+      first: `[N]` bool, where the frame begins an episode: the stack before it is zeros.
+    """
+    xp: Any = np if isinstance(frame, np.ndarray) else jnp
+    if first is not None:
+        stack = xp.where(first.reshape(-1, *[1] * (stack.ndim - 1)), xp.zeros_like(stack), stack)
+    return xp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
+
+
 @flax.struct.dataclass
 class StackState:
     """State of the inner environment, and the stack `[N, ..., depth * C]`, newest frame last."""
@@ -170,7 +190,7 @@ class StackFrames:
 
     def reset(self, key: jax.Array) -> tuple[Array, StackState]:
         frame, env_state = self.env.reset(key)
-        stack = self._push(self._zeros(frame), frame)
+        stack = push_frame(empty_stack(frame, self.depth), frame)
         return stack, StackState(env_state, stack)
 
     def receive(self, env_state: StackState, batch: Any) -> StackState:
@@ -180,17 +200,8 @@ class StackFrames:
         frame, inner, reward, terminated, truncated, info = self.env.step(
             key, env_state.env, action
         )
-        xp: Any = np if self.on_host else jnp
-        final = self._push(env_state.stack, info["final_observation"])
-        done = (terminated | truncated).reshape(-1, *[1] * (frame.ndim - 1))
-        stack = xp.where(done, self._push(self._zeros(frame), frame), final)
+        # What a step led to is seen with the frames before it, also where it ended the episode.
+        final = push_frame(env_state.stack, info["final_observation"])
+        stack = push_frame(env_state.stack, frame, first=terminated | truncated)
         info = {**info, "final_observation": final}
         return stack, StackState(inner, stack), reward, terminated, truncated, info
-
-    def _push(self, stack: Array, frame: Array) -> Array:
-        xp: Any = np if self.on_host else jnp
-        return xp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
-
-    def _zeros(self, frame: Array) -> Array:
-        xp: Any = np if self.on_host else jnp
-        return xp.zeros((*frame.shape[:-1], frame.shape[-1] * self.depth), frame.dtype)

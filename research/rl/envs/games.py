@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Source
 from research.rl.envs import gymnax_env, pixel_maze, probe_envs
 from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
-from research.rl.envs.environments import StackFrames, StackState, Vectorized
-from research.rl.envs.host_actor import HostActor, ReportedAtari
+from research.rl.envs.environments import Environment, StackFrames, Vectorized
+from research.rl.envs.host_actor import HostActor, MirroredAtari
 
 _IN_JAX = (
     *gymnax_env.MINATAR,
@@ -25,100 +24,157 @@ _IN_JAX = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Which environments an agent learns in, and what of them it learns from.
+
+    Attributes:
+      name: of a game, control problem or probe; any other name is an Atari game's.
+      num_envs: copies that are stepped together.
+      actor: "step": they are inside the step; "host": emulators are driven from Python.
+      stack: frames in an observation.
+      action_repeat, max_noops, fire_reset, sticky_actions, full_action_space, max_episode_frames:
+        of Atari games, as in `AtariSpec`; `full_action_space` is of MinAtar's too.
+      life_loss_ends: nothing of value follows a lost life; for learning alone.
+      reward_clip: rewards are clipped to this size for learning; 0: they are not.
+      normalize_observations, normalize_rewards: to unit scale, by running statistics.
+    """
+
+    name: str
+    num_envs: int
+    actor: str = "step"
+    stack: int = 1
+    action_repeat: int = 1
+    max_noops: int = 0
+    fire_reset: bool = False
+    sticky_actions: float = 0.0
+    full_action_space: bool = False
+    max_episode_frames: int = 108_000
+    life_loss_ends: bool = False
+    reward_clip: float = 0.0
+    normalize_observations: bool = False
+    normalize_rewards: bool = False
+
+
 def is_atari(name: str) -> bool:
     """Whether it is a game for the emulator."""
     return name not in _IN_JAX
 
 
-def atari_spec(env: ConfigDict, num_envs: int) -> AtariSpec:
-    """How `config.env` says that `num_envs` games are played."""
+def atari_spec(settings: Settings) -> AtariSpec:
+    """How `settings` say that Atari games are played."""
     return AtariSpec(
-        game=env.name,
-        num_envs=num_envs,
-        action_repeat=env.action_repeat,
-        max_noops=env.max_noops,
-        fire_reset=env.fire_reset,
-        sticky_actions=env.sticky_actions,
-        full_action_space=env.full_action_space,
-        max_episode_frames=env.max_episode_frames,
+        game=settings.name,
+        num_envs=settings.num_envs,
+        action_repeat=settings.action_repeat,
+        max_noops=settings.max_noops,
+        fire_reset=settings.fire_reset,
+        sticky_actions=settings.sticky_actions,
+        full_action_space=settings.full_action_space,
+        max_episode_frames=settings.max_episode_frames,
     )
 
 
-def training_games(env: ConfigDict) -> StackFrames:
-    """`training_environment` for agents that take images and choose among actions.
+def training_frames(settings: Settings) -> Environment:
+    """`training_environment` without stacks, for agents that stack frames themselves.
 
     Raises:
-      UserError: as there; or observations are vectors, or actions continuous.
+      UserError: as there; or observations are not images, or actions are continuous.
     """
-    games = training_environment(env, env.actor)
+    games = _frames(settings)
     if games.action_size or len(games.observation_space.shape) != 3:
-        raise UserError(f"env.name is a game of images and discrete actions, not {env.name!r}")
+        raise UserError(f"env.name is a game of images and discrete actions, not {settings.name!r}")
     return games
 
 
-def training_environment(env: ConfigDict, actor: str = "step") -> StackFrames:
-    """The environment inside a step, as `config.env` describes it.
-
-    Args:
-      actor: "step", or "host" for emulators that are driven from Python.
+def training_environment(settings: Settings) -> StackFrames:
+    """The environment inside a step.
 
     Raises:
       UserError: an unknown name or actor, or a setting that environments in JAX do not have.
     """
-    if actor not in ("step", "host"):
-        raise UserError(f"env.actor is 'step' or 'host', not {actor!r}")
-    if is_atari(env.name):
-        spec = atari_spec(env, env.num_envs)
-        return StackFrames(ReportedAtari(spec) if actor == "host" else Atari(spec), env.stack)
-    if (actor, env.action_repeat, env.max_noops, env.sticky_actions) != ("step", 1, 0, 0.0):
+    return StackFrames(_frames(settings), settings.stack)
+
+
+def _frames(settings: Settings) -> Environment:
+    if settings.actor not in ("step", "host"):
+        raise UserError(f"env.actor is 'step' or 'host', not {settings.actor!r}")
+    if is_atari(settings.name):
+        spec = atari_spec(settings)
+        return MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
+    of_emulators = (
+        settings.actor,
+        settings.action_repeat,
+        settings.max_noops,
+        settings.sticky_actions,
+    )
+    if of_emulators != ("step", 1, 0, 0.0):
         raise UserError(
-            f"{env.name} has no action repeat, no-ops, sticky actions or host actor; "
+            f"{settings.name} has no action repeat, no-ops, sticky actions or host actor; "
             "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
         )
-    return StackFrames(_in_jax(env, env.num_envs), env.stack)
+    return _in_jax(settings)
 
 
 def source(
-    env: StackFrames, act: Callable[[Any, jax.Array], jax.Array], seed: int
+    env: Environment,
+    act: Callable[[Any, jax.Array, jax.Array], jax.Array] | None = None,
+    seed: int = 0,
 ) -> Source | None:
-    """What `training_environment` needs from the host, for a state that holds its own as `env`.
+    """What the environment of a training step needs from the host; None for nothing.
+
+    The experiment's state is one whose field `actors` is an `acting.actor.Actors` of `env`.
 
     Args:
-      env: from `training_environment`.
-      act: `(state, key) -> action [N]`, for an actor on the host.
+      env: from `training_environment` or `training_frames`.
+      act: `(state, t, key) -> action [N]` in step t, for an actor on the host.
       seed: of that actor.
+
+    Raises:
+      UserError: games of `actor="host"`, of an agent that has no such `act`.
     """
-    if isinstance(env.env, ReportedAtari):
-        return HostActor(env.env.spec, act, lambda state: state.env.env, seed)
-    return emulators(env, lambda state: state.env)
+    stacked = isinstance(env, StackFrames)
+    emulators = env.env if isinstance(env, StackFrames) else env
 
+    def find(state: Any) -> Any:
+        return state.actors.env.env if stacked else state.actors.env
 
-def emulators(env: StackFrames, find: Callable[[Any], StackState]) -> Source | None:
-    """What `training_environment` needs from the host where nothing acts there; None for nothing.
-
-    Args:
-      find: gives the environment's own state in the experiment's.
-    """
-    if isinstance(env.env, Atari):
-        return EmulatorSource(env.env, lambda state: find(state).env.log)
+    if isinstance(emulators, MirroredAtari):
+        if act is None:
+            raise UserError("this agent has no actor on the host; set env.actor=step")
+        return HostActor(emulators.spec, act, find, seed)
+    if isinstance(emulators, Atari):
+        return EmulatorSource(emulators, lambda state: find(state).log)
     return None
 
 
-def evaluation_games(env: ConfigDict, evaluation: ConfigDict) -> StackFrames:
-    """`config.eval.episodes` copies of the environment of `config.env`, apart from training."""
-    if is_atari(env.name):
-        spec = dataclasses.replace(
-            atari_spec(env, evaluation.episodes),
-            max_noops=evaluation.max_noops,
-            max_episode_frames=evaluation.max_episode_frames,
+def evaluation_games(
+    settings: Settings,
+    episodes: int,
+    *,
+    max_noops: int = 0,
+    max_episode_frames: int = 108_000,
+) -> StackFrames:
+    """Environments apart from training, one for each episode of an evaluation.
+
+    Args:
+      settings: of the training environment.
+      episodes: number of copies.
+      max_noops, max_episode_frames: of Atari games, in place of those of training.
+    """
+    copies = dataclasses.replace(settings, num_envs=episodes)
+    if is_atari(settings.name):
+        copies = dataclasses.replace(
+            copies, max_noops=max_noops, max_episode_frames=max_episode_frames
         )
-        return StackFrames(HostAtari(spec), env.stack)
-    return StackFrames(_in_jax(env, evaluation.episodes), env.stack)
+        return StackFrames(HostAtari(atari_spec(copies)), settings.stack)
+    return StackFrames(_in_jax(copies), settings.stack)
 
 
-def _in_jax(env: ConfigDict, num_envs: int) -> Vectorized:
-    if env.name in probe_envs.PROBES or env.name in probe_envs.CONTINUOUS_PROBES:
-        return probe_envs.make(env.name, num_envs)
-    if env.name == pixel_maze.NAME:
+def _in_jax(settings: Settings) -> Vectorized:
+    name, num_envs = settings.name, settings.num_envs
+    if name in probe_envs.PROBES or name in probe_envs.CONTINUOUS_PROBES:
+        return probe_envs.make(name, num_envs)
+    if name == pixel_maze.NAME:
         return Vectorized(pixel_maze.PixelMaze(), num_envs)
-    return gymnax_env.make(env.name, num_envs, full_action_space=env.full_action_space)
+    return gymnax_env.make(name, num_envs, full_action_space=settings.full_action_space)

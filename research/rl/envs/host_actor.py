@@ -2,7 +2,7 @@
 
 For accelerators on whose host alone the emulators can run. The actor takes the state before each
 step, chooses actions with its parameters, steps the emulators, and hands over what happened as the
-step's batch. Inside the step `ReportedAtari` is the environment: it takes its answers from there.
+step's batch. Inside the step `MirroredAtari` is the environment: it takes its answers from there.
 Each process plays its own share of the games.
 """
 
@@ -41,14 +41,14 @@ def _report_spec(num_envs: int) -> Report:
 
 
 @flax.struct.dataclass
-class ReportedState:
+class MirrorState:
     """Attributes: log of the unfinished episodes; report, the actor's of this step, `[N, ...]`."""
 
     log: EpisodeLog
     report: Report
 
 
-class ReportedAtari:
+class MirroredAtari:
     """The environment inside a step whose games were played by a `HostActor`.
 
     `step` takes its answers from the report, which holds the action it belongs to.
@@ -70,7 +70,7 @@ class ReportedAtari:
     def observation_space(self) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(FRAME, jnp.uint8)
 
-    def reset(self, key: jax.Array) -> tuple[jax.Array, ReportedState]:
+    def reset(self, key: jax.Array) -> tuple[jax.Array, MirrorState]:
         n = self.num_envs
         seed = episode_seeds(key, n)
         # The first frames are a function of the seeds: emulators made for this alone find them.
@@ -80,17 +80,17 @@ class ReportedAtari:
             seed,
         )
         report = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), _report_spec(n))
-        return frames, ReportedState(EpisodeLog.start(seed, self.spec.max_steps), report)
+        return frames, MirrorState(EpisodeLog.start(seed, self.spec.max_steps), report)
 
-    def receive(self, env_state: ReportedState, batch: Report) -> ReportedState:
-        return ReportedState(env_state.log, batch)
+    def receive(self, env_state: MirrorState, batch: Report) -> MirrorState:
+        return MirrorState(env_state.log, batch)
 
-    def step(self, key: jax.Array, env_state: ReportedState, action: jax.Array) -> Step:
+    def step(self, key: jax.Array, env_state: MirrorState, action: jax.Array) -> Step:
         report = env_state.report
         terminated, truncated = report["terminated"], report["truncated"]
         log = env_state.log.record(action, terminated | truncated, report["next_seed"])
         info = {"final_observation": report["final_frame"], "life_lost": report["life_lost"]}
-        env_state = ReportedState(log, report)
+        env_state = MirrorState(log, report)
         return report["frame"], env_state, report["reward"], terminated, truncated, info
 
 
@@ -99,8 +99,8 @@ class HostActor(Source):
 
     Args:
       spec: the games of all processes.
-      act: `(state, key) -> action [N]`, jittable.
-      find: gives the `ReportedState` in the experiment's state.
+      act: `(state, t, key) -> action [N]` in step t, jittable.
+      find: gives the `MirrorState` in the experiment's state.
       seed: of the actor's keys; the key of step t is a function of seed and t.
     """
 
@@ -110,8 +110,8 @@ class HostActor(Source):
     def __init__(
         self,
         spec: AtariSpec,
-        act: Callable[[Any, jax.Array], jax.Array],
-        find: Callable[[Any], ReportedState],
+        act: Callable[[Any, jax.Array, jax.Array], jax.Array],
+        find: Callable[[Any], MirrorState],
         seed: int,
     ):
         processes = jax.process_count()
@@ -135,7 +135,7 @@ class HostActor(Source):
             self._lives = self.env.emulators.restore(jax.tree.map(_rows, self.find(state).log))
         key = jax.random.fold_in(jax.random.key(self.seed), self._step)
         act_key, env_key = jax.random.split(key)
-        action = _rows(self.act(state, act_key))
+        action = _rows(self.act(state, np.int32(self._step), act_key))
         # Every process its own episodes.
         env_key = jax.random.fold_in(env_key, jax.process_index())
         frame, self._lives, reward, terminated, truncated, info = self.env.step(

@@ -23,8 +23,7 @@ import jax.numpy as jnp
 from research.rl.returns import n_step
 
 
-@flax.struct.dataclass
-class ReplayState:
+class ReplayState(flax.struct.PyTreeNode):
     """Rings of N environments with C rows each.
 
     Attributes:
@@ -52,15 +51,15 @@ class ReplayState:
 
 
 class Batch(NamedTuple):
-    """What is learned from. B transitions, in which n steps count as one.
+    """B transitions to learn from, in which n steps count as one.
 
     Attributes:
       observation: `[B, H, W, stack * channels]` uint8.
       action: `[B]` int32.
-      reward: `[B]`, n-step sum.
-      discount: `[B]` of the next observation's value; 0 after termination.
+      reward: `[B]` float32, the n-step sum.
+      discount: `[B]` float32, of the next observation's value; 0 after termination.
       next_observation: `[B, H, W, stack * channels]` uint8.
-      weight: `[B]` importance weights; 0 for what must not count.
+      weight: `[B]` float32, importance weights; 0 for what must not count.
       slot: `[B, 2]` int32, environment and row.
     """
 
@@ -75,7 +74,7 @@ class Batch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """Rings of experience; the arrays are a `ReplayState`.
+    """Writes rings of experience and reads transitions; the arrays are a `ReplayState`.
 
     Attributes:
       num_envs: number of rings, N.
@@ -99,6 +98,7 @@ class Replay:
         return self.capacity // self.num_envs + 1
 
     def init(self) -> ReplayState:
+        """Empty rings."""
         n, c = self.num_envs, self.rows
         height, width, channels = self.frame_shape
         return ReplayState(
@@ -163,22 +163,26 @@ class Replay:
         row = (state.head[env] - state.filled[env] + age) % self.rows
         return jnp.stack([env, row], axis=1)
 
+    def eligible(self, state: ReplayState, slot: jax.Array) -> jax.Array:
+        """Whether an n-step return can start at slots `[B, 2]`: bool `[B]`."""
+        env, row = slot[:, 0], slot[:, 1]
+        age = (row - state.head[env] + state.filled[env]) % self.rows
+        low, high = self.limits(state)
+        return state.transition[env, row] & (age >= low[env]) & (age < high[env])
+
     def gather(self, state: ReplayState, slot: jax.Array) -> Batch:
         """Transitions that begin at slots `[B, 2]`; weight 0 where there is none to be had."""
         env, row = slot[:, 0], slot[:, 1]
-        window = (row[:, None] + jnp.arange(self.n_steps)) % self.rows
+        window = (row[:, None] + jnp.arange(self.n_steps)) % self.rows  # [B, n]
         at = env[:, None], window
         returns = n_step(state.reward[at], state.terminated[at], state.transition[at], self.gamma)
-        age = (row - state.head[env] + state.filled[env]) % self.rows
-        low, high = self.limits(state)
-        good = state.transition[env, row] & (age >= low[env]) & (age < high[env])
         return Batch(
             observation=self._stacked(state, env, row),
             action=state.action[env, row].astype(jnp.int32),
             reward=returns.reward,
             discount=returns.discount,
             next_observation=self._stacked(state, env, (row + returns.length) % self.rows),
-            weight=good.astype(jnp.float32),
+            weight=self.eligible(state, slot).astype(jnp.float32),
             slot=slot,
         )
 
@@ -186,47 +190,76 @@ class Replay:
         """Observations `[B, H, W, stack * channels]` whose newest frame is in `row` `[B]`."""
         back = jnp.arange(self.stack - 1, -1, -1)
         at = env[:, None], (row[:, None] - back) % self.rows
-        frames, first = state.frames[at], state.first[at]
-        # A frame is of this episode unless a later one, or the newest, is an episode's first.
-        later = jnp.cumsum(first[:, ::-1], axis=1)[:, ::-1] - first
-        frames = jnp.where((later > 0)[..., None], 0, frames)
+        frames, first = state.frames[at], state.first[at]  # [B, stack, H * W * C], [B, stack]
+
+        # A frame is of this episode unless a later one, or the newest, is an episode's first:
+        # the sum from the right counts those from a frame on, less the frame itself.
+        firsts_later = jnp.cumsum(first[:, ::-1], axis=1)[:, ::-1] - first
+        frames = jnp.where((firsts_later > 0)[..., None], 0, frames)
+
+        # Frames lie flat in the ring; in an observation they are its channels, oldest first.
         height, width, channels = self.frame_shape
-        frames = frames.reshape(-1, self.stack, height, width, channels)
-        return jnp.moveaxis(frames, 1, 3).reshape(-1, height, width, self.stack * channels)
+        frames = frames.reshape(-1, self.stack, height, width, channels)  # [B, stack, H, W, C]
+        frames = jnp.moveaxis(frames, 1, 3)  # [B, H, W, stack, C]
+        return frames.reshape(-1, height, width, self.stack * channels)
 
 
 class Uniform:
-    """Every transition is as likely as any other."""
+    """Samples every transition as often as any other; the base of the samplers.
+
+    Args:
+      replay: what is sampled from.
+    """
 
     def __init__(self, replay: Replay):
         self.replay = replay
 
     def init(self) -> Any:
+        """Priorities of an empty replay: any pytree of arrays."""
         return ()
 
-    def added(self, priorities: Any, before: ReplayState) -> Any:
-        """To be told of every `Replay.add`, with the state before it."""
+    def added(self, priorities: Any, state: ReplayState) -> Any:
+        """Takes in what `Replay.add` wrote; to be called after each, with the state it made."""
         return priorities
 
     def sample(
-        self, priorities: Any, state: ReplayState, key: jax.Array, size: int, beta: jax.Array
+        self,
+        priorities: Any,
+        state: ReplayState,
+        key: jax.Array,
+        size: int,
+        beta: float | jax.Array,
     ) -> Batch:
+        """A batch of `size` transitions.
+
+        Args:
+          priorities: from `init`, `added` and `update`.
+          state: the replay.
+          key: for what is random.
+          size: B.
+          beta: exponent of the importance weights, where priorities differ.
+        """
         env_key, age_key = jax.random.split(key)
         env = jax.random.randint(env_key, (size,), 0, self.replay.num_envs)
         low, high = self.replay.limits(state)
         age = jax.random.randint(age_key, (size,), low[env], high[env])
         return self.replay.gather(state, self.replay.at_age(state, env, age))
 
-    def update(self, priorities: Any, slot: jax.Array, td_error: jax.Array) -> Any:
-        """To be told of the TD errors `[B]` of what was sampled."""
+    def update(self, priorities: Any, batch: Batch, td_error: jax.Array) -> Any:
+        """Takes in the TD errors `[B]` of a sampled batch."""
         return priorities
 
 
 class Newest(Uniform):
-    """No replay: the newest transitions, equally many of every environment."""
+    """Does without replay: samples the newest transitions, equally many of every environment."""
 
     def sample(
-        self, priorities: Any, state: ReplayState, key: jax.Array, size: int, beta: jax.Array
+        self,
+        priorities: Any,
+        state: ReplayState,
+        key: jax.Array,
+        size: int,
+        beta: float | jax.Array,
     ) -> Batch:
         i = jnp.arange(size)
         env = i % self.replay.num_envs

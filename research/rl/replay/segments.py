@@ -10,19 +10,20 @@ first frame.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from research.rl.acting.actor import Actors, act
 from research.rl.acting.distributions import Distribution
-from research.rl.acting.rollouts import Actors
 from research.rl.envs.environments import Environment
 from research.rl.replay.transitions import Ring, RingState
 
 
 class Segment(NamedTuple):
-    """Leaves `[T, N, ...]`.
+    """T steps of every environment: leaves `[T, N, ...]`, as in `Experience`.
 
     Attributes:
       observation: acted on.
@@ -30,7 +31,8 @@ class Segment(NamedTuple):
       policy: the distributions that it was drawn from.
       reward: to learn from.
       terminated: bool, nothing of value follows.
-      ended: bool, the episode was over, terminated or truncated.
+      truncated: bool, the episode was cut; the value of `next_observation` still counts.
+      reset: bool, the game's episode is over: the next frame is another one's first.
       next_observation: what the step led to, before any reset.
     """
 
@@ -39,55 +41,57 @@ class Segment(NamedTuple):
     policy: Distribution
     reward: jax.Array
     terminated: jax.Array
-    ended: jax.Array
+    truncated: jax.Array
+    reset: jax.Array
     next_observation: jax.Array
 
+    @property
+    def done(self) -> jax.Array:
+        """The episode is over for learning; true wherever `reset` is."""
+        return self.terminated | self.truncated
 
-def play(
+
+def collect_segment(
     env: Environment,
     actors: Actors,
-    policy: Any,
+    policy: Callable[[jax.Array], Distribution],
     key: jax.Array,
     num_steps: int,
     *,
     reward_clip: float = 0.0,
     life_loss_ends: bool = False,
+    batch: Any = None,
 ) -> tuple[Actors, Segment, dict[str, jax.Array]]:
-    """The next segment, and the mean return of the episodes that ended in it (NaN for none).
+    """Collects the next segment.
 
     Args:
+      env: the environments.
+      actors: where they stand.
       policy: observations `[N, ...]` to distributions.
-      reward_clip, life_loss_ends: as of `rollouts.Collector`.
+      key: of this segment.
+      num_steps: T.
+      reward_clip, life_loss_ends: as of `actor.act`.
+      batch: from the environment's `source`.
+
+    Returns:
+      The actors after it; the segment; and `train/return`, the mean return of the episodes that
+      ended in it (NaN for none).
     """
 
-    def body(actors: Actors, key: jax.Array) -> tuple[Actors, tuple[Segment, jax.Array]]:
-        act_key, env_key = jax.random.split(key)
-        seen = actors.observation
-        distribution = policy(seen)
-        action = distribution.sample(act_key)
-        observation, env_state, reward, terminated, truncated, info = env.step(
-            env_key, actors.env, action
-        )
-        ended, returns = terminated | truncated, actors.episode_return + reward
-        going = actors.replace(
-            env=env_state,
-            observation=observation,
-            episode_return=jnp.where(ended, 0.0, returns),
-        )
-        returned = jnp.where(ended, returns, jnp.nan)
-        if life_loss_ends:  # nothing of value follows, but the episode and its frames go on
-            terminated |= info["life_lost"]
-        if reward_clip:
-            reward = jnp.clip(reward, -reward_clip, reward_clip)
-        return going, (
-            Segment(
-                seen, action, distribution, reward, terminated, ended, info["final_observation"]
-            ),
-            returned,
-        )
+    def sample(observation: jax.Array, key: jax.Array) -> tuple[jax.Array, Distribution]:
+        distribution = policy(observation)
+        return distribution.sample(key), distribution
 
-    actors, (segment, returned) = jax.lax.scan(body, actors, jax.random.split(key, num_steps))
-    return actors, segment, {"train/return": jnp.nanmean(returned)}
+    def body(actors: Actors, key: jax.Array) -> tuple[Actors, tuple[Segment, jax.Array]]:
+        actors, step = act(
+            env, actors, sample, key, reward_clip=reward_clip, life_loss_ends=life_loss_ends
+        )
+        fields = {name: getattr(step, name) for name in Segment._fields}
+        return actors, (Segment(**fields), step.episode_return)
+
+    keys = jax.random.split(key, num_steps)
+    actors, (segment, returns) = jax.lax.scan(body, actors.receive(env, batch), keys)
+    return actors, segment, {"train/return": jnp.nanmean(returns)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +148,12 @@ class Segments:
             return jnp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
 
         def body(seen: jax.Array, step: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            next_frame, ended, led_to = step
-            ended = ended.reshape(-1, *[1] * (seen.ndim - 1))
-            after = push(jnp.where(ended, jnp.zeros_like(seen), seen), next_frame)
+            next_frame, reset, led_to = step
+            reset = reset.reshape(-1, *[1] * (seen.ndim - 1))
+            after = push(jnp.where(reset, jnp.zeros_like(seen), seen), next_frame)
             return after, (seen, push(seen, led_to))
 
         # Of what comes after the last step, in the place of the first frame, no use is made.
-        order = jnp.roll(frame, -1, axis=0), steps["ended"], following
+        order = jnp.roll(frame, -1, axis=0), steps["reset"], following
         observation, next_observation = jax.lax.scan(body, first, order)[1]
         return Segment(observation=observation, next_observation=next_observation, **steps)

@@ -2,8 +2,9 @@
 which half led to a reward (Jaderberg et al., 2016, arXiv:1611.05397, sections 3.2 and 3.3).
 
 One ring of rows `[N]`; rollouts of T steps are written into it whole. Nothing is sampled across the
-write head. Sequences go on over the ends of episodes: `Seen.first` and `Steps.terminated` and
-`truncated` say where these are. The LSTM's state is stored as it was when the step was played.
+write head. Sequences go on over the ends of episodes; `RecurrentObservation.first` and
+`RecurrentTrajectory.terminated` and `truncated` say where these are. The LSTM's
+state is stored as it was when the step was played.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from research.core.errors import UserError
-from research.rl.acting.recurrent_rollouts import Steps
+from research.rl.acting.recurrent_rollouts import RecurrentTrajectory
 from research.rl.replay.transitions import RingState
 
 
@@ -31,7 +32,7 @@ class Sequences:
     rows: int
     history: int = 3
 
-    def init(self, steps: Steps) -> RingState:
+    def init(self, steps: RecurrentTrajectory) -> RingState:
         """An empty ring for rollouts of these arrays or shapes `[T, N, ...]`.
 
         Raises:
@@ -46,7 +47,7 @@ class Sequences:
         items = jax.tree.map(lambda x: jnp.zeros((self.rows, *x.shape[1:]), x.dtype), steps)
         return RingState(items, jnp.int32(0), jnp.int32(0))
 
-    def add(self, state: RingState, steps: Steps) -> RingState:
+    def add(self, state: RingState, steps: RecurrentTrajectory) -> RingState:
         """Writes a rollout over the oldest steps; in place where the state is donated."""
         length = steps.action.shape[0]
         items = jax.tree.map(
@@ -57,7 +58,9 @@ class Sequences:
         filled = jnp.minimum(state.filled + length, self.rows)
         return RingState(items, (state.head + length) % self.rows, filled)
 
-    def sample(self, state: RingState, key: jax.Array, length: int) -> tuple[Steps, jax.Array]:
+    def sample(
+        self, state: RingState, key: jax.Array, length: int
+    ) -> tuple[RecurrentTrajectory, jax.Array]:
         """`length` steps in a row `[length, N, ...]` of every actor, any as likely as any other;
         and whether there are as many at all."""
         n = state.items.action.shape[1]
@@ -80,7 +83,7 @@ class Sequences:
         age = (jnp.arange(rows) - state.head + state.filled) % self.rows
         # All frames are held, and of one episode: none but the first of them begins one.
         whole = (age >= self.history - 1) & (age < state.filled)
-        begun = state.items.seen.first
+        begun = state.items.inputs.first
         for back in range(self.history - 1):
             whole = whole & ~jnp.roll(begun, back, axis=0).T
         whole, rewarding = whole.T, state.items.reward != 0
@@ -88,7 +91,7 @@ class Sequences:
         kind = jax.random.bernoulli(kind_key, 0.5, (size,)).astype(jnp.int32)
         row, env, any_ = _pick(kinds, kind, place_key)
         window = (row[:, None] + jnp.arange(1 - self.history, 1)) % self.rows
-        frames = state.items.seen.observation[window, env[:, None]]
+        frames = state.items.inputs.observation[window, env[:, None]]
         return frames, state.items.reward[row, env], any_.astype(jnp.float32)
 
     def _row(self, state: RingState, age: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """Replay of whole items on the device: transitions `(s, a, r, s')`, or episodes.
 
-For observations that are small vectors. `replay` is for images: it keeps every frame once.
+It is for observations that are small vectors. `frames` is for images: it keeps every frame once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ import jax.numpy as jnp
 
 
 class Transition(NamedTuple):
-    """B steps. Attributes: observation `[B, D]`; action `[B, A]`, or `[B]` where discrete; reward
-    `[B]`; terminated `[B]` bool, no value follows; next_observation `[B, D]`, before any reset."""
+    """B steps.
+
+    Attributes:
+      observation: `[B, D]`.
+      action: `[B, A]`, or `[B]` where discrete.
+      reward: `[B]`.
+      terminated: `[B]` bool: no value follows.
+      next_observation: `[B, D]`, what the step led to, before any reset.
+    """
 
     observation: jax.Array
     action: jax.Array
@@ -24,10 +31,14 @@ class Transition(NamedTuple):
     next_observation: jax.Array
 
 
-@flax.struct.dataclass
-class RingState:
-    """Attributes: items, a pytree of `[R, N, ...]`; head, the row written next; filled, the rows
-    that hold something; both int32 scalars."""
+class RingState(flax.struct.PyTreeNode):
+    """Items of N environments in R rows.
+
+    Attributes:
+      items: pytree of `[R, N, ...]`.
+      head: int32 scalar, the row that is written next.
+      filled: int32 scalar, how many rows hold something.
+    """
 
     items: Any
     head: jax.Array
@@ -36,7 +47,7 @@ class RingState:
 
 @dataclasses.dataclass(frozen=True)
 class Ring:
-    """The newest items, N of which are added at a time.
+    """Holds the newest items, N of which are added at a time; the arrays are a `RingState`.
 
     Attributes:
       capacity: items held; what is over a multiple of N is not used.
@@ -48,6 +59,7 @@ class Ring:
 
     @property
     def rows(self) -> int:
+        """R: how many times N items fit."""
         return self.capacity // self.num_envs
 
     def init(self, items: Any) -> RingState:
@@ -66,11 +78,11 @@ class Ring:
         return RingState(written, (state.head + 1) % self.rows, filled)
 
     def draw(self, state: RingState, key: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
-        """Places `[B]`, `[B]` of items, each as likely as any other."""
+        """Rows `[B]` and environments `[B]` of items, each as likely as any other."""
         place = jax.random.randint(key, (size,), 0, state.filled * self.num_envs)
         return place // self.num_envs, place % self.num_envs
 
     def sample(self, state: RingState, key: jax.Array, size: int) -> Any:
-        """`size` items, with replacement."""
+        """Draws `size` items with replacement: leaves `[B, ...]`."""
         row, env = self.draw(state, key, size)
         return jax.tree.map(lambda x: x[row, env], state.items)

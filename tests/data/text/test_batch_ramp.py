@@ -35,7 +35,7 @@ def test_every_token_is_counted():
     assert [r.rows_before(step) for step in range(r.num_steps + 1)] == before.tolist()
     tokens = jax.jit(jax.vmap(r.tokens_before))(np.arange(r.num_steps + 1))
     np.testing.assert_allclose(tokens, 10 * before, rtol=1e-6)
-    assert r.most_rows == 40
+    assert r.max_rows == 40
 
 
 def test_is_linear_in_tokens():
@@ -62,5 +62,5 @@ def test_gpt3_ramp():
         levels=16,
         multiple=16,
     )
-    assert r.levels[0][0] * 2048 == 32_768 and r.most_rows * 2048 == 3_276_800
+    assert r.levels[0][0] * 2048 == 32_768 and r.max_rows * 2048 == 3_276_800
     assert r.rows_before(r.num_steps) * 2048 == pytest.approx(300e9, rel=1e-4)

@@ -14,11 +14,12 @@ from research.data.text.pairs import (
     PairBatches,
     ParallelText,
     bucket_lengths,
-    every_pair,
+    map_pairs,
     pad,
     train_bpe,
 )
 from research.data.text.parallel import parallel_text
+from research.training import map_batches
 
 LINES = ["low lower lowest", "new newer newest", "wide wider widest"] * 5
 LENGTHS = [18, 26, 44]
@@ -131,16 +132,21 @@ def test_processes_share_one_global_batch(text, monkeypatch):
 
 def test_evaluation_has_every_pair_once_the_longest_too(text):
     pairs = text.encoded("validation")
-    seen = []
-    for indices, batch in every_pair(pairs, [10, 14], 90):
-        assert batch["source"].size <= 90 or batch["source"].shape[0] == 1
-        for row, i in enumerate(indices):
-            assert batch["source"][row][: len(pairs[i][0])].tolist() == pairs[i][0].tolist()
-            assert np.count_nonzero(batch["target"][row]) == len(pairs[i][1])
-        assert not np.any(batch["source"][len(indices) :])
-        seen += indices.tolist()
-    assert sorted(seen) == list(range(len(pairs)))
-    assert max(map(len, (p for pair in pairs for p in pair))) > 14
+    shapes = set()
+
+    def function(scale, batch):
+        shapes.add(batch["source"].shape)
+        fits = (batch["source"] != PAD).sum(1), (batch["target"] != PAD).sum(1)
+        return {"sum": scale * (batch["source"].sum(1) + 7 * batch["target"].sum(1)), "size": fits}
+
+    outputs = map_pairs(function, 3, pairs, [10, 14], 90, map_batches)
+    for (source, target), output in zip(pairs, outputs, strict=True):
+        assert output["sum"] == 3 * (source.sum() + 7 * target.sum())
+        assert output["size"] == (len(source), len(target))
+    assert all(rows * length <= 90 or rows == 1 for rows, length in shapes)
+    assert len(shapes) == len({length for _, length in shapes}), "one shape a bucket"
+    longest = max(map(len, (p for pair in pairs for p in pair)))
+    assert longest > 14 and max(length for _, length in shapes) >= longest
 
 
 def test_splits_of_the_procedural_task_are_disjoint(text):

@@ -7,9 +7,10 @@ import pytest
 
 from configs.a2c import get_config
 from experiments import a2c
+from research import app
 from research.core import UserError
 from research.core.tree import count_parameters
-from research.rl.acting.distributions import distribution
+from research.rl.acting.rollouts import flatten
 from research.rl.envs import probe_envs
 from tests.rl import probe_runs
 
@@ -33,10 +34,11 @@ def test_solves_every_probe_and_bootstrapping_bugs_show():
         total_frames=8 * 5 * 800,
     )
 
+    config.env.name = "probe_both"
+    experiment = app.build(a2c, config)
+
     def policy_and_value(state, observation):
-        model = a2c.network(config, probe_envs.PROBES["probe_both"])
-        output, value = model.apply({"params": state.learner.params}, observation)[0]
-        return distribution(output), value
+        return experiment.policy_and_value(state.learner, observation)
 
     states = probe_runs.train(a2c, config, probe_runs.SEEN, probe_runs.BUGS)
     errors = probe_runs.check(states, policy_and_value, GAMMA)
@@ -50,20 +52,17 @@ def test_a_step_follows_the_gradient_of_its_own_rollout():
     """One update by plain gradient descent's formula: -A grad log pi + w grad (R - V)^2 - c grad H,
     with advantage and return constant, through RMSProp's first step."""
     config = configured(env__normalize_observations=False, agent__anneal=False, max_grad_norm=0.0)
-    env = a2c.games.training_environment(config.env)
-    collector, model = a2c.make_collector(config, env), a2c.network(config, env)
-    experiment = a2c.build(config)
+    experiment = app.build(a2c, config)
     state = experiment.init(jax.random.key(0))
     after, _ = experiment.step(state, None, 0, jax.random.key(1))
 
     def policy(params, x):
-        output, value = model.apply({"params": params}, x)[0]
-        return distribution(output), value
+        return experiment.policy_and_value({"params": params}, x)
 
     params = state.learner.params
     play_key = jax.random.split(jax.random.key(1))[0]
-    rollout = collector.play(state.actors, lambda x: policy(params, x), play_key)[1]
-    batch = a2c.flattened(rollout)
+    collect = experiment.collector.collect
+    batch = flatten(collect(state.actors, lambda x: policy(params, x), play_key)[1])
 
     def weighted(params):
         new, value = policy(params, batch.observation)
@@ -89,7 +88,7 @@ def test_a_step_follows_the_gradient_of_its_own_rollout():
 def test_parameters_at_paper_size():
     for variant, trunk, features in (("2016", 676_144, 256), ("2015", 1_684_128, 512)):
         config = configured("pong", model__variant=variant)
-        shapes = jax.eval_shape(a2c.build(config).init, jax.random.key(0))
+        shapes = jax.eval_shape(app.build(a2c, config).init, jax.random.key(0))
         count = sum(count_parameters(shapes).values())
         assert count == trunk + (features + 1) * 7  # 6 actions and the value
 
@@ -98,4 +97,4 @@ def test_parameters_at_paper_size():
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        jax.eval_shape(a2c.build(config).init, jax.random.key(0))
+        jax.eval_shape(app.build(a2c, config).init, jax.random.key(0))

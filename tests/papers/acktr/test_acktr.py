@@ -7,8 +7,8 @@ import pytest
 
 from configs.acktr import get_config
 from experiments import acktr
+from research import app
 from research.core import UserError
-from research.rl.acting.distributions import distribution
 from research.rl.envs import probe_envs
 from tests.rl import probe_runs
 
@@ -42,13 +42,11 @@ def test_solves_every_probe(names, kind):
         optimizer__trust_region=0.001,
         total_frames=8 * 8 * 400,
     )
-    probe = kind[names[0]]
+    config.env.name = names[0]
+    experiment = app.build(acktr, config)
 
     def policy_and_value(state, observation):
-        output, value = acktr.network(config, probe).apply(
-            {"params": state.learner.params}, observation
-        )[0]
-        return distribution(output), value
+        return experiment.policy_and_value(state.learner, observation)
 
     errors = probe_runs.check(probe_runs.train(acktr, config, names), policy_and_value, GAMMA)
     for (name, _), error in errors.items():
@@ -69,10 +67,10 @@ def test_factors_are_those_of_the_model_and_steps_keep_near_the_trust_region():
         optimizer__kfac_learning_rate=100.0,
         optimizer__trust_region=delta,
     )
-    experiment = acktr.build(config)
+    experiment = app.build(acktr, config)
     state, metrics = jax.jit(
         lambda s: jax.lax.scan(
-            lambda s, k: experiment.step(s, None, 0, k),
+            lambda s, k: experiment.step(s, None, jnp.int32(0), k),
             s,
             jax.random.split(jax.random.key(1), count),
         )
@@ -103,16 +101,16 @@ def test_factors_are_those_of_the_model_and_steps_keep_near_the_trust_region():
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        jax.eval_shape(acktr.build(config).init, jax.random.key(0))
+        jax.eval_shape(app.build(acktr, config).init, jax.random.key(0))
 
 
 def test_convolutions_have_factors_too():
     config = configured("minatar")
-    experiment = acktr.build(config)
+    experiment = app.build(acktr, config)
     state = jax.eval_shape(experiment.init, jax.random.key(0))
     factors = state.learner.opt_state.factors
     assert factors["trunk/Conv_0"].inputs.shape == (3 * 3 * 4 + 1,) * 2
     assert factors["trunk/Conv_0"].outputs.shape == (16, 16)
     assert set(state.learner.opt_state.step_size) == {""}  # a shared trunk: one trust region
-    after, _ = jax.eval_shape(experiment.step, state, None, jax.random.key(0))
+    after, _ = jax.eval_shape(experiment.step, state, None, jnp.int32(0), jax.random.key(0))
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)

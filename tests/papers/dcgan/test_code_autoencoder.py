@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.data.images.squares import Squares, load
+from research import training
+from research.data.images.squares import load
 from research.papers.dcgan import code_autoencoder
-from research.training.run_config import run_config
 
 
 def test_has_the_paper_layers():
@@ -28,14 +28,8 @@ def test_planted_duplicates_are_removed(tmp_path):
         {**r, "image": r["image"] ^ (rng.random((32, 32, 3)) < 0.01).astype(np.uint8)}
         for r in faces[:20]
     ]
-    config = run_config()
-    config.deduplicate_steps = 60
-    kept = code_autoencoder.unique_images(Squares(faces + copies, 32), config, tmp_path)
+    experiment = code_autoencoder.CodeTraining(faces + copies, num_steps=60, seed=0)
+    state, _ = training.run(experiment, training.run_config(), tmp_path)
+    kept = experiment.unique_images(state)
     assert (kept < 60).sum() >= 57  # different faces stay
     assert (kept >= 60).sum() <= 6  # most copies go
-
-
-def test_nothing_is_removed_unless_asked(tmp_path):
-    config = run_config()
-    config.deduplicate_steps = 0
-    assert code_autoencoder.unique_images(Squares([], 32), config, tmp_path) is None

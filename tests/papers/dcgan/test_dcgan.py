@@ -6,7 +6,11 @@ import pytest
 
 from research import app
 from research import config as configs
+from research.core import UserError
+from research.core.tree import count_parameters
 from research.data.dataset import parse_split, slice_records
+from research.models import adversarial
+from research.report.claims import MissingResult, Results
 
 ROOT = configs.Path(__file__).resolve().parents[3]
 
@@ -23,30 +27,29 @@ def smoke():
 
 @pytest.fixture(scope="module")
 def stepped(script, smoke):
-    experiment = script.build(smoke)
+    experiment = app.build(script, smoke)
     state = experiment.init(jax.random.key(0))
     batch = {"image": np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), np.uint8)}
-    return state, batch, jax.jit(experiment.step)(state, batch, jax.random.key(1))
+    return state, batch, jax.jit(experiment.step)(state, batch, 0, jax.random.key(1))
 
 
 def test_one_step_moves_both_players_and_their_running_statistics(stepped):
     before, _, (after, metrics) = stepped
     for name in ("generator", "discriminator"):
         for part in ("params", "variables"):
-            old, new = (jax.tree.leaves(getattr(s[name], part)) for s in (before, after))
+            old, new = (jax.tree.leaves(getattr(getattr(s, name), part)) for s in (before, after))
             assert all((a != b).any() for a, b in zip(old, new, strict=True)), (name, part)
         # Adam moves every entry by about the learning rate in the first step.
-        assert int(jax.tree.leaves(after[name].opt_state)[0]) == 1
+        assert int(jax.tree.leaves(getattr(after, name).opt_state)[0]) == 1
     assert {"generator/loss", "discriminator/loss", "discriminator/real"} <= set(metrics)
 
 
 def test_discriminator_sees_each_batch_by_itself(script, smoke, stepped, monkeypatch):
     """The classic bug, one mixed batch, gives other logits on the data; the step does not."""
-    from research.models import dcgan
-
     state, batch, (_, metrics) = stepped
-    _, discriminator = script.learners(smoke)
-    alone, _ = dcgan.train_mode(discriminator, state["discriminator"], batch["image"] / 127.5 - 1)
+    discriminator = app.build(script, smoke).discriminator
+    real = batch["image"] / 127.5 - 1
+    alone, _ = adversarial.train_mode(discriminator, state.discriminator, real)
     np.testing.assert_allclose(metrics["discriminator/real"], alone.mean(), rtol=1e-3, atol=1e-5)
 
     def mixed(model, variables, real, fake):
@@ -54,19 +57,20 @@ def test_discriminator_sees_each_batch_by_itself(script, smoke, stepped, monkeyp
         (logits, _), updated = model.apply(variables, both, train=True, mutable=["batch_stats"])
         return logits[: len(real)], logits[len(real) :], updated
 
-    monkeypatch.setattr(dcgan, "discriminate_pair", mixed)
-    _, broken = jax.jit(script.build(smoke).step)(state, batch, jax.random.key(1))
+    monkeypatch.setattr(adversarial, "discriminate_pair", mixed)
+    _, broken = jax.jit(app.build(script, smoke).step)(state, batch, 0, jax.random.key(1))
     assert abs(broken["discriminator/real"] - alone.mean()) > 1e-3
 
 
 def test_accumulated_gradients_keep_the_players_apart(script, smoke):
     two = configs.with_overrides(smoke, {"accumulate_steps": 2})
-    experiment = script.build(two)
+    experiment = app.build(script, two)
     batch = {"image": np.zeros((16, 16, 16, 3), np.uint8)}
     state, metrics = jax.eval_shape(
         lambda key: experiment.step(experiment.init(key), batch, 0, key), jax.random.key(0)
     )
-    assert set(state) == {"generator", "discriminator"}
+    assert set(count_parameters(state)) == {"generator", "discriminator"}
+    assert experiment.micro_batches == 2
     assert metrics["generator/loss"].shape == ()
 
 
@@ -116,8 +120,70 @@ def test_the_claim_of_100_labels_is_of_no_other_number(script):
         "probe/untrained_1000": 0.91,
         "probe/pixels_1000": 0.83,
     }
-    results = {"main": {name: np.array([value]) for name, value in numbers.items()}}
-    assert [claim.holds for claim in script.claims(results)] == [True, True, True]
-    results["main"]["probe/untrained_100"] = np.array([0.78])
-    *_, features = script.claims(results)
-    assert features.holds is False and features.ours == "D 79, pixels 70, untrained 78"
+    assert holds(script, main=numbers) == [True, True, True, True]
+    numbers["probe/untrained_100"] = 0.78
+    assert holds(script, main=numbers) == [True, True, True, False]
+    assert "trained 79.0, untrained 78.0" in script.claims(measured(main=numbers))[-1].ours
+
+
+def test_latents_are_claimed_where_they_are_studied(script):
+    numbers = {
+        "samples/std_ratio": 1.1,
+        "arithmetic/success": 0.7,
+        "arithmetic/base": 0.1,
+        "removal/after": 0.0,
+        "removal/control": 0.1,
+    }
+    assert holds(script, main=numbers) == [True, True, True, True]
+    for name, value, row in (
+        ("samples/std_ratio", 1.3, 0),
+        ("arithmetic/success", 0.5, 1),
+        ("arithmetic/base", 0.4, 2),
+        ("removal/after", 0.06, 3),
+    ):
+        broken = holds(script, main={**numbers, name: value})
+        assert broken == [i != row for i in range(4)]
+
+
+def test_no_claim_holds_on_nothing(script):
+    for arm in ("main", "street"):
+        with pytest.raises(MissingResult):
+            script.claims(Results({arm: {}}))
+    # An arm that should have been probed, and whose metrics are not there.
+    with pytest.raises(MissingResult, match="coverage"):
+        script.claims(measured(street={"samples/std_ratio": 1.0}))
+    with pytest.raises(MissingResult, match="trained_100"):
+        script.claims(measured(street={"samples/std_ratio": 1.0, "samples/coverage[n@0]": 1.0}))
+
+
+def measured(**arms):
+    return Results(
+        {arm: {k: np.array([v]) for k, v in found.items()} for arm, found in arms.items()}
+    )
+
+
+def holds(script, **arms):
+    return [claim.holds for claim in script.claims(measured(**arms))]
+
+
+def test_data_is_opened_once(script, smoke, monkeypatch):
+    opened, load = [], script.squares.load
+    monkeypatch.setattr(script.squares, "load", lambda *args: opened.append(args) or load(*args))
+    experiment = app.build(script, smoke)
+    assert not opened  # a dry run needs none
+    experiment.source.open()
+    experiment.train_on(np.arange(20))  # as `main` does after de-duplication
+    assert len(experiment.source.dataset) == 20
+    assert len(opened) == len(set(opened)) == 4
+
+
+def test_no_image_is_removed_unless_asked(script, smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(script.training, "run", lambda *_: pytest.fail("trained"))
+    config = configs.with_overrides(smoke, {"deduplicate_steps": 0})
+    assert script.unique_images(app.build(script, config), config, tmp_path) is None
+
+
+def test_concepts_need_a_classifier(script, smoke):
+    config = configs.with_overrides(smoke, {"concepts": True, "classifier.num_steps": 0})
+    with pytest.raises(UserError, match="classifier.num_steps"):
+        app.build(script, config)

@@ -1,13 +1,17 @@
 """What is the script's own: its claims, its training samples, its bad input."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from configs.domain_randomization import get_config
 from experiments import domain_randomization
+from research import app
 from research.config import with_overrides
 from research.core import UserError
+from research.report.claims import MissingResult, Results
 
 
 def numbers(unseen, trained, guess=20.0):
@@ -18,8 +22,8 @@ def numbers(unseen, trained, guess=20.0):
     }
 
 
-def holds(**results):
-    return [bool(claim.holds) for claim in domain_randomization.claims(results)]
+def holds(**arms):
+    return [claim.holds for claim in domain_randomization.claims(Results(arms))]
 
 
 def test_claims_are_missed_by_what_is_broken():
@@ -38,21 +42,42 @@ def test_claims_are_missed_by_what_is_broken():
     assert holds(randomized=good, one_texture=numbers([14.0, 15.0], [15.0, 15.0]))[1] is False
 
 
+def test_no_claim_holds_on_nothing():
+    with pytest.raises(MissingResult):
+        holds(randomized={})
+    with pytest.raises(MissingResult, match="randomized"):
+        holds(one_texture=numbers([14.0], [2.0]))
+
+
+def test_detections_do_not_depend_on_what_they_are_batched_with():
+    experiment = app.build(domain_randomization, get_config("smoke"))
+    state = jax.jit(experiment.init)(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), 5)
+    for look in domain_randomization.LOOKS:
+        every = experiment.detect_all(look, state, keys)
+        last = experiment.detect_all(look, state, keys[3:])
+        assert every.found.shape == (5, 3)
+        for name in every._fields:
+            np.testing.assert_allclose(
+                getattr(every, name)[3:], getattr(last, name), atol=1e-5, err_msg=name
+            )
+
+
 def test_as_many_training_samples_as_there_are():
     config = with_overrides(
         get_config("smoke"), {"data.training_samples": 1, "randomization.noise": 0.0}
     )
-    draw = domain_randomization.training_look(config, np.uint32(7))
+    experiment = app.build(domain_randomization, config)
+    draw = functools.partial(experiment.training_sample, np.uint32(7))
     images, _ = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), 3))
     assert np.abs(images[0] - images[1]).max() > 0.1
-    experiment = domain_randomization.build(config)
     step = jax.jit(experiment.step, static_argnums=1)
     state = jax.jit(experiment.init)(jax.random.key(0))
-    first, second = (step(state, None, jax.random.key(seed))[1] for seed in (1, 2))
+    first, second = (step(state, None, 0, jax.random.key(seed))[1] for seed in (1, 2))
     np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-6)  # the one image there is
 
 
 @pytest.mark.parametrize("overrides", [{"scene.shape": "bogus"}, {"data.image_size": 10}], ids=str)
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(UserError):
-        domain_randomization.build(with_overrides(get_config("smoke"), overrides))
+        app.build(domain_randomization, with_overrides(get_config("smoke"), overrides))

@@ -7,7 +7,7 @@ import pytest
 
 from research.papers.domain_randomization import random_look as looks
 from research.papers.domain_randomization import unseen_look
-from research.papers.domain_randomization.random_look import DomainRandomization, Lights, Texture
+from research.papers.domain_randomization.random_look import Lights, RandomLook, Texture
 from research.papers.domain_randomization.tabletop import BOARD, SKY, Tabletop, View, look
 
 SIZE = 16
@@ -16,7 +16,7 @@ TABLETOP = Tabletop("cube", 0.09, 1, (0.04, 0.06), True)
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_surface_has_so_many_textures(count):
-    one = DomainRandomization(count, 0.0)
+    one = RandomLook(count, 0.0)
     drawn = jax.random.uniform(jax.random.key(1), (40, 4))
     textures = jax.jit(jax.vmap(lambda x: one.textures_of(jax.random.key(0), x)))(drawn)
     colours = np.asarray(textures.colours).reshape(40, 4, -1)
@@ -67,8 +67,8 @@ def test_light_by_hand():
 
 def test_noise_has_three_kinds_and_at_most_its_amount():
     image, key = jnp.full((64, 64, 3), 0.5), jax.random.key(0)
-    assert DomainRandomization(1, 0.0).noisy(key, jnp.ones(2), image) is image
-    noise = DomainRandomization(1, 0.1)
+    assert RandomLook(1, 0.0).noisy(key, jnp.ones(2), image) is image
+    noise = RandomLook(1, 0.1)
     each, grey, lost = (
         np.asarray(noise.noisy(key, jnp.array([kind / 3 + 0.1, 0.5]), image)) - 0.5
         for kind in range(3)
@@ -81,7 +81,7 @@ def test_noise_has_three_kinds_and_at_most_its_amount():
 @pytest.fixture(scope="module")
 def drawn():
     """Views and images, both looks, of the same scenes."""
-    randomized = DomainRandomization(2**23, 0.1)
+    randomized = RandomLook(2**23, 0.1)
 
     @jax.jit
     def draw(keys):

@@ -63,7 +63,7 @@ def test_the_tasks_reward_teaches_the_expert_alone(method, monkeypatch):
         experiment = gail.build(config, pairs())
         state = experiment.init(jax.random.key(0))
         state, _ = experiment.step(state, None, 0, jax.random.key(1))
-        return jnp.concatenate([x.ravel() for x in jax.tree.leaves(state.policy.params)])
+        return jnp.concatenate([x.ravel() for x in jax.tree.leaves(state.policy["params"])])
 
     first, second = learned(1.0), learned(-3.0)
     assert method == "expert" or (first == second).all()
@@ -89,7 +89,7 @@ def test_the_adversary_learns_and_the_policys_entropy_goes_where_lambda_has_it()
 @pytest.mark.slow
 def test_every_arm_of_a_seed_sees_the_same_expert():
     config = configured()
-    params = gail.build(config).init(jax.random.key(0)).policy.params
+    params = gail.build(config).init(jax.random.key(0)).policy["params"]
     first, second = (gail.demonstrate(config, params, jax.random.key(3)) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first, second)
     assert first.present.sum() == 5 and first.observation.shape == (1, 5, 3)

@@ -20,12 +20,14 @@ from research.core import LearnerState, UserError
 from research.core.tree import named_leaves
 from research.models import gpt
 from research.models.gpt import PARAMETERS
+from research.report.claims import Results
 from research.training import sharding
 from research.training.program import Program
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = load_module(ROOT / "experiments" / "gpt.py")
 configure = functools.partial(load_config, ROOT / "configs" / "gpt.py")
+build = functools.partial(app.build, SCRIPT)
 
 
 @pytest.mark.parametrize("variant", PARAMETERS)
@@ -33,7 +35,7 @@ def test_every_published_size_fits_its_mesh(variant):
     config = configure(variant)
     assert config.published_as == variant, "its parameters are counted with those of all scripts"
     ways = config.mesh.fsdp * config.accumulate_steps
-    assert all(rows % ways == 0 for rows, _ in SCRIPT.build_parts(config)[1].levels)
+    assert all(rows % ways == 0 for rows, _ in build(config).ramp.levels)
     assert config.data.length % config.loss_chunks == 0
 
 
@@ -51,13 +53,13 @@ def test_the_ramp_begins_with_batches_that_divide_or_is_refused():
     config = configure("gpt3_small")
     mesh = AbstractMesh((32, 1, 1), sharding.AXES)
     with pytest.raises(UserError, match="batch of 16 .* make batch.multiple, .* multiple of 32"):
-        sharding.check_batch(SCRIPT.build(config).source, mesh, 1)
+        sharding.check_batch(build(config).source, mesh, 1)
     config.batch.multiple = 32
-    sharding.check_batch(SCRIPT.build(config).source, mesh, 1)
+    sharding.check_batch(build(config).source, mesh, 1)
 
 
 def test_weight_decay_spares_biases_and_gains():
-    state = jax.eval_shape(SCRIPT.build(configure("smoke")).init, jax.random.key(0))
+    state = jax.eval_shape(build(configure("smoke")).init, jax.random.key(0))
     mask = named_leaves(gpt.decayed(state["learner"].params))
     kept = {name.split("/")[-1] for name, on in mask.items() if not on}
     assert kept == {"bias", "scale"}
@@ -71,17 +73,16 @@ def test_weight_decay_spares_biases_and_gains():
 def test_learning_rate_follows_tokens_not_steps():
     """Where the batch ramps, early steps move the schedule by less."""
     config = configure("gpt3_small")
-    ramp = SCRIPT.build_parts(config)[1]
+    ramp = build(config).ramp
     assert ramp.rows(0) == 16 and ramp.rows(ramp.num_steps - 1) == 256
     warm = next(s for s in range(ramp.num_steps) if ramp.tokens_before(s) >= 375e6)
     assert warm == pytest.approx(375e6 / 32_768, rel=0.01)
 
 
-def test_samples_and_exact_numbers_are_of_the_moving_average(monkeypatch, tmp_path):
-    state, used = {"learner": LearnerState("last", None, {}, ema="average")}, []
-    monkeypatch.setattr(SCRIPT.training, "run", lambda *_: state)
-    monkeypatch.setattr(SCRIPT.training, "evaluate", lambda *_: {})
-    monkeypatch.setattr(SCRIPT, "exact_numbers", lambda _, params, seed: used.append(params) or {})
+def test_samples_and_checks_are_of_the_trained_parameters(monkeypatch, tmp_path):
+    state, used = {"learner": LearnerState("trained", None, {})}, []
+    monkeypatch.setattr(SCRIPT.training, "run", lambda *_: (state, {}))
+    monkeypatch.setattr(SCRIPT, "decoder_checks", lambda _, params, seed: used.append(params) or {})
     monkeypatch.setattr(
         SCRIPT,
         "complete",
@@ -89,18 +90,59 @@ def test_samples_and_exact_numbers_are_of_the_moving_average(monkeypatch, tmp_pa
             used.append(params) or [np.zeros(0, np.int32) for _ in prompts]
         ),
     )
-    SCRIPT.main(configure(""), tmp_path)
-    smoke = configure("smoke")
-    SCRIPT.main(with_overrides(smoke, {**smoke.arms.text, "eval.ngram_order": 0}), tmp_path)
-    assert used == ["average", "average"] and (tmp_path / "samples.txt").exists()
+    config, smoke = configure(""), configure("smoke")
+    SCRIPT.main(build(config), config, tmp_path)
+    text = with_overrides(smoke, {**smoke.arms.text, "eval.ngram_order": 0})
+    SCRIPT.main(build(text), text, tmp_path)
+    assert used == ["trained", "trained"] and (tmp_path / "samples.txt").exists()
+
+
+GOOD = {
+    "two_layers": {
+        "test/shot_0": [0.25, 0.26],
+        "test/shot_1": [0.83, 0.99],
+        "test/shot_2": [0.89, 0.99],
+        "test/shot_3": [0.93, 1.00],
+        "test/k_0": [0.24, 0.29],
+        "test/k_23": [0.77, 0.97],
+        "exact/cache_error": [1e-6, 2e-6],
+        "exact/growth_scaled": [1.0, 1.1],
+        "exact/growth_unscaled": [12.0, 11.0],
+    },
+    "one_layer": {
+        "test/shot_1": [0.49, 0.55],
+        "test/shot_2": [0.55, 0.62],
+        "test/shot_3": [0.62, 0.71],
+    },
+}
+
+
+def holding(**changed):
+    """Whether each claim holds where some numbers of two layers are others."""
+    arms = {**GOOD, "two_layers": {**GOOD["two_layers"], **changed}}
+    arms = {arm: {m: np.array(v) for m, v in found.items()} for arm, found in arms.items()}
+    return [claim.holds for claim in SCRIPT.claims(Results(arms))]
+
+
+def test_claims_hold_for_a_faithful_run_and_name_what_fails():
+    assert holding() == [True] * 5
+    assert holding(**{"test/shot_0": [0.25, 0.35]}) == [False, True, True, True, True]
+    assert holding(**{"test/shot_2": [0.82, 0.99]}) == [False, True, True, True, True]
+    assert holding(**{"test/shot_3": [0.65, 1.00]}) == [False, False, True, True, True]
+    assert holding(**{"test/k_23": [0.77, 0.68]}) == [True, True, False, True, True]
+    assert holding(**{"exact/cache_error": [1e-6, 1e-2]}) == [True, True, True, False, True]
+    assert holding(**{"exact/growth_scaled": [1.0, 2.5]}) == [True, True, True, True, False]
+    for ours, holds in ((1.80, True), (1.90, False)):
+        text = {"test/loss": np.array([1.7, ours]), "test/ngram_loss": np.array([1.86, 1.86])}
+        assert [c.holds for c in SCRIPT.claims(Results({"text": text}))] == [holds]
 
 
 @pytest.mark.slow
-def test_exact_numbers_of_the_default():
+def test_decoder_checks_of_the_default():
     """Before any training; the script takes them after it."""
-    model = SCRIPT.build_parts(configure(""))[0]
+    model = build(configure("")).model
     params = model.init(jax.random.key(0), np.zeros((1, 2), np.int32), train=False)["params"]
-    found = SCRIPT.exact_numbers(model, params, 0)
+    found = SCRIPT.decoder_checks(model, params, 0)
     assert found["exact/cache_error"] < 1e-4
     assert 0.5 < found["exact/growth_scaled"] < 2 and found["exact/growth_unscaled"] > 4
 
@@ -138,7 +180,7 @@ def losses(shape):
         ConfigDict(dict(zip(sharding.AXES, shape, strict=True))),
         jax.devices()[: int(np.prod(shape))],
     )
-    program = Program(SCRIPT.build(setting), mesh)
+    program = Program(build(setting), mesh)
     carry, rows = program.init(0), np.random.default_rng(0)
     out = []
     batch = {"tokens": rows.integers(0, 258, (8, 33)).astype(np.int32)}

@@ -17,7 +17,7 @@ from experiments import human_preferences
 from research import training
 from research.core import UserError
 from research.papers.human_preferences import label_page
-from research.rl.acting.rollouts import Played, without_ends
+from research.rl.acting.rollouts import Trajectory, without_ends
 from research.rl.envs import gymnax_env
 
 
@@ -118,10 +118,10 @@ def test_a2c_on_images_with_hidden_ends():
 def test_hidden_ends_do_not_reach_the_values():
     value = jnp.arange(6.0).reshape(3, 2)
     ended = jnp.array([[True, False], [False, False], [True, True]])
-    played = Played(*[None] * 3, value, None, ended, ended, jnp.zeros((3, 2)), None)
+    played = Trajectory(*[None] * 3, value, None, ended, ended, jnp.zeros((3, 2)), None)
     going = without_ends(played, jnp.array([7.0, 8.0]))
     np.testing.assert_array_equal(going.next_value, [[2, 3], [4, 5], [7, 8]])
-    assert not going.ended.any() and not going.terminated.any()
+    assert not going.done.any() and not going.terminated.any()
 
 
 class Person(threading.Thread):

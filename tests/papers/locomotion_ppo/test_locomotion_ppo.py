@@ -13,10 +13,11 @@ from experiments import locomotion_ppo
 from research.core import UserError
 from research.papers.locomotion_ppo import bodies
 from research.papers.locomotion_ppo.networks import LocomotionActorCritic
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import DiagonalNormal, distribution
 from research.rl.acting.normalization import Moments
-from research.rl.acting.rollouts import Actors, Collector, Played
-from research.rl.agents.kl_penalty import adapted, beyond_limit
+from research.rl.acting.rollouts import Collector, Trajectory
+from research.rl.agents.kl_penalty import kl_hinge, update_kl_coefficient
 from research.rl.envs import probe_envs
 from tests.rl import probe_runs
 
@@ -58,11 +59,11 @@ def test_solves_every_continuous_probe():
 
 def test_the_coefficient_follows_the_divergence_by_factors_of_one_and_a_half():
     kl = jnp.array([0.001, 0.0066, 0.0067, 0.01, 0.0149, 0.0151, 1.0])
-    factors = adapted(jnp.float32(2.0), kl, 0.01, 1.5) / 2
+    factors = update_kl_coefficient(jnp.float32(2.0), kl, 0.01, 1.5) / 2
     np.testing.assert_allclose(factors, [1 / 1.5, 1 / 1.5, 1, 1, 1, 1.5, 1.5], rtol=1e-6)
-    np.testing.assert_allclose(beyond_limit(kl, 0.01), [0] * 6 + [0.98**2], rtol=1e-5)
+    np.testing.assert_allclose(kl_hinge(kl, 0.01), [0] * 6 + [0.98**2], rtol=1e-5)
     # Beyond twice the target the gradient pulls back, before it there is none.
-    slope = jax.vmap(jax.grad(lambda x: beyond_limit(x, 0.01)))(jnp.array([0.019, 0.03]))
+    slope = jax.vmap(jax.grad(lambda x: kl_hinge(x, 0.01)))(jnp.array([0.019, 0.03]))
     np.testing.assert_allclose(slope, [0, 0.02], rtol=1e-5)
 
 
@@ -102,7 +103,7 @@ def test_returns_count_rewards_within_windows_of_k_steps():
     collector = Collector(None, steps, gamma, 1.0, window=window)
     policy = DiagonalNormal(jnp.zeros((steps, envs, 1)), jnp.zeros((steps, envs, 1)))
     zeros = jnp.zeros((steps, envs, 1))
-    played = Played(
+    played = Trajectory(
         zeros,
         zeros,
         policy,

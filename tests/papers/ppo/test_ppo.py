@@ -1,7 +1,5 @@
 """What is PPO's own: probes it must solve, bugs that must show, schedules, exact resume."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +7,9 @@ import pytest
 
 from configs.ppo import get_config
 from experiments import ppo
-from research import training
+from research import app, training
 from research.core import UserError
 from research.core.tree import count_parameters, named_leaves
-from research.rl.acting.distributions import distribution
 from research.rl.envs import probe_envs
 from tests.rl import probe_runs
 
@@ -39,11 +36,11 @@ def on_probes(names, bugs=("none",)):
         total_frames=8 * 16 * 150,
     )
 
+    config.env.name = names[0]
+    experiment = app.build(ppo, config)
+
     def policy_and_value(state, observation):
-        probe = {**probe_envs.PROBES, **probe_envs.CONTINUOUS_PROBES}[names[0]]
-        model = ppo.network(config, probe)
-        output, value = model.apply({"params": state.learner.params}, observation)[0]
-        return distribution(output), value
+        return experiment.policy_and_value(state.learner, observation)
 
     return probe_runs.check(probe_runs.train(ppo, config, names, bugs), policy_and_value, GAMMA)
 
@@ -63,12 +60,12 @@ def test_solves_every_continuous_probe():
 
 def steps(config, count):
     """Metrics and states of the first steps."""
-    experiment = ppo.build(config)
+    experiment = app.build(ppo, config)
     step = jax.jit(experiment.step)
     state, out = experiment.init(jax.random.key(0)), []
     for t in range(count):
         before = state
-        state, metrics = step(state, None, jax.random.key(t))
+        state, metrics = step(state, None, t, jax.random.key(t))
         moved = jax.tree.map(
             lambda a, b: float(jnp.abs(a - b).max()), before.learner.params, state.learner.params
         )
@@ -102,9 +99,9 @@ def test_both_clips_are_annealed():
             total_frames=8 * 8 * 4,
             **overrides,
         )
-        experiment = ppo.build(config)
-        state = experiment.init(jax.random.key(0)).replace(rollouts=jnp.int32(2))
-        return jax.jit(experiment.step)(state, None, jax.random.key(1))[0].learner.params
+        experiment = app.build(ppo, config)
+        state = experiment.init(jax.random.key(0))
+        return jax.jit(experiment.step)(state, None, 2, jax.random.key(1))[0].learner.params
 
     def same(a, b):
         return all(
@@ -119,7 +116,7 @@ def test_both_clips_are_annealed():
 
 def test_parameters_at_paper_size():
     for game, actions in (("pong", 6), ("breakout", 4)):
-        shapes = jax.eval_shape(ppo.build(configured(game)).init, jax.random.key(0))
+        shapes = jax.eval_shape(app.build(ppo, configured(game)).init, jax.random.key(0))
         count = sum(count_parameters(shapes).values())
         assert count == 1_684_128 + 513 * actions + 513
 
@@ -140,8 +137,9 @@ def test_atari_resumes_bit_identically_with_fresh_emulators(tmp_path):
     )
 
     def run(workdir, num_steps):
-        experiment = dataclasses.replace(ppo.build(config), num_steps=num_steps)
-        state = training.run(experiment, config, workdir)
+        experiment = app.build(ppo, config)
+        experiment.num_steps = num_steps
+        state, _ = training.run(experiment, config, workdir)
         return named_leaves(jax.device_get(state))
 
     unbroken = run(tmp_path / "unbroken", 6)
@@ -166,4 +164,4 @@ def test_atari_resumes_bit_identically_with_fresh_emulators(tmp_path):
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        jax.eval_shape(ppo.build(config).init, jax.random.key(0))
+        jax.eval_shape(app.build(ppo, config).init, jax.random.key(0))

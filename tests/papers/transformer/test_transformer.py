@@ -1,5 +1,6 @@
 """The transformer's script: its objective, its claims, and bugs that its checks must see."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from research import config as configs
 from research.core import Aux, Learner
 from research.models import transformer as model_module
 from research.models.transformer import Transformer
+from research.report.claims import Results
 from research.training import sharding
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +29,7 @@ def script():
 
 def test_batches_of_the_paper_divide_over_32_chips(script):
     config = configs.load_config(ROOT / "configs" / "transformer.py", "paper")
-    source = script.build(config).source
+    source = app.build(script, config).source
     for chips in (8, 16, 32):
         sharding.check_batch(source, AbstractMesh((chips, 1, 1), sharding.AXES), 1)
     tokens = np.multiply(source.row_counts, source.lengths)
@@ -38,7 +40,7 @@ def test_batches_of_the_paper_divide_over_32_chips(script):
 @pytest.mark.parametrize("variant", ["paper", "big"])
 def test_paper_variants_have_the_published_counts(script, variant):
     config = configs.load_config(ROOT / "configs" / "transformer.py", variant)
-    state = jax.eval_shape(script.build(config).init, jax.random.key(0))
+    state = jax.eval_shape(app.build(script, config).init, jax.random.key(0))
     count = sum(x.size for x in jax.tree.leaves(state["learner"].params))
     assert count == script.PAPER.parameters[config.published_as]
     assert jax.tree.structure(state["average"].mean) == jax.tree.structure(state["learner"].params)
@@ -54,15 +56,6 @@ def test_a_small_bucket_that_does_not_divide_is_refused_before_anything_is_writt
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: batch of 40 ") and "\n" not in error
     assert "make data.batch_multiple a multiple of 16" in error
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_second_average_is_refused(script, tmp_path, capsys):
-    smoke = f"{ROOT / 'configs' / 'transformer.py'}:smoke"
-    flags = ["--config", smoke, "--config.ema_decay=0.9", "--workdir", str(tmp_path / "run")]
-    assert app.main(script, flags) == 2
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("error: ema_decay=0.9 has no effect") and "\n" not in error
     assert not (tmp_path / "run").exists()
 
 
@@ -116,8 +109,12 @@ def results(**changed):
     return {a: {m: np.array(v) for m, v in numbers.items()} for a, numbers in arms.items()}
 
 
+def claims(script, arms):
+    return [claim.holds for claim in script.claims(Results(arms))]
+
+
 def holding(script, **changed):
-    return [claim.holds for claim in script.claims(results(**changed))]
+    return claims(script, results(**changed))
 
 
 def test_claims_hold_for_a_faithful_run_and_name_what_fails(script):
@@ -129,4 +126,24 @@ def test_claims_hold_for_a_faithful_run_and_name_what_fails(script):
     assert holding(script, no_positions={"test/bleu": [91.0, 50.0]}) == [True, True, False, True]
     assert holding(script, no_smoothing={"test/bleu": [96.0, 95.0]}) == [True, True, True, False]
     alone = {"transformer": results()["transformer"]}
-    assert [claim.holds for claim in script.claims(alone)] == [True, True]
+    assert claims(script, alone) == [True, True]
+    # Smoothing that changes nothing at all is no smoothing.
+    same = {name: GOOD[name] for name in ("valid/perplexity", "test/bleu")}
+    assert holding(script, no_smoothing=same) == [True, True, True, False]
+
+
+def test_validation_loss_is_the_mean_over_all_target_tokens(script):
+    """Whatever the buckets, and however they are cut into batches."""
+    config = configs.load_config(ROOT / "configs" / "transformer.py", "smoke")
+    experiment = app.build(script, config)
+    state = experiment.init(jax.random.key(0))
+    params = state["learner"].params
+    forward = jax.jit(functools.partial(experiment.model.apply, train=False))
+    expected = []
+    for source, target in experiment.text.encoded("validation"):
+        inputs = (np.pad(tokens, (0, 200 - len(tokens)))[None] for tokens in (source, target))
+        log_probs = jax.nn.log_softmax(forward({"params": params}, *inputs)[0][0])
+        expected += [-float(log_probs[i, token]) for i, token in enumerate(target)]
+    numbers = experiment.evaluate(state, None)
+    assert numbers["valid/last_loss"] == pytest.approx(np.mean(expected), rel=1e-5)
+    assert numbers["valid/perplexity"] == pytest.approx(np.exp(numbers["valid/loss"]))

@@ -6,11 +6,11 @@ import pytest
 
 from configs.trpo import get_config
 from experiments import trpo
+from research import app
 from research.core import UserError
 from research.core.tree import named_leaves
-from research.models.actor_critic import Actor, Critic
-from research.rl.acting.distributions import distribution
-from research.rl.agents.trust_region import trust_region_step
+from research.report.claims import Results
+from research.rl.agents.trust_region import line_search
 from research.rl.envs import probe_envs
 from tests.rl import probe_runs
 
@@ -45,12 +45,11 @@ def test_solves_every_probe(names, kind):
         optimizer__learning_rate=5e-3,
         total_frames=8 * 16 * 120,
     )
-    probe = kind[names[0]]
+    config.env.name = names[0]
+    experiment = app.build(trpo, config)
 
     def policy_and_value(state, observation):
-        actor, critic = Actor(probe.num_actions, probe.action_size, "mlp"), Critic("mlp")
-        output = actor.apply({"params": state.policy.params}, observation)[0]
-        return distribution(output), critic.apply({"params": state.value.params}, observation)[0]
+        return experiment.policy_and_value((state.policy, state.value), observation)
 
     errors = probe_runs.check(probe_runs.train(trpo, config, names), policy_and_value, GAMMA)
     for (name, _), error in errors.items():
@@ -59,18 +58,18 @@ def test_solves_every_probe(names, kind):
 
 def test_every_step_keeps_its_bound_and_moves_every_parameter():
     config = configured(env__name="CartPole-v1")  # in some rollouts episodes end, in some none
-    experiment = trpo.build(config)
+    experiment = app.build(trpo, config)
     state, step = experiment.init(jax.random.key(0)), jax.jit(experiment.step)
-    first, kls, gains, means = state.policy.params, [], [], []
+    first, kls, gains, means = state.policy["params"], [], [], []
     for t in range(experiment.num_steps):
-        state, metrics = step(state, None, jax.random.key(t))
+        state, metrics = step(state, None, t, jax.random.key(t))
         kls.append(float(metrics["kl"]))
         gains.append(float(metrics["improvement"]))
         means.append(float(metrics["train/return"]))
         assert kls[-1] <= config.agent.kl_limit and gains[-1] >= 0
     assert max(kls) > 0.3 * config.agent.kl_limit
     moved = named_leaves(
-        jax.tree.map(lambda a, b: float(abs(a - b).max()), first, state.policy.params)
+        jax.tree.map(lambda a, b: float(abs(a - b).max()), first, state.policy["params"])
     )
     assert all(size > 0 for size in moved.values()), moved
     assert state.record.kl == np.float32(max(kls))
@@ -87,12 +86,13 @@ def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
     """Whatever it says of itself."""
 
     def lax(*args, kl_limit, **kwargs):
-        return trust_region_step(*args, kl_limit=9 * kl_limit, **kwargs)._replace(kl=0.0)
+        return line_search(*args, kl_limit=9 * kl_limit, **kwargs)._replace(kl=0.0)
 
-    monkeypatch.setattr("research.rl.agents.trpo.trust_region_step", lax)
+    monkeypatch.setattr(trpo, "line_search", lax)
     config = configured()
-    experiment = trpo.build(config)
-    state = jax.jit(experiment.step)(experiment.init(jax.random.key(0)), None, jax.random.key(1))[0]
+    experiment = app.build(trpo, config)
+    state = experiment.init(jax.random.key(0))
+    state, _ = jax.jit(experiment.step)(state, None, 0, jax.random.key(1))
     assert state.record.kl > 2 * config.agent.kl_limit
 
 
@@ -109,7 +109,7 @@ def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        jax.eval_shape(trpo.build(config).init, jax.random.key(0))
+        jax.eval_shape(app.build(trpo, config).init, jax.random.key(0))
 
 
 def test_a_policy_that_stays_where_it_is_passes_nothing():
@@ -126,7 +126,11 @@ def test_a_policy_that_stays_where_it_is_passes_nothing():
         return {name: np.full(3, x) for name, x in numbers.items()}
 
     wide = run(**{"eval/return": -800.0, "run/drop": 900.0})
-    assert all(c.holds for c in trpo.claims({"trust_region": run(), "wide": wide}))
+
+    def claims(ours):
+        return trpo.claims(Results({"trust_region": ours, "wide": wide}))
+
+    assert all(c.holds for c in claims(run()))
     still = run(
         **{
             "run/kl": 0.0,
@@ -136,6 +140,6 @@ def test_a_policy_that_stays_where_it_is_passes_nothing():
             "run/drop": 500.0,
         }
     )
-    assert not any(c.holds for c in trpo.claims({"trust_region": still, "wide": wide}))
+    assert not any(c.holds for c in claims(still))
     far = run(**{"run/kl": 0.02})
-    assert not trpo.claims({"trust_region": far, "wide": wide})[0].holds
+    assert not claims(far)[0].holds

@@ -14,8 +14,9 @@ from research.core.tree import count_parameters
 from research.papers.unreal.losses import Batch
 from research.papers.unreal.network import ControlHead, Unreal
 from research.rl.acting import recurrent_rollouts
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
-from research.rl.acting.recurrent_rollouts import Seen, Steps
+from research.rl.acting.recurrent_rollouts import RecurrentObservation, RecurrentTrajectory
 from research.rl.envs import probe_envs
 from research.rl.envs.environments import StackFrames, Vectorized
 from tests.rl import probe_runs
@@ -48,14 +49,14 @@ def made(control="pixels", ready=True):
     def steps(length):
         shape = length, N
         terminated, truncated = jax.random.bernoulli(next(keys), 0.15, (2, *shape))
-        seen = Seen(
+        seen = RecurrentObservation(
             jax.random.randint(next(keys), (*shape, 3, 3, 1), 0, 256).astype(jnp.uint8),
             jax.random.randint(next(keys), shape, -1, 3),
             jax.random.normal(next(keys), shape),
             jax.random.bernoulli(next(keys), 0.15, shape),
             tuple(jax.random.normal(next(keys), (2, *shape, 16))),
         )
-        return Steps(
+        return RecurrentTrajectory(
             seen,
             jax.random.randint(next(keys), shape, 0, 3),
             jax.random.normal(next(keys), shape),
@@ -65,10 +66,10 @@ def made(control="pixels", ready=True):
         )
 
     now = steps(T + 1)
-    frames = now.seen.observation[:3].swapaxes(0, 1)
+    frames = now.inputs.observation[:3].swapaxes(0, 1)
     histories = frames, jnp.array([1.0, 0.0, -1.0]), jnp.ones(N)
-    batch = Batch(jax.tree.map(lambda x: x[:T], now), now.seen, steps(T + 1), ready, histories)
-    state = learner.init(next(keys), jax.tree.map(lambda x: x[0], now.seen), 3)
+    batch = Batch(jax.tree.map(lambda x: x[:T], now), now.inputs, steps(T + 1), ready, histories)
+    state = learner.init(next(keys), jax.tree.map(lambda x: x[0], now.inputs), 3)
     return config, learner, {"params": state.params}, batch
 
 
@@ -136,9 +137,11 @@ def test_truncated_steps_are_left_out_of_policy_and_value():
 def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
     """Step by step with the memory carried on, and the whole rollout in one pass."""
     model = Unreal(2, "probe", "", False)
-    env = recurrent_rollouts.Recurrent(StackFrames(probe_envs.make("probe_truncation", N), 1), 16)
-    actors = recurrent_rollouts.begin(env, jax.random.key(0))
-    variables = model.init(jax.random.key(1), actors.seen, 3)
+    env = recurrent_rollouts.RecurrentEnvironment(
+        StackFrames(probe_envs.make("probe_truncation", N), 1), 16
+    )
+    actors = Actors.start(env, jax.random.key(0))
+    variables = model.init(jax.random.key(1), actors.observation, 3)
 
     def act(seen, key):
         one = (x[None] for x in seen[:4])
@@ -146,9 +149,11 @@ def test_acting_and_learning_are_the_same_network_and_its_memory_is_stored():
         return Categorical(outputs.policy["logits"][0]).sample(key), carry
 
     _, steps, _ = jax.jit(
-        lambda a: recurrent_rollouts.play(env, a, act, lambda *_: None, jax.random.key(2), 9)
+        lambda a: recurrent_rollouts.collect_recurrent(
+            env, a, act, lambda *_: None, jax.random.key(2), 9
+        )
     )(actors)
-    seen = steps.seen
+    seen = steps.inputs
     start = jax.tree.map(lambda x: x[0], seen.carry)
     _, carry = model.apply(variables, start, *(x[:8] for x in seen[:4]), method="unroll")
     np.testing.assert_allclose(carry[0], seen.carry[0][8], rtol=1e-3, atol=1e-5)
@@ -205,7 +210,7 @@ def test_solves_every_probe_one_of_them_by_its_memory(overrides):
         steps, value, policy = rollout(config, state, probe)
         truth = probe.values(GAMMA)
         of_level = {level: q for level, q in zip(probe.levels, truth, strict=True)}
-        levels = np.asarray(steps.seen.observation[..., 0, 0, 0])
+        levels = np.asarray(steps.inputs.observation[..., 0, 0, 0])
         best = np.array([[of_level[level].max() for level in row] for row in levels])
         error = np.abs(value - best).max()
         assert error < (0.4 if probe.noisy else 0.2), (name, error)
@@ -220,7 +225,7 @@ def test_solves_every_probe_one_of_them_by_its_memory(overrides):
 def rollout(config, state, probe):
     """40 steps, values and policies of a trained agent."""
     model = Unreal(probe.num_actions, config.model.variant, "", False)
-    env = recurrent_rollouts.Recurrent(StackFrames(Vectorized(probe, 16), 1), 16)
+    env = recurrent_rollouts.RecurrentEnvironment(StackFrames(Vectorized(probe, 16), 1), 16)
 
     def network(carry, *seen):
         return model.apply({"params": state.learner.params}, carry, *seen, method="unroll")
@@ -229,11 +234,13 @@ def rollout(config, state, probe):
         outputs, carry = network(seen.carry, *(x[None] for x in seen[:4]))
         return Categorical(outputs.policy["logits"][0]).sample(key), carry
 
-    actors = recurrent_rollouts.begin(env, jax.random.key(5))
+    actors = Actors.start(env, jax.random.key(5))
     _, steps, _ = jax.jit(
-        lambda a: recurrent_rollouts.play(env, a, act, lambda *_: None, jax.random.key(6), 40)
+        lambda a: recurrent_rollouts.collect_recurrent(
+            env, a, act, lambda *_: None, jax.random.key(6), 40
+        )
     )(actors)
-    outputs, _ = network(jax.tree.map(lambda x: x[0], steps.seen.carry), *steps.seen[:4])
+    outputs, _ = network(jax.tree.map(lambda x: x[0], steps.inputs.carry), *steps.inputs[:4])
     return steps, np.asarray(outputs.value), Categorical(outputs.policy["logits"])
 
 
@@ -245,7 +252,7 @@ def test_parameters_at_paper_size():
     shapes = jax.eval_shape(unreal.build(configured("pong")).init, jax.random.key(0))
     assert sum(count_parameters(shapes).values()) == count
     assert shapes.replay.items.change.shape[2:] == (20, 20, 1)
-    assert shapes.replay.items.seen.observation.dtype == jnp.uint8
+    assert shapes.replay.items.inputs.observation.dtype == jnp.uint8
     base = configured("pong", **OFF)
     assert (
         unreal.build(base).init

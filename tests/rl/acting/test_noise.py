@@ -46,12 +46,12 @@ def test_parameter_noise_meets_its_distance():
     """The size follows the change that it makes, here 4 times itself."""
     params = {"a": jnp.zeros((40, 50)), "b": jnp.zeros(50)}
     noise = ParameterNoise.start(jax.random.key(0), params, 1.0)
-    changed = noise.perturbed(params)
+    changed = noise.perturb(params)
     assert float(changed["a"].std()) == pytest.approx(1.0, rel=0.1)
     for t in range(400):
-        noise = noise.renewed(jax.random.key(t), 4 * noise.sigma, target=0.2)
+        noise = noise.renew(jax.random.key(t), 4 * noise.sigma, target=0.2)
     assert float(noise.sigma) == pytest.approx(0.05, rel=0.02)
-    other = noise.perturbed(params)
+    other = noise.perturb(params)
     assert float(other["a"].std()) == pytest.approx(0.05, rel=0.1)
     correlation = np.corrcoef(np.ravel(changed["a"]), np.ravel(other["a"]))[0, 1]
     assert abs(correlation) < 0.1

@@ -6,7 +6,8 @@ import numpy as np
 
 from research.papers.unreal.return_curve import ReturnCurve
 from research.rl.acting import recurrent_rollouts
-from research.rl.acting.recurrent_rollouts import Recurrent
+from research.rl.acting.actor import Actors
+from research.rl.acting.recurrent_rollouts import RecurrentEnvironment
 from research.rl.envs import probe_envs
 from research.rl.envs.environments import StackFrames
 
@@ -15,8 +16,8 @@ N, T, U = 3, 9, 2
 
 def played(name="probe_truncation", clip=0.5):
     """An agent that does 0 and 1 by turns and counts its steps in its memory."""
-    env = Recurrent(StackFrames(probe_envs.make(name, N), 1), U, clip)
-    actors = recurrent_rollouts.begin(env, jax.random.key(0))
+    env = RecurrentEnvironment(StackFrames(probe_envs.make(name, N), 1), U, clip)
+    actors = Actors.start(env, jax.random.key(0))
 
     def act(seen, key):
         cell = jnp.where(seen.first[:, None], 0.0, seen.carry[0])
@@ -26,13 +27,13 @@ def played(name="probe_truncation", clip=0.5):
         return (after.astype(int) - before).mean(axis=(1, 2, 3))
 
     return actors, *jax.jit(
-        lambda a: recurrent_rollouts.play(env, a, act, change, jax.random.key(1), T)
+        lambda a: recurrent_rollouts.collect_recurrent(env, a, act, change, jax.random.key(1), T)
     )(actors)
 
 
 def test_fed_with_the_last_step_and_with_nothing_where_an_episode_begins():
     _, actors, steps, returned = played()
-    seen = recurrent_rollouts.with_next(steps, actors.seen)
+    seen = recurrent_rollouts.append_next(steps, actors.observation)
     ended = np.asarray(steps.terminated | steps.truncated)
     assert ended.any() and not ended.all() and seen.first[0].all()
     np.testing.assert_array_equal(seen.first[1:], ended)
@@ -43,14 +44,24 @@ def test_fed_with_the_last_step_and_with_nothing_where_an_episode_begins():
     # Episodes of four steps, whose last three are worth 1 each.
     assert returned[3].tolist() == [3] * N and jnp.isnan(returned[:3]).all()
     np.testing.assert_array_equal(~jnp.isnan(returned), ended)
-    assert steps.seen.carry[0][:, 0, 0].tolist() == [0, 1, 2, 3, 4, 1, 2, 3, 4]  # as it was before
+    assert steps.inputs.carry[0][:, 0, 0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        1,
+        2,
+        3,
+        4,
+    ]  # as it was before
 
 
 def test_changes_are_of_one_episode():
     """From an episode's first picture to the others', and never back again to the next one's."""
     *_, steps, _ = played()
     assert set(np.asarray(steps.change).ravel().tolist()) == {0.0, 255.0}
-    np.testing.assert_array_equal(steps.change == 255, steps.seen.first)
+    np.testing.assert_array_equal(steps.change == 255, steps.inputs.first)
 
 
 def test_curve():

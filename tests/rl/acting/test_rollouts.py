@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.rl.acting.distributions import Categorical, DiagonalNormal
-from research.rl.acting.rollouts import Collector, flattened, sweep
+from research.rl.acting.rollouts import Collector, flatten, sweep
 from research.rl.envs import gymnax_env, probe_envs
 from research.rl.envs.environments import Vectorized
 
@@ -24,7 +24,7 @@ def grey(x):
 
 def played(collector, policy, key=0):
     actors = collector.init(jax.random.key(0))
-    return jax.jit(lambda a, k: collector.play(a, policy, k))(actors, jax.random.key(key))
+    return jax.jit(lambda a, k: collector.collect(a, policy, k))(actors, jax.random.key(key))
 
 
 def test_truncation_is_bootstrapped_from_the_last_observation_of_its_episode():
@@ -52,7 +52,7 @@ def test_rollouts_go_on_where_the_last_one_stopped():
     actors = collector.init(jax.random.key(0))
     seen, returns = [], []
     for t in range(4):
-        actors, rollout, metrics = collector.play(actors, uniform(grey), jax.random.key(t))
+        actors, rollout, metrics = collector.collect(actors, uniform(grey), jax.random.key(t))
         seen += list(grey(rollout.observation[:, 0]))
         returns.append(float(metrics["train/return"]))
     np.testing.assert_array_equal(seen, [0, 1, 1, 1] * 3)
@@ -89,8 +89,8 @@ def test_what_is_learned_from_is_what_acted():
     actors = collector.init(jax.random.key(0))
     for t in range(2):
         before = actors
-        actors, rollout, _ = collector.play(actors, policy, jax.random.key(t))
-        flat = flattened(rollout)
+        actors, rollout, _ = collector.collect(actors, policy, jax.random.key(t))
+        flat = flatten(rollout)
         distribution, value = policy(flat.observation)
         np.testing.assert_allclose(distribution.log_prob(flat.action), flat.log_prob, rtol=1e-5)
         np.testing.assert_allclose(value, flat.value, rtol=1e-5)

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from research.core import UserError
 from research.papers.one_shot_imitation.block_stacking import BlockStacking
@@ -180,19 +179,7 @@ def test_stack_equals_loop_and_stops_at_the_episode(depth):
 
 
 def play(name):
-    return ConfigDict(
-        {
-            "name": name,
-            "num_envs": N,
-            "actor": "step",
-            "stack": 1,
-            "action_repeat": 1,
-            "max_noops": 0,
-            "fire_reset": False,
-            "sticky_actions": 0.0,
-            "full_action_space": False,
-        }
-    )
+    return games.Settings(name, N)
 
 
 def test_unknown_names_are_one_clear_line():

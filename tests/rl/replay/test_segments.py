@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
-from research.rl.acting.rollouts import Actors
 from research.rl.envs.environments import StackFrames, Vectorized
 from research.rl.replay import segments
 from research.rl.replay.segments import Segments
@@ -52,11 +52,10 @@ def policy(seen):
 def played(kind, depth, count, **settings):
     """Segments one after the other, as NumPy arrays."""
     env = StackFrames(Vectorized(Noise(kind), N), depth)
-    observation, env_state = env.reset(jax.random.key(0))
-    actors = Actors(env_state, observation, jnp.zeros(N), None, None)
+    actors = Actors.start(env, jax.random.key(0))
 
     def body(actors, key):
-        actors, segment, metrics = segments.play(env, actors, policy, key, T, **settings)
+        actors, segment, metrics = segments.collect_segment(env, actors, policy, key, T, **settings)
         return actors, (segment, metrics)
 
     _, (made, metrics) = jax.jit(
@@ -97,7 +96,7 @@ def test_segments_follow_each_other_and_stacks_end_with_episodes():
     """What a step leads to is the next one's observation, or the episode's last."""
     history, metrics = played("images", 3, 6)
     whole = jax.tree.map(lambda *x: np.concatenate(x), *history)
-    seen, following, ended = whole.observation, whole.next_observation, whole.ended
+    seen, following, ended = whole.observation, whole.next_observation, whole.reset
     assert ended.any() and whole.terminated.any() and (ended & ~whole.terminated).any()
     for t in range(len(seen) - 1):
         for i in range(N):
@@ -123,6 +122,6 @@ def test_a_lost_life_ends_the_value_but_not_the_episode():
     before = np.concatenate([x.terminated for x in plain])
     assert (terminated & ~before).any() and not (before & ~terminated).any()
     for a, b in zip(plain, lives, strict=True):
-        np.testing.assert_array_equal(a.ended, b.ended)
+        np.testing.assert_array_equal(a.reset, b.reset)
         np.testing.assert_array_equal(a.observation, b.observation)
         np.testing.assert_array_equal(np.clip(a.reward, -0.5, 0.5), b.reward)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.core import UserError
-from research.rl.acting.recurrent_rollouts import Seen, Steps
+from research.rl.acting.recurrent_rollouts import RecurrentObservation, RecurrentTrajectory
 from research.rl.replay.sequences import Sequences
 
 N, T, ROWS, U = 3, 4, 12, 2
@@ -20,14 +20,14 @@ def rollout(number):
     ended = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.2, (T, N))
     reward = jax.random.choice(key, jnp.array([0.0, 0.0, 0.0, 1.0, -1.0]), (T, N))
     name = (time * N + actor).astype(jnp.uint8)
-    seen = Seen(
+    seen = RecurrentObservation(
         jnp.broadcast_to(name[..., None, None, None], (T, N, 2, 2, 1)),
         time,
         reward,
         jax.random.bernoulli(jax.random.fold_in(key, 2), 0.25, (T, N)),
         (jnp.zeros((T, N, U)) + time[..., None], jnp.zeros((T, N, U))),
     )
-    return Steps(seen, actor, reward, ended, ended, time)
+    return RecurrentTrajectory(seen, actor, reward, ended, ended, time)
 
 
 def filled(count):
@@ -78,7 +78,7 @@ def test_histories_are_of_one_episode_and_half_of_them_rewarding(count):
     )
     assert (weight == 1).all() and frames.shape == (size, 3, 2, 2, 1)
     frames, reward = np.asarray(frames)[..., 0, 0, 0], np.asarray(reward)
-    oldest, first = max(0, count * T - ROWS), history.seen.first
+    oldest, first = max(0, count * T - ROWS), history.inputs.first
     allowed = {}
     for t in range(oldest + 2, count * T):
         for i in range(N):
@@ -99,7 +99,7 @@ def test_without_rewards_the_rewarding_half_weighs_nothing():
     replay = Sequences(ROWS)
     steps = rollout(0)
     steps = steps._replace(
-        reward=jnp.zeros((T, N)), seen=steps.seen._replace(first=jnp.zeros((T, N), bool))
+        reward=jnp.zeros((T, N)), inputs=steps.inputs._replace(first=jnp.zeros((T, N), bool))
     )
     state = replay.add(replay.init(steps), steps)
     _, reward, weight = replay.histories(state, jax.random.key(0), 400)

@@ -1,4 +1,4 @@
-"""What a generator's samples are measured by, and the pictures to judge them by eye."""
+"""What a generative model's samples are measured by, and the pictures to judge them by eye."""
 
 from __future__ import annotations
 
@@ -11,14 +11,41 @@ from research.metrics import fid, latents, neighbours
 from research.metrics.features import FeatureNet, metric_name
 
 
-def compare(net: FeatureNet, real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+def report(
+    real: np.ndarray, fake: np.ndarray, train: np.ndarray, net: FeatureNet | None
+) -> dict[str, float]:
+    """What the samples of any generative model (GAN, VAE, flow, diffusion) are measured by.
+
+    Args:
+      real: held-out data `[N, H, W, C]` in [-1, 1].
+      fake: as many samples.
+      train: images that the model was trained on.
+      net: that features are seen through; None leaves `network_metrics` out.
+
+    Returns:
+      `pixel_metrics` and `network_metrics`.
+    """
+    numbers = pixel_metrics(real, fake, train)
+    if net is not None:
+        numbers |= network_metrics(real, fake, net)
+    return numbers
+
+
+def pixel_metrics(real: np.ndarray, fake: np.ndarray, train: np.ndarray) -> dict[str, float]:
+    """Moments and nearest neighbours; arguments as of `report`.
+
+    Returns:
+      "std_ratio" of samples to held-out data, and "memorisation_ratio" to the training images.
+    """
+    memory = neighbours.memorisation_ratio(fake, real, train)
+    return {"std_ratio": std_ratio(real, fake), "memorisation_ratio": memory}
+
+
+def network_metrics(real: np.ndarray, fake: np.ndarray, net: FeatureNet) -> dict[str, float]:
     """FID, KID, Inception score, precision, recall and mode coverage, named after `net`.
 
     Not comparable with published numbers unless `net` is the network of the publication; depends on
-    the number of images.
-
-    Args:
-        real, fake: [N, H, W, C] in [-1, 1].
+    the number of images. Arguments as of `report`.
     """
     real_features, fake_features = net.features(real), net.features(fake)
     real_probs, fake_probs = net.probs(real), net.probs(fake)
@@ -35,13 +62,7 @@ def compare(net: FeatureNet, real: np.ndarray, fake: np.ndarray) -> dict[str, fl
     return {metric_name(name, net): value for name, value in values.items()}
 
 
-def without_network(real: np.ndarray, fake: np.ndarray, train: np.ndarray) -> dict[str, float]:
-    """`std_ratio` of samples to held-out data, and `memorisation_ratio` to the training images."""
-    memory = neighbours.memorisation_ratio(fake, real, train)
-    return {"std_ratio": std_ratio(real, fake), "memorisation_ratio": memory}
-
-
-def show(
+def pictures(
     draw: Callable[[jax.Array], np.ndarray], z: jax.Array, train: np.ndarray
 ) -> dict[str, tuple[np.ndarray, int]]:
     """Pictures of a generator: name -> images and rows of their grid.
@@ -64,8 +85,8 @@ def show(
     }
 
 
-def class_coverage(real_probs: np.ndarray, fake_probs: np.ndarray, least: float = 0.2) -> float:
-    """Share of the classes that samples show at least `least` times as often as data does.
+def class_coverage(real_probs: np.ndarray, fake_probs: np.ndarray, min_share: float = 0.2) -> float:
+    """Share of the classes that samples show at least `min_share` times as often as data does.
 
     With ten balanced classes: the share of classes that make up 2 % of the samples or more.
 
@@ -76,7 +97,7 @@ def class_coverage(real_probs: np.ndarray, fake_probs: np.ndarray, least: float 
     real, fake = (
         np.bincount(p.argmax(1), minlength=num_classes) / len(p) for p in (real_probs, fake_probs)
     )
-    return float((fake >= least * real)[real > 0].mean())
+    return float((fake >= min_share * real)[real > 0].mean())
 
 
 def std_ratio(real: np.ndarray, fake: np.ndarray) -> float:

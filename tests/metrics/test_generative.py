@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from research.metrics import samples
+from research.metrics import generative
 
 
 class Stub:
@@ -24,35 +24,45 @@ def noise(seed, num=200):
 
 
 def test_names_carry_the_network():
-    numbers = samples.compare(Stub(), noise(0), noise(1))
+    numbers = generative.network_metrics(noise(0), noise(1), Stub())
     assert set(numbers) == {
         f"{m}[stub:noise@abcdef]" for m in ("FID", "KID", "IS", "precision", "recall", "coverage")
     }
 
 
+def test_report_is_of_pixels_and_of_the_network_where_there_is_one():
+    real, fake, train = noise(0), noise(1), noise(2)
+    pixels = generative.report(real, fake, train, None)
+    assert set(pixels) == {"std_ratio", "memorisation_ratio"}
+    assert 0.9 < pixels["memorisation_ratio"] < 1.1  # new noise, as held-out noise is
+    assert generative.report(real, train, train, None)["memorisation_ratio"] < 1e-3  # copies
+    both = generative.report(real, fake, train, Stub())
+    assert both == pixels | generative.network_metrics(real, fake, Stub())
+
+
 def test_collapse_is_seen():
     real, one_mode = noise(0), np.broadcast_to(noise(1, 1), (200, 2, 2, 3))
     collapsed = one_mode + 0.01 * noise(2)
-    good, bad = (samples.compare(Stub(), real, fake) for fake in (noise(1), collapsed))
+    good, bad = (generative.network_metrics(real, fake, Stub()) for fake in (noise(1), collapsed))
     value = {k.split("[")[0]: (good[k], bad[k]) for k in good}
     assert value["coverage"][0] == 1 and value["coverage"][1] < 0.4
     assert value["recall"][0] > 0.6 and value["recall"][1] < 0.2
     assert value["FID"][1] > 10 * value["FID"][0]
-    assert 0.9 < samples.std_ratio(real, noise(1)) < 1.1
-    assert samples.std_ratio(real, collapsed) < 0.1
+    assert 0.9 < generative.std_ratio(real, noise(1)) < 1.1
+    assert generative.std_ratio(real, collapsed) < 0.1
 
 
 def test_a_rare_class_must_be_shown_a_fifth_as_often_as_in_the_data():
     real = np.eye(2)[(np.arange(100) < 10).astype(int)]  # 10 % of the second class
     for share, covered in ((0.03, 1), (0.01, 0.5)):
         fake = np.eye(2)[(np.arange(1000) < 1000 * share).astype(int)]
-        assert samples.class_coverage(real, fake) == covered
-    assert samples.class_coverage(real, real) == 1
+        assert generative.class_coverage(real, fake) == covered
+    assert generative.class_coverage(real, real) == 1
 
 
 def test_pictures_show_walks_from_one_latent_to_another():
     z = jnp.asarray(np.random.default_rng(0).normal(size=(100, 12)))
-    pictures = samples.show(
+    pictures = generative.pictures(
         lambda z: np.asarray(z).reshape(-1, 2, 2, 3), z, np.asarray(z).reshape(-1, 2, 2, 3)[::-1]
     )
     walk, rows = pictures["walk"]
