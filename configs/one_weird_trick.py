@@ -29,7 +29,6 @@ def get_config(variant: str = "") -> ConfigDict:
 
     config.scheme = "c"  # "a", "b" or "c"; "data" for data parallelism throughout
     config.batch_size = 1024  # of the convolutions
-    config.accumulate_steps = 1  # there are no micro-batches here
     config.fc_batch_size = 128  # of the fully-connected layers, which are updated as often
     config.total_images = 1024 * 60
     config.loss = "softmax"  # or "logistic"

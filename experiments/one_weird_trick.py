@@ -66,8 +66,8 @@ class OneWeirdTrick(Experiment):
     def __init__(self, config: ConfigDict):
         self.config = config
         data, model = config.data, config.model
-        if config.batch_size % config.fc_batch_size or config.accumulate_steps > 1:
-            raise UserError("batch_size is a multiple of fc_batch_size, and accumulate_steps is 1")
+        if config.batch_size % config.fc_batch_size:
+            raise UserError("batch_size is a multiple of fc_batch_size")
         # Section 4.2, «variable batch size»: how often the fully-connected layers are updated.
         self.updates = config.batch_size // config.fc_batch_size
         self.hybrid = Hybrid(config.scheme, self.updates)
@@ -97,7 +97,6 @@ class OneWeirdTrick(Experiment):
         self.source = self.images.stream(config.batch_size, config.seed)
         self.rules = head_rules(config.scheme)
         self.per_step = {"images": config.batch_size}
-        self.micro_batches = config.accumulate_steps
         self.classify = jax.jit(self.probabilities)
 
     def _learner(self, model: nn.Module, batch_size: int) -> Learner:

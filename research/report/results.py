@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
@@ -35,9 +34,9 @@ class RunFolder:
       variant: of the configuration file, "" for the default.
     """
 
-    def __init__(self, workdir: Path, paper: str, config: ConfigDict, variant: str):
+    def __init__(self, workdir: Path, paper: str, config: Mapping[str, Any], variant: str):
         self.workdir, self.paper, self.variant = workdir, paper, variant
-        self.config = json.loads(config.to_json_best_effort())
+        self.config = config
 
     def check(self) -> None:
         """Refuses a folder that cannot be written, or that holds another run.

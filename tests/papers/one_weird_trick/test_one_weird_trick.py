@@ -68,7 +68,6 @@ def test_one_device_has_nothing_to_compare_programs_by():
     ("overrides", "said"),
     [
         ({"fc_batch_size": 48}, "multiple of fc_batch_size"),
-        ({"accumulate_steps": 2}, "accumulate_steps is 1"),
         ({"scheme": "a"}, "scheme a has no rounds"),
     ],
 )
