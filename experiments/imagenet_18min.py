@@ -35,7 +35,7 @@ from research.optim.momentum import without_norms
 from research.papers.imagenet_18min.canvases import CanvasSplits
 from research.papers.imagenet_18min.rate_phases import RatePhase, rate_by_step
 from research.papers.imagenet_18min.rectangular import fit, rectangular_crops, square_crops
-from research.report.claims import Claim, Paper, Results, spread
+from research.report.claims import Claim, Paper, Results
 from research.training.phases import run_phases
 
 PAPER = Paper(
@@ -305,14 +305,18 @@ def claims(results: Results) -> list[Claim]:
                 )
             ]
     if "canvases" in results.arms:
-        squares, rectangles = errors["canvases"], results["rectangular/error"]["canvases"]
-        gap = (squares - rectangles).min()
+        views = results.side_by_side(
+            "canvases", squares="square/error", rectangles="rectangular/error"
+        )
         rows += [
-            Claim(
-                "rectangles are better to test on than squares, by 2 points",
-                "rectangular validation",
-                f"{spread(squares)}, {spread(rectangles)} %; by {gap:.1f} [seed by seed]",
-                bool(gap >= 2.0),
+            views.above(
+                "squares",
+                "rectangles",
+                by=2.0,
+                claim="rectangles are better to test on than squares",
+                paper="rectangular validation",
+                rule="seed by seed",
+                digits=1,
             )
         ]
     return rows

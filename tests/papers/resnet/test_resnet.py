@@ -9,7 +9,7 @@ from research import app
 from research import config as flags
 from research.data.images import augment
 from research.data.procedural import shapes
-from research.report.claims import Results
+from research.report.claims import MissingResult, Results
 from tests.training.toy import ROOT
 
 script = flags.load_module(ROOT / "experiments" / "resnet.py")
@@ -80,7 +80,7 @@ def test_claims_fail_where_the_idea_is_broken(changed, fails):
 
 
 def test_a_missing_arm_is_no_verdict():
-    with pytest.raises(LookupError, match="residual_56"):
+    with pytest.raises(MissingResult, match="residual_56"):
         numbers = {arm: {"train/loss": np.zeros(1)} for arm in ("plain_20", "plain_56")}
         script.claims(Results(numbers))
     assert script.claims(Results({"main": {"train/loss": np.zeros(1)}})) == []
