@@ -207,9 +207,10 @@ def main(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Numbers:
     state, _ = training.run(experiment, config, workdir)
 
     net = feature_net(experiment, config, workdir / "classifier")
+    train = experiment.data.train.images(config.eval.num_images)
     z = experiment.latents(jax.random.key(config.seed), 2 * config.eval.num_images)
-    groups = sample_metrics(experiment, state, z, net)
-    shown = pictures(experiment, state, z)
+    groups = sample_metrics(experiment, state, z, train, net)
+    shown = pictures(experiment, state, z, train)
     if config.probe.num_labels:
         groups["probe"] = probe_accuracies(experiment, state)
     if config.concepts:
@@ -267,11 +268,11 @@ def feature_net(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Project
 
 
 def sample_metrics(
-    experiment: DCGAN, state: State, z: jax.Array, net: FeatureNet | None
+    experiment: DCGAN, state: State, z: jax.Array, train: np.ndarray, net: FeatureNet | None
 ) -> dict[str, Numbers]:
-    """Samples against held-out and training images, as many of each."""
-    num = experiment.config.eval.num_images
-    train, test = experiment.data.train.images(num), experiment.data.test.images(num)
+    """Samples against held-out images and training images `[N, H, W, C]`, as many of each."""
+    num = len(train)
+    test = experiment.data.test.images(num)
     fake = experiment.draw(state, z[:num])
     groups = {"samples": generative.report(test, fake, train, net)}
     if net is not None:
@@ -298,9 +299,10 @@ def probe_accuracies(experiment: DCGAN, state: State) -> Numbers:
     )
 
 
-def pictures(experiment: DCGAN, state: State, z: jax.Array) -> dict[str, tuple[np.ndarray, int]]:
+def pictures(
+    experiment: DCGAN, state: State, z: jax.Array, train: np.ndarray
+) -> dict[str, tuple[np.ndarray, int]]:
     """Images and rows of their grid, by name; the last shows what D's features respond to."""
-    train = experiment.data.train.images(experiment.config.eval.num_images)
     shown = generative.pictures(functools.partial(experiment.draw, state), z, train)
     variables = experiment.discriminator.eval_variables(state.discriminator)
     responses = guided_responses(experiment.discriminator_net, variables, train)

@@ -51,9 +51,11 @@ MARGIN = 2.0  # how much nearer random textures lead than one
 
 
 class State(flax.struct.PyTreeNode):
-    """Attributes:
-    detector: learns to find the object.
-    domain: uint32, the seed of the textures that there are, and of the training samples.
+    """What is trained, and on what.
+
+    Attributes:
+      detector: learns to find the object.
+      domain: uint32, the seed of the textures that there are, and of the training samples.
     """
 
     detector: LearnerState

@@ -71,10 +71,12 @@ RIVALS = {
 
 
 class State(flax.struct.PyTreeNode):
-    """Attributes:
-    policy: learns from demonstrations.
-    demonstrations: by the expert.
-    visited: episodes of the policy, of DAgger; None for behavioural cloning.
+    """What is trained, and on what.
+
+    Attributes:
+      policy: learns from demonstrations.
+      demonstrations: by the expert.
+      visited: episodes of the policy, of DAgger; None for behavioural cloning.
     """
 
     policy: LearnerState

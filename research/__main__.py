@@ -131,7 +131,6 @@ def compare_runs(folders: Sequence[str]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs a subcommand; returns the exit code."""
-    # Tables of JAX's machines are imported late: they leave JAX on the CPU.
     try:
         match list(argv):
             case ["papers"]:
@@ -141,7 +140,7 @@ def main(argv: Sequence[str]) -> int:
             case ["compare", *folders] if len(folders) > 1:
                 compare_runs(folders)
             case ["pods", *names]:
-                from research.pods import table
+                from research.pods import table  # leaves JAX on the CPU
 
                 table.print_table(names)
             case ["-h" | "--help"]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MOST_PLANES = 14
+MAX_PLANES = 14
 _FAR = 1e6
 _LEVEL = 1e-9  # slope of a ray that is parallel to a plane
 _SIDES = 12  # of what is round
@@ -44,8 +44,13 @@ class Bodies(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """What P rays meet first. Attributes: distance `[P]`, in lengths of the ray's direction, large
-    if nothing; body `[P]` int32, -1 if none; normal `[P, 3]`, outwards."""
+    """What P rays meet first.
+
+    Attributes:
+      distance: `[P]`, in lengths of the ray's direction; large if nothing is met.
+      body: `[P]` int32, -1 if none.
+      normal: `[P, 3]`, outwards.
+    """
 
     distance: jax.Array
     body: jax.Array
@@ -130,7 +135,7 @@ def _facing(sides: int) -> list[float]:
 
 
 def _padded(planes: list[tuple[float, float, float, float]]) -> np.ndarray:
-    planes = planes + [(0.0, 0.0, 0.0, 1.0)] * (MOST_PLANES - len(planes))
+    planes = planes + [(0.0, 0.0, 0.0, 1.0)] * (MAX_PLANES - len(planes))
     return np.array(planes, np.float32)
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from research.viz.image_grids import grid, to_uint8
 
-LEAST = 128  # pixels of the height of an image
+MIN_HEIGHT = 128  # pixels of an image
 _TRUE, _FOUND, _UNDER = (255, 255, 255), (255, 0, 200), (0, 0, 0)
 
 
@@ -26,9 +26,9 @@ def save_positions(
     Args:
       images: `[N, H, W, 3]` in [-1, 1] or uint8.
       true, found: `[N, 2]`, (row, column) in pixels of an image.
-      rows: of the grid; in it pixels are repeated until an image is `LEAST` of them high.
+      rows: of the grid; in it pixels are repeated until an image is `MIN_HEIGHT` of them high.
     """
-    magnify = -(-LEAST // images.shape[1])
+    magnify = -(-MIN_HEIGHT // images.shape[1])
     marked = []
     for image, ring, cross in zip(to_uint8(images), true, found, strict=True):
         picture = Image.fromarray(image.repeat(magnify, 0).repeat(magnify, 1))

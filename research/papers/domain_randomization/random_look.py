@@ -21,14 +21,21 @@ from jax.scipy.stats import norm
 
 from research.papers.domain_randomization.tabletop import SKY, Scene, View, look
 
-_MOST_LIGHTS = 3
-_LIGHT_DRAWS = 9 * (_MOST_LIGHTS + 1)
+_MAX_LIGHTS = 3
+_LIGHT_DRAWS = 9 * (_MAX_LIGHTS + 1)
 _NOISES = 3
 
 
 class Texture(NamedTuple):
-    """Attributes: kind, 0 to 2: one colour, gradient, checkers; colours `[2, 3]`; axis `[3]`, of
-    the gradient; scale, patterns in a metre; phase `[3]`."""
+    """How a surface is painted.
+
+    Attributes:
+      kind: 0 to 2: one colour, a gradient, checkers.
+      colours: `[2, 3]`.
+      axis: `[3]`, of the gradient.
+      scale: patterns in a metre.
+      phase: `[3]`.
+    """
 
     kind: jax.Array
     colours: jax.Array
@@ -38,8 +45,15 @@ class Texture(NamedTuple):
 
 
 class Lights(NamedTuple):
-    """Attributes: place, axis `[L, 3]`; power `[L]`, 0 for one that is not there; specular `[L]`;
-    shininess `[L]`, exponent; ambient, from everywhere."""
+    """L spotlights, and light from everywhere.
+
+    Attributes:
+      place, axis: `[L, 3]`.
+      power: `[L]`, 0 for one that is not there.
+      specular: `[L]`, how much of it is mirrored.
+      shininess: `[L]`, exponent of the reflection.
+      ambient: from everywhere.
+    """
 
     place: jax.Array
     axis: jax.Array
@@ -51,10 +65,12 @@ class Lights(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RandomLook:
-    """Attributes:
-    textures: how many different ones each surface has over all images; with 1 it looks the same
-      always, but for the light.
-    noise: most of the noise; 0 for none. Colours are in 0..1.
+    """Textures, lights and noise drawn anew for every image.
+
+    Attributes:
+      textures: how many different ones each surface has over all images; with 1 it looks the same
+        always, but for the light.
+      noise: upper end of the amount of noise; 0 for none. Colours are in 0..1.
     """
 
     textures: int
@@ -116,8 +132,8 @@ def paint(texture: Texture, grain: jax.Array) -> jax.Array:
 
 def make_lights(drawn: jax.Array) -> Lights:
     """From `_LIGHT_DRAWS` numbers in 0..1."""
-    drawn = drawn.reshape(_MOST_LIGHTS + 1, 9)
-    number, ambient = jnp.floor(1 + _MOST_LIGHTS * drawn[-1, 0]), drawn[-1, 1]
+    drawn = drawn.reshape(_MAX_LIGHTS + 1, 9)
+    number, ambient = jnp.floor(1 + _MAX_LIGHTS * drawn[-1, 0]), drawn[-1, 1]
     turn, height, away, aim_x, aim_y, aim_z, power, specular, sharp = drawn[:-1].T
     height = math.radians(20) + math.radians(70) * height
     level = jnp.cos(height)
@@ -137,7 +153,7 @@ def make_lights(drawn: jax.Array) -> Lights:
     return Lights(
         place,
         axis / jnp.linalg.norm(axis, axis=1, keepdims=True),
-        jnp.where(jnp.arange(_MOST_LIGHTS) < number, power, 0),
+        jnp.where(jnp.arange(_MAX_LIGHTS) < number, power, 0),
         0.5 * specular,
         2 ** (1 + 5 * sharp),
         0.2 + 0.4 * ambient,
@@ -161,7 +177,7 @@ def shade(colours: jax.Array, view: View, lights: Lights, eye: jax.Array) -> jax
 
 
 def _dot(v: jax.Array, w: jax.Array) -> jax.Array:
-    """Of vectors along the axis before the last."""
+    """Inner products of vectors that lie along the axis before the last."""
     (a, b, c), (d, e, f) = (jnp.moveaxis(x, -2, 0) for x in (v, w))
     return a * d + b * e + c * f
 

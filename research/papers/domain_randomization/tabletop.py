@@ -6,7 +6,7 @@ Lengths are in metres. The table's top is the square |x|, |y| <= `TABLE` at z = 
 it in part at times), and where the camera is. Other bodies are of another shape than the object;
 one that would stand in something placed before it is left out. Departures: no robot is seen.
 
-Looks, which give such a scene its colours, are in `domain_randomization` and `unseen_look`.
+Looks, which give such a scene its colours, are in `random_look` and `unseen_look`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ SKY, GROUND, BOARD, OBJECT = range(4)
 
 
 class Camera(NamedTuple):
-    """Attributes: place `[3]`; axes `[3, 3]`, rows: to the right, up, and where it looks; tangent,
-    of half the field of view."""
+    """Where a picture is taken from.
+
+    Attributes:
+      place: `[3]`.
+      axes: `[3, 3]`, rows: to the right, up, and where it looks.
+      tangent: of half the field of view.
+    """
 
     place: jax.Array
     axes: jax.Array
@@ -44,8 +49,13 @@ class Camera(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Attributes: bodies: the table's top, the object, then others; camera; position `[3]`, of the
-    object's middle: the label."""
+    """What is where.
+
+    Attributes:
+      bodies: the table's top, the object, then others.
+      camera: that sees them.
+      position: `[3]`, of the object's middle: the label.
+    """
 
     bodies: Bodies
     camera: Camera
@@ -53,9 +63,15 @@ class Scene(NamedTuple):
 
 
 class View(NamedTuple):
-    """What P rays see. Attributes: surface `[P]` int32; normal `[P, 3]`; point `[P, 3]` in the
-    world; grain `[P, 3]`, the same in metres of the body's own frame, for textures; rays `[P, 3]`,
-    of length 1."""
+    """What P rays see.
+
+    Attributes:
+      surface: `[P]` int32.
+      normal: `[P, 3]`.
+      point: `[P, 3]`, in the world.
+      grain: `[P, 3]`, the same in metres of the body's own frame, for textures.
+      rays: `[P, 3]`, of length 1.
+    """
 
     surface: jax.Array
     normal: jax.Array
@@ -71,8 +87,8 @@ class Tabletop:
     Attributes:
       shape: of the object of interest, one of `polyhedra.SHAPES`.
       radius: of the circle around its base.
-      distractors: most others on the table; each number from 0 up is as likely.
-      distractor_radius: least and most.
+      distractors: largest number of others on the table; each from 0 up is as likely.
+      distractor_radius: smallest and largest.
       camera: whether the camera is anywhere in a box of 10 x 5 x 10 cm, turned by up to 0.1 rad
         about each of two axes, its field of view scaled by up to 5 % (section III-A); else it
         stands in the middle of all that.

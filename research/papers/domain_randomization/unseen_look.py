@@ -1,6 +1,6 @@
 """A look that no detector is trained on: the stand-in for photographs in domain randomisation.
 
-It has nothing in common with `domain_randomization` but the scenes. Surfaces are wood, marble,
+It has nothing in common with `random_look` but the scenes. Surfaces are wood, marble,
 granite and bricks, in colours of such materials and of paint; the sun casts shadows, the sky lights
 what faces it and the ground what faces down; light wraps around edges, which are drawn dark; four
 rays make a pixel; the picture has a camera's tone curve, darker corners and grain. Nothing of this

@@ -34,17 +34,29 @@ _EPSILON = 1e-3
 
 
 class Towers(NamedTuple):
-    """A task. Attributes: below `[B]` int32, the block that each is to stand on, -1 for the table;
-    rank `[B]` int32, the stage in which the expert puts it there, -1 where none; present `[B]`."""
+    """A task.
+
+    Attributes:
+      below: `[B]` int32, the block that each is to stand on, -1 for the table.
+      rank: `[B]` int32, the stage in which the expert puts it there, -1 where none.
+      present: `[B]` bool.
+    """
 
     below: jax.Array
     rank: jax.Array
     present: jax.Array
 
 
-@flax.struct.dataclass
-class StackingState:
-    """Attributes: task; gripper `[2]`; held, a block or -1; blocks' middles `[B, 2]`; time."""
+class StackingState(flax.struct.PyTreeNode):
+    """State of one copy.
+
+    Attributes:
+      task: to be done.
+      gripper: `[2]`.
+      held: a block or -1.
+      blocks: `[B, 2]`, their middles.
+      time: steps so far.
+    """
 
     task: Towers
     gripper: jax.Array
@@ -97,7 +109,7 @@ class BlockStacking:
         return Towers(below, rank[which][part], part < number)
 
     def _template(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Of blocks numbered tower by tower from the top."""
+        """`below` and `rank` of blocks that are numbered tower by tower from the top."""
         below, rank = np.full((2, self.max_blocks), -1, np.int32)
         first = stage = 0
         for height in shape:
@@ -135,16 +147,14 @@ class BlockStacking:
         gripper = jnp.clip(gripper, low, high)
         held, close = env_state.held, action[2] > 0
         mine = jnp.arange(self.max_blocks) == held
-        state = dataclasses.replace(
-            env_state,
+        state = env_state.replace(
             gripper=gripper,
             blocks=jnp.where(mine[:, None], gripper, env_state.blocks),
         )
         landed, free = self._fallen(state)
         dropped = jnp.where((mine & free)[:, None], landed, state.blocks)
         taken = jnp.where(held < 0, _grasped(state), held)
-        state = dataclasses.replace(
-            state,
+        state = state.replace(
             held=jnp.where(close, taken, jnp.where(free, -1, held)),
             blocks=jnp.where(close, state.blocks, dropped),
             time=env_state.time + 1,

@@ -12,7 +12,7 @@ from research.papers.one_shot_imitation.scenes import Scene
 
 
 class NeighborhoodAttention(nn.Module):
-    """As many outputs as there are things: each queries all of them and takes up what they know.
+    """Each thing queries all of them and takes up what they know: as many outputs as things.
 
     A thing's memory is its place and its features; the output is a linear map of a thing's own
     features, what its heads found, its place and the robot.

@@ -24,14 +24,18 @@ REACH = 0.1
 
 
 class Landmark(NamedTuple):
-    """A task. Attributes: target, int32; present `[L]` bool, the landmarks that there are."""
+    """A task.
+
+    Attributes:
+      target: int32, the landmark to go to.
+      present: `[L]` bool, the landmarks that there are.
+    """
 
     target: jax.Array
     present: jax.Array
 
 
-@flax.struct.dataclass
-class ParticleState:
+class ParticleState(flax.struct.PyTreeNode):
     task: Landmark
     robot: jax.Array
     landmarks: jax.Array
@@ -82,7 +86,7 @@ class ParticleReaching:
         self, env_state: ParticleState, action: jax.Array
     ) -> tuple[jax.Array, ParticleState, jax.Array]:
         robot = jnp.clip(env_state.robot + REACH * jnp.clip(action, -1, 1), -1, 1)
-        env_state = dataclasses.replace(env_state, robot=robot, time=env_state.time + 1)
+        env_state = env_state.replace(robot=robot, time=env_state.time + 1)
         away = jnp.linalg.norm(robot - env_state.landmarks[env_state.task.target])
         done = (env_state.time == self.horizon) & (away <= self.tolerance)
         return _observation(env_state), env_state, done

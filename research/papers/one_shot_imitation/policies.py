@@ -110,10 +110,17 @@ class ContextNetwork(nn.Module):
     def __call__(
         self, embedding: jax.Array, valid: jax.Array, scene: Scene
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Args: embedding `[N, K, B, D]`; valid `[N, K]`; scene, leaves `[N, Q, ...]`.
+        """Reads a demonstration in the light of the current scenes.
 
-        Returns: context `[N, Q, pointers * P]`, and `{"over_time": [N, Q, K, H] of the last hop,
-        "over_things": [N, Q, B, pointers]}`."""
+        Args:
+          embedding: `[N, K, B, D]`, of the demonstration network.
+          valid: `[N, K]`, frames that belong to the demonstration.
+          scene: leaves `[N, Q, ...]`.
+
+        Returns:
+          Context `[N, Q, pointers * P]`, and the weights "over_time" `[N, Q, K, H]` of the last hop
+          and "over_things" `[N, Q, B, pointers]`.
+        """
         seen = with_robot(scene)
         hidden = nn.relu(nn.Dense(self.features, dtype=self.dtype)(seen))
         hidden = hidden + nn.relu(self._neighborhood()(hidden, scene))
@@ -140,7 +147,12 @@ class ContextNetwork(nn.Module):
 
 
 class ManipulationNetwork(nn.Module):
-    """What matters to an action: a multi-layer perceptron. Attributes: outputs; hidden, units."""
+    """What matters to an action: a multi-layer perceptron.
+
+    Attributes:
+      outputs: numbers of an action.
+      hidden: units of the layers before.
+    """
 
     outputs: int
     hidden: Sequence[int]
@@ -155,7 +167,12 @@ class ManipulationNetwork(nn.Module):
 
 
 class AttentionPolicy(nn.Module):
-    """Attributes: those of the three networks; outputs, numbers of an action."""
+    """The paper's policy for block stacking (section 4).
+
+    Attributes:
+      outputs: numbers of an action.
+      features, dilations, heads, size, hops, pointers, hidden: of the three networks.
+    """
 
     outputs: int
     features: int
@@ -192,8 +209,14 @@ class AttentionPolicy(nn.Module):
 
 
 class RecurrentPolicy(nn.Module):
-    """Attributes: outputs, numbers of an action; features, of the LSTM; attention, whether its
-    state points at a thing; hidden, units of the perceptron."""
+    """The baselines of the particle task: an LSTM reads the demonstration.
+
+    Attributes:
+      outputs: numbers of an action.
+      features: of the LSTM.
+      attention: whether its state points at a thing.
+      hidden: units of the perceptron.
+    """
 
     outputs: int
     features: int
@@ -214,7 +237,7 @@ class RecurrentPolicy(nn.Module):
         return self.scores(state, scenes.present.shape[-1]) if self.scores else state
 
     def act(self, embedded: Any, scene: Scene) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """As of `AttentionPolicy`; without attention there are no weights."""
+        """Acts as `AttentionPolicy.act` does; without attention there are no weights."""
         if not self.attention:
             state = jnp.broadcast_to(
                 embedded[:, None], (*scene.robot.shape[:2], embedded.shape[-1])

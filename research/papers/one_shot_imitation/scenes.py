@@ -24,8 +24,12 @@ class Scene(NamedTuple):
 
 
 class Demonstration(NamedTuple):
-    """N demonstrations. Attributes: scenes, leaves `[N, K, ...]`; valid `[N, K]` bool, frames that
-    belong to it, all of them before those that do not."""
+    """N demonstrations.
+
+    Attributes:
+      scenes: leaves `[N, K, ...]`.
+      valid: `[N, K]` bool, frames that belong to it, all of them before those that do not.
+    """
 
     scenes: Scene
     valid: jax.Array

@@ -77,11 +77,11 @@ def step(family: TaskFamily, key: jax.Array, env_state: Any, action: jax.Array) 
     observation, env_state, done = family.transition(env_state, action)
     truncated = (env_state.time == family.horizon) & ~done
     fresh = family.reset(key)
-    following, env_state = jax.tree.map(
+    next_observation, env_state = jax.tree.map(
         lambda a, b: jnp.where(done | truncated, a, b), fresh, (observation, env_state)
     )
     info = {"final_observation": observation, "life_lost": jnp.zeros((), bool)}
-    return following, env_state, done.astype(jnp.float32), done, truncated, info
+    return next_observation, env_state, done.astype(jnp.float32), done, truncated, info
 
 
 def observe(robot: jax.Array, present: jax.Array, places: jax.Array) -> jax.Array:
@@ -117,8 +117,9 @@ def play(
     def body(carry: Any, key: jax.Array) -> tuple[Any, Any]:
         observation, env_state, going = carry
         action, noted = act(observation, env_state, key)
-        following, env_state, done = jax.vmap(family.transition)(env_state, action)
-        return (following, env_state, going & ~done), (observation, noted, going, going & done)
+        next_observation, env_state, done = jax.vmap(family.transition)(env_state, action)
+        carry = next_observation, env_state, going & ~done
+        return carry, (observation, noted, going, going & done)
 
     keys = jax.random.split(key, family.horizon)
     _, steps = jax.lax.scan(body, (*start, jnp.ones(len(start[0]), bool)), keys)
