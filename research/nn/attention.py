@@ -94,6 +94,7 @@ class MultiHeadAttention(nn.Module):
     def setup(self) -> None:
         common: dict[str, Any] = dict(use_bias=self.use_bias, dtype=self.dtype)
         start, out_start = self.kernel_init, self.out_init or self.kernel_init
+        self.out: nn.Module
         if self.fused:
             heads = 3, self.num_heads, self.head_dim
             self.qkv = nn.DenseGeneral(heads, kernel_init=start, **common)
