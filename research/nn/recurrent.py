@@ -216,7 +216,7 @@ class LSTM(LSTMCell):
 
 
 class RNNOutput(NamedTuple):
-    """What `RNN` returns.
+    """Outputs and carries of an `RNN`.
 
     Attributes:
       outputs: `[B, T, F]` of the last layer, zeros at padding; with both directions forward and
