@@ -100,7 +100,7 @@ class GenerativePretraining(Experiment):
         self.per_step = {"tokens": rows * self.length // self.num_steps}
 
     def learning_rate(self, count: jax.Array) -> jax.Array:
-        """Of the update after `count` others: as many tokens count as it will have been made of."""
+        """Follows the tokens seen, those of the update after `count` others included."""
         return self.rate_by_tokens(self.ramp.tokens_before(count + 1))
 
     def open_rows(self) -> Rows:

@@ -28,12 +28,23 @@ class Hypotheses(NamedTuple):
 
 
 class _Search(NamedTuple):
+    """State of the loop.
+
+    Attributes:
+      t: tokens so far.
+      carry: of the decoder, rows `[B * K]`.
+      alive: `[B, K, T]`, tokens of the hypotheses that go on.
+      alive_log_probs: `[B, K]`, theirs.
+      finished: the K best hypotheses that have ended.
+      done: `[B]`, sentences whose search is over.
+    """
+
     t: jax.Array
     carry: Any
-    alive: jax.Array  # [B, K, T] tokens
-    alive_log_probs: jax.Array  # [B, K]
-    finished: Hypotheses  # of K
-    done: jax.Array  # [B]
+    alive: jax.Array
+    alive_log_probs: jax.Array
+    finished: Hypotheses
+    done: jax.Array
 
 
 def length_penalty(length: int | jax.Array, alpha: float) -> jax.Array:
@@ -72,11 +83,11 @@ def beam_search(
       first: `[B]`, the first token to feed.
       beam: K.
       eos_id: the token that ends a hypothesis.
-      max_length: T, most tokens of a hypothesis, end token included.
+      max_length: T, tokens that a hypothesis has at most, end token included.
       alpha: exponent of the length penalty; 0 compares plain log probabilities.
       n_best: N <= K, how many hypotheses to return.
       pad_id: fills the tokens up.
-      limits: `[B]`, at most T each: most tokens of a sentence's hypotheses, where not all have T.
+      limits: `[B]`, at most T each: the `max_length` of each sentence; None for T.
     """
     batch = first.shape[0]
 

@@ -39,7 +39,7 @@ def complete(
     top_k: int = 0,
     top_p: float = 1.0,
 ) -> list[np.ndarray]:
-    """What follows each prompt, up to and with the token `end` where it comes.
+    """Continues each prompt, up to and with the token `end` where it comes.
 
     Args:
       model: has the methods `start(prompt [R, P], lengths [R], max_length) -> DecoderState`, after

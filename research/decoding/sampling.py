@@ -93,7 +93,7 @@ def greedy(
     max_length: int,
     pad_id: int = 0,
 ) -> Sequences:
-    """The most probable token at every step."""
+    """Takes the most probable token at every step."""
     return generate(
         step,
         params,

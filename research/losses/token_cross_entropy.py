@@ -28,7 +28,7 @@ def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, epsilon: float 
 
 
 def masked_mean(values: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean of `values` where `mask`, and how many those are.
+    """Returns the mean of `values` where `mask`, and how many those are.
 
     The mean is per token, not per sentence. Pass the count as `Aux.weight`, so that accumulated
     micro-batches are averaged over all their tokens together.

@@ -36,7 +36,7 @@ class Query:
 
 @dataclasses.dataclass(frozen=True)
 class Prompts:
-    """How a prompt is written, and how options are compared.
+    """Writes prompts, and says how options are compared.
 
     Attributes:
       encode: text to token ids.
@@ -104,7 +104,7 @@ def choose(
     query_ids: Sequence[np.ndarray],
     queries: Sequence[Query],
 ) -> np.ndarray:
-    """Index of the likeliest option of every query, given the token ids of its prompt."""
+    """Returns the index of every query's likeliest option, given the token ids of its prompt."""
     if prompts.normalise not in ("tokens", "unconditional", "none"):
         raise ValueError(f"normalise: {prompts.normalise!r}")
     options = [[prompts.encode(option) for option in query.options] for query in queries]
@@ -129,7 +129,7 @@ def accuracy(
     draws: int,
     seed: int,
 ) -> np.ndarray:
-    """Share of right answers with `shots` examples, `[draws]`: one for each drawing of examples."""
+    """Returns the share of right answers with `shots` examples: `[draws]`, of each drawing."""
     answers = np.array([query.answer for query in queries])
     found = []
     for draw in range(draws):

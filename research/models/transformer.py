@@ -33,8 +33,10 @@ _DECODER = Names(attention="self_attention", attention_norm="self_norm", **_FEED
 class EncoderLayer(TransformerBlock):
     """A block as the scan over layers calls it."""
 
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        x, weights = super().__call__(x, train, mask, return_weights=True)
+    def encode(self, x: jax.Array, mask: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        """The whole source; also returns the attention weights."""
+        x, weights = self(x, train, mask, return_weights=True)
+        assert weights is not None
         return x, weights.own
 
 
@@ -44,19 +46,21 @@ class DecoderLayer(TransformerBlock):
     All methods take `(x, per_layer, shared)`, so that one scan serves each of them.
     """
 
-    def __call__(self, x: jax.Array, per_layer: None, shared: tuple) -> tuple[jax.Array, Weights]:
+    def decode(self, x: jax.Array, per_layer: None, shared: tuple) -> tuple[jax.Array, Weights]:
         """The whole target at once; also returns the weights of both attentions."""
         source, self_mask, cross_mask, train = shared
         memory = Memory(self.memory_keys_values(source), cross_mask)
-        return super().__call__(x, train, self_mask, memory, return_weights=True)
+        x, weights = self(x, train, self_mask, memory, return_weights=True)
+        assert weights is not None
+        return x, weights
 
-    def step(
+    def decode_step(
         self, x: jax.Array, per_layer: tuple[KeysValues, KeysValues], shared: tuple
     ) -> tuple[jax.Array, KeysValues]:
         """One target position; also returns the extended cache."""
         cache, source = per_layer
         index, cross_mask = shared
-        return super().step(x, cache, index, memory=Memory(source, cross_mask))
+        return self.step(x, cache, index, memory=Memory(source, cross_mask))
 
     def source_keys_values(
         self, source: jax.Array, per_layer: None, shared: None
@@ -121,13 +125,13 @@ class Transformer(nn.Module):
             dropout=self.dropout,
             dtype=self.dtype,
         )
-        encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan)
+        encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan, methods=("encode",))
         self.encoder = encoder(**block, names=_ENCODER)
         decoder = nn.scan(
             DecoderLayer,
             in_axes=(0, nn.broadcast),
             **scan,
-            methods=("__call__", "step", "source_keys_values"),
+            methods=("decode", "decode_step", "source_keys_values"),
         )
         self.decoder = decoder(**block, cross=True, names=_DECODER)
         if self.pre_norm:
@@ -136,7 +140,7 @@ class Transformer(nn.Module):
 
     def __call__(
         self, source: jax.Array, target: jax.Array, *, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, dict[str, Any]]:
         """Logits of every target token given those before it.
 
         Args:
@@ -158,7 +162,7 @@ class Transformer(nn.Module):
         visible = jnp.pad(target[:, :-1] != self.pad_id, ((0, 0), (1, 0)), constant_values=True)
         self_mask = causal_mask(target.shape[1]) & padding_mask(visible)
         shared = (memory, self_mask, padding_mask(source != self.pad_id), train)
-        x, weights = self.decoder(x, None, shared)
+        x, weights = self.decoder.decode(x, None, shared)
         return self._logits(x), {
             "memory": memory,
             "encoder_attention": encoder_attention,
@@ -170,7 +174,7 @@ class Transformer(nn.Module):
         """Encoded source `[B, S, D]` and attention weights `[L, B, H, S, S]`."""
         x = self.source_positions(self._embed(source))
         x = self.drop(x, deterministic=not train)
-        x, weights = self.encoder(x, padding_mask(source != self.pad_id), train)
+        x, weights = self.encoder.encode(x, padding_mask(source != self.pad_id), train)
         return (self.encoder_norm(x) if self.pre_norm else x), weights
 
     def start(self, source: jax.Array, max_length: int) -> DecoderState:
@@ -192,7 +196,7 @@ class Transformer(nn.Module):
         x = self.target_positions(self._embed(token[:, None]), index, length)
         shared = (index, padding_mask(valid))
         layers_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (cache, source_kv))
-        x, cache = self.decoder.step(x, layers_first, shared)
+        x, cache = self.decoder.decode_step(x, layers_first, shared)
         cache = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), cache)
         return DecoderState((cache, index + 1), state.context), self._logits(x)[:, 0]
 

@@ -41,7 +41,15 @@ def cache_mask(length: int, index: jax.Array) -> jax.Array:
 
 
 def attention_weights(query: jax.Array, keys: jax.Array, mask: jax.Array) -> jax.Array:
-    """softmax(Q K' / sqrt(d_k)) `[B, H, T, S]` in float32; queries and keys are `[B, T, H, D]`."""
+    """Returns softmax(Q K' / sqrt(d_k)), in float32.
+
+    Args:
+      query, keys: `[B, T, H, D]` and `[B, S, H, D]`.
+      mask: for `[B, H, T, S]`.
+
+    Returns:
+      `[B, H, T, S]`.
+    """
     scores = jnp.einsum("bthd,bshd->bhts", query, keys, preferred_element_type=jnp.float32)
     return jax.nn.softmax(scores * query.shape[-1] ** -0.5 + jnp.where(mask, 0.0, MASKED))
 
@@ -94,6 +102,7 @@ class MultiHeadAttention(nn.Module):
     def setup(self) -> None:
         common: dict[str, Any] = dict(use_bias=self.use_bias, dtype=self.dtype)
         start, out_start = self.kernel_init, self.out_init or self.kernel_init
+        self.out: nn.Module
         if self.fused:
             heads = 3, self.num_heads, self.head_dim
             self.qkv = nn.DenseGeneral(heads, kernel_init=start, **common)

@@ -61,7 +61,7 @@ def decode(module, memory, x, source):
     """The decoder from embedded targets `x` on; what `__call__` does after shifting."""
     self_mask = transformer.causal_mask(T) & transformer.padding_mask(jnp.ones((2, T), bool))
     shared = (memory, self_mask, transformer.padding_mask(source != 0), False)
-    return module.decoder(x, None, shared)[0]
+    return module.decoder.decode(x, None, shared)[0]
 
 
 def leak(model, variables):

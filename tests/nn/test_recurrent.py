@@ -1,10 +1,14 @@
-"""The LSTM against NumPy; it forgets where an episode begins, and only there."""
+"""Cells against NumPy; lengths, directions and episodes against runs of each row alone."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from research.nn.recurrent import LSTM
+from research.core.tree import named_leaves
+from research.nn.recurrent import LSTM, RNN, GRUCell, LSTMCell
 
 T, N, D, U = 6, 3, 4, 5
 
@@ -60,3 +64,271 @@ def test_step_by_step_is_the_same():
         out, carry = LSTM(U).apply(variables, carry, x[t : t + 1], first[t : t + 1])
         np.testing.assert_allclose(out[0], whole[t], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(carry[0], last[0], rtol=1e-4, atol=1e-6)
+
+
+# --- cells ---
+
+CELLS = {
+    "lstm": functools.partial(LSTMCell, U),
+    "lstm_closed": functools.partial(LSTMCell, U, forget_bias=-2.0),
+    "lstm_projected": functools.partial(
+        LSTMCell, U, projection=3, cell_clip=0.4, projection_clip=0.2
+    ),
+    "gru": functools.partial(GRUCell, U),
+    "gru_after": functools.partial(GRUCell, U, reset_after=True),
+}
+each_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def randomised(params, seed=7):
+    """Parameters far from their start, where biases are zero and matrices orthogonal."""
+    keys = iter(jax.random.split(jax.random.key(seed), 100))
+    return jax.tree.map(lambda p: p + 0.5 * jax.random.normal(next(keys), p.shape), params)
+
+
+def lstm_step(cell, params, carry, x):
+    c, h = carry
+    gates = x @ params["input"]["kernel"] + params["input"]["bias"] + h @ params["recurrent"]
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    c = sigmoid(f + cell.forget_bias) * c + sigmoid(i) * np.tanh(g)
+    c = np.clip(c, -cell.cell_clip, cell.cell_clip) if cell.cell_clip else c
+    h = sigmoid(o) * np.tanh(c)
+    if cell.projection:
+        h = np.clip(h @ params["projection"], -cell.projection_clip, cell.projection_clip)
+    return (c, h), h
+
+
+def gru_step(cell, params, h, x):
+    wz, wr, wg = np.split(x @ params["input"]["kernel"] + params["input"]["bias"], 3, axis=-1)
+    uz, ur, ug = np.split(params["recurrent"], 3, axis=-1)
+    z, r = sigmoid(wz + h @ uz), sigmoid(wr + h @ ur)
+    if cell.reset_after:
+        g = np.tanh(wg + r * (h @ ug + params["recurrent_bias"]))
+    else:
+        g = np.tanh(wg + (r * h) @ ug)
+    h = (1 - z) * h + z * g
+    return h, h
+
+
+@each_cell
+def test_a_cell_is_its_equations(name):
+    cell = CELLS[name]()
+    x = jax.random.normal(jax.random.key(0), (N, D))
+    carry = jax.tree.map(lambda c: c + 0.3, cell.initial_carry(N))
+    params = randomised(cell.init(jax.random.key(1), carry, x)["params"])
+    new, out = cell.apply({"params": params}, carry, x)
+    step = lstm_step if name.startswith("lstm") else gru_step
+    arrays = jax.tree.map(lambda p: np.asarray(p, np.float64), (params, carry, x))
+    expected, expected_out = step(cell, *arrays)
+    np.testing.assert_allclose(out, expected_out, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), new, expected)
+    assert out.shape == (N, cell.features)
+    if name == "lstm_projected":
+        assert np.any(np.abs(new[0]) == np.float32(0.4)) and np.any(np.abs(out) == np.float32(0.2))
+
+
+@pytest.mark.parametrize("cell", [LSTMCell, functools.partial(GRUCell, reset_after=True)])
+def test_parameters_start_as_asked(cell):
+    start = functools.partial(jax.nn.initializers.uniform, 0.16)
+    minus = jax.nn.initializers.constant(-0.08)
+    made = cell(
+        64,
+        kernel_init=lambda *a: start()(*a) - 0.08,
+        recurrent_init=minus,
+        bias_init=jax.nn.initializers.constant(0.25),
+    )
+    params = made.init(jax.random.key(0), made.initial_carry(1), jnp.zeros((1, 32)))["params"]
+    kernel = params["input"]["kernel"]
+    assert -0.08 <= kernel.min() < -0.07 and 0.07 < kernel.max() <= 0.08
+    assert np.all(params["recurrent"] == -0.08) and np.all(params["input"]["bias"] == 0.25)
+
+
+def test_one_mask_of_recurrent_weights_serves_all_steps():
+    """With all of them left out, or kept, nothing is left to chance."""
+    x, key = jax.random.normal(jax.random.key(0), (N, T, D)), jax.random.key(5)
+    net = RNN(functools.partial(LSTMCell, U, weight_dropout=0.5))
+    params = net.init(jax.random.key(1), x)["params"]
+
+    def kept(rate, **options):
+        net = RNN(functools.partial(LSTMCell, U, weight_dropout=rate))
+        return net.apply({"params": params}, x, **options).outputs
+
+    train = dict(train=True, rngs={"dropout": key})
+    cell = params["forward_cells_0"]
+    without = {"forward_cells_0": {**cell, "recurrent": jnp.zeros_like(cell["recurrent"])}}
+    np.testing.assert_allclose(
+        kept(1.0, **train), net.apply({"params": without}, x).outputs, atol=1e-6
+    )
+    np.testing.assert_array_equal(kept(0.5), kept(0.0))
+    # Two halves of a sequence under one key have one mask: the second goes on from the first.
+    first = net.apply({"params": params}, x[:, :3], **train)
+    second = net.apply({"params": params}, x[:, 3:], first.carry, **train)
+    both = jnp.concatenate([first.outputs, second.outputs], axis=1)
+    np.testing.assert_allclose(both, kept(0.5, **train), atol=1e-5)
+    assert not np.allclose(both, kept(0.5))
+
+
+# --- stacks ---
+
+LENGTHS = np.array([4, T, 1])
+
+
+@functools.cache
+def stack(name="lstm", **options):
+    """A stack, random parameters for it, and inputs `[N, T, D]`."""
+    net = RNN(CELLS[name], **options)
+    x = jax.random.normal(jax.random.key(0), (N, T, D))
+    inputs = jnp.swapaxes(x, 0, 1) if net.time_major else x
+    return net, randomised(jax.jit(net.init)(jax.random.key(1), inputs)["params"]), x
+
+
+def close(a, b, atol=1e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), a, b)
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_padded_row_is_as_if_it_were_alone(name, options):
+    net, params, x = stack(name, num_layers=2, **options)
+    run = jax.jit(lambda x, lengths: net.apply({"params": params}, x, lengths=lengths))
+    found = run(x, LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        alone = net.apply({"params": params}, x[row : row + 1, :length])
+        close(found.outputs[row, :length], alone.outputs[0])
+        close(
+            jax.tree.map(lambda c, row=row: c[row], found.carry),
+            jax.tree.map(lambda c: c[0], alone.carry),
+        )
+        assert not np.any(found.outputs[row, length:])
+    # What stands in the padding has no influence at all, not even on gradients.
+    padding = np.arange(T)[None, :, None] >= LENGTHS[:, None, None]
+    close(run(jnp.where(padding, 1e3, x), LENGTHS), found, atol=0)
+    gradient = jax.grad(lambda x: (run(x, LENGTHS).outputs ** 2).sum())(x)
+    assert not np.any(gradient[np.broadcast_to(padding, x.shape)]) and np.any(gradient)
+
+
+@each_cell
+def test_both_directions_are_two_runs_one_of_them_reversed(name):
+    net, params, x = stack(name, bidirectional=True)
+    found = net.apply({"params": params}, x)
+
+    def alone(x, cell):
+        return RNN(CELLS[name]).apply({"params": {"forward_cells_0": params[cell]}}, x)
+
+    forward, backward = alone(x, "forward_cells_0"), alone(x[:, ::-1], "backward_cells_0")
+    features = CELLS[name]().features
+    close(found.outputs[..., :features], forward.outputs)
+    close(found.outputs[..., features:], backward.outputs[:, ::-1])
+    close(found.carry[0], (forward.carry[0][0], backward.carry[0][0]))
+    one_way = RNN(CELLS[name], reverse=True)
+    one_way = one_way.apply({"params": {"backward_cells_0": params["backward_cells_0"]}}, x)
+    close(one_way.outputs, found.outputs[..., features:])
+
+
+def test_layers_read_those_below():
+    net, params, x = stack("lstm", num_layers=3)
+    found = net.apply({"params": params}, x)
+    below = x
+    for layer, outputs in enumerate(found.layers):
+        own = {"forward_cells_0": params[f"forward_cells_{layer}"]}
+        alone = RNN(CELLS["lstm"]).apply({"params": own}, below)
+        close(outputs, alone.outputs)
+        close(found.carry[layer], alone.carry[0])
+        below = outputs
+    assert found.outputs is found.layers[-1] or np.array_equal(found.outputs, found.layers[-1])
+    summed = net.clone(residual=True).apply({"params": params}, x)
+    own = {"forward_cells_0": params["forward_cells_1"]}
+    second = RNN(CELLS["lstm"]).apply({"params": own}, found.layers[0]).outputs
+    close(summed.layers[1], found.layers[0] + second)
+    close(summed.layers[0], found.layers[0])
+
+
+def test_a_carry_goes_on_where_another_call_ended():
+    net, params, x = stack("gru", num_layers=2)
+    whole = net.apply({"params": params}, x)
+    carry, outputs = None, []
+    for t in range(T):
+        found = net.apply({"params": params}, x[:, t : t + 1], carry)
+        carry = found.carry
+        outputs.append(found.outputs)
+    close(jnp.concatenate(outputs, axis=1), whole.outputs)
+    close(carry, whole.carry)
+    zeros = net.apply({"params": params}, N, method="initial_carry")
+    close(net.apply({"params": params}, x, zeros), whole, atol=0)
+
+
+def test_time_major_is_the_same_with_axes_exchanged():
+    net, params, x = stack("lstm", num_layers=2)
+    first = jax.random.bernoulli(jax.random.key(3), 0.3, (N, T))
+    options = dict(lengths=LENGTHS)
+    found = net.apply({"params": params}, x, first=first, **options)
+    other = net.clone(time_major=True)
+    other = other.apply({"params": params}, jnp.swapaxes(x, 0, 1), first=first.T, **options)
+    close(jnp.swapaxes(other.outputs, 0, 1), found.outputs, atol=0)
+    close(other.carry, found.carry, atol=0)
+
+
+def test_an_episode_begins_from_zeros_in_all_layers():
+    net, params, x = stack("lstm", num_layers=2)
+    carry = jax.tree.map(
+        lambda c: c + 0.5, net.apply({"params": params}, N, method="initial_carry")
+    )
+    first = jnp.zeros((N, T), bool).at[1, 3].set(True)
+    found = net.apply({"params": params}, x, carry, first=first)
+    plain = net.apply({"params": params}, x, carry)
+    fresh = net.apply({"params": params}, x[:, 3:])
+    close(found.outputs[1, 3:], fresh.outputs[1])
+    close(found.outputs[1, :3], plain.outputs[1, :3], atol=0)
+    close(found.outputs[0], plain.outputs[0], atol=0)
+    with pytest.raises(ValueError, match="forward"):
+        stack(bidirectional=True)[0].apply({"params": stack(bidirectional=True)[1]}, x, first=first)
+
+
+def test_dropout_is_between_layers_and_locked_if_asked():
+    net, params, _ = stack("lstm", num_layers=2)
+    x = jnp.ones((N, T, D))
+
+    def train(seed, **options):
+        dropping = net.clone(dropout=0.5, **options)
+        return dropping.apply(
+            {"params": params}, x, train=True, rngs={"dropout": jax.random.key(seed)}
+        )
+
+    plain = net.apply({"params": params}, x)
+    close(train(0).layers[0], plain.layers[0], atol=0)  # what comes in is kept whole
+    assert not np.allclose(train(0).outputs, plain.outputs)
+    assert np.array_equal(train(0).outputs, train(0).outputs)
+    assert not np.array_equal(train(0).outputs, train(1).outputs)
+
+    # A second layer whose outputs depend on one feature each shows which were left out.
+    second = jax.tree.map(jnp.zeros_like, params["forward_cells_1"])
+    eye = jnp.concatenate([jnp.zeros((U, U))] * 2 + [jnp.eye(U)] + [jnp.zeros((U, U))], axis=1)
+    second["input"]["kernel"] = 50.0 * eye
+    params = {**params, "forward_cells_1": second}
+    locked, free = (
+        np.asarray(train(0, locked_dropout=locked).outputs) != 0 for locked in (True, False)
+    )
+    assert np.all(locked == locked[:, :1]), "one mask for all steps"
+    assert locked.any() and not locked.all(), "of some features"
+    assert not np.all(free == free[:, :1])
+
+
+@each_cell
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_every_parameter_gets_a_gradient(name, bidirectional):
+    net, params, x = stack(name, num_layers=2, bidirectional=bidirectional)
+
+    def loss(params):
+        # Parameters this large would meet the clipping everywhere.
+        small = jax.tree.map(lambda p: 0.3 * p, params)
+        return (net.apply({"params": small}, x, lengths=LENGTHS).outputs ** 2).sum()
+
+    for path, grad in named_leaves(jax.jit(jax.grad(loss))(params)).items():
+        assert np.abs(grad).max() > 1e-6, path
+
+
+def test_both_directions_and_reverse_are_refused():
+    with pytest.raises(ValueError, match="reverse"):
+        RNN(CELLS["gru"], bidirectional=True, reverse=True).init(
+            jax.random.key(0), jnp.zeros((N, T, D))
+        )

@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class BatchRamp:
-    """How many rows each step's batch has. Every level is one shape, compiled once.
+    """Says how many rows each step's batch has. Every level is one shape, compiled once.
 
     Attributes:
       levels: (rows, steps) one after the other; the last goes on for as long as it is asked.
@@ -34,7 +34,7 @@ class BatchRamp:
         levels: int,
         multiple: int,
     ) -> BatchRamp:
-        """From `first_rows` to `rows`, linear in the tokens seen, over the first `ramp_tokens`.
+        """Grows from `first_rows` to `rows`, linear in the tokens seen, over `ramp_tokens` of them.
 
         The line is cut into `levels` steps of equal length in tokens. Rows are rounded up to a
         multiple of `multiple`: what devices and micro-batches must divide. With `ramp_tokens` of 0

@@ -12,7 +12,7 @@ Span = tuple[int, int]
 
 
 def _grams(text: str, words: int) -> Iterator[tuple[tuple[str, ...], Span]]:
-    """Every run of `words` words, lower-cased and without punctuation, and where it stands."""
+    """Yields every run of `words` words, lower-cased, without punctuation, and where it stands."""
     found = [(match.group().lower(), match.span()) for match in _WORD.finditer(text)]
     for i in range(len(found) - words + 1):
         run = found[i : i + words]
@@ -29,7 +29,7 @@ def without_overlap(
     max_pieces: int = 10,
     max_documents: int = 10,
 ) -> list[str]:
-    """Texts less the runs of `words` words that are in the held-out texts too.
+    """Cuts out of texts the runs of `words` words that are in the held-out texts too.
 
     Args:
       texts: training documents.

@@ -1,4 +1,4 @@
-"""What a model learns within one document: the key-label task, in two ways."""
+"""Measures what a model learns within one document of the key-label task, in two ways."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 def accuracy_by_shot(
     predict: Predict, task: KeyLabels, documents: int, max_shots: int
 ) -> dict[str, float]:
-    """Accuracy on the labels whose key came 0 ... `max_shots` times before in its document."""
+    """Measures accuracy on labels whose key came 0 ... `max_shots` times before in its document."""
     rows = np.stack([task[i] for i in range(documents)])
     right, shots = predict(rows)[1][:, 1::2], task.earlier(rows)
     return {f"shot_{n}": float(np.mean(right[shots == n])) for n in range(max_shots + 1)}
@@ -25,7 +25,7 @@ def accuracy_by_shot(
 def accuracy_of_prompts(
     predict: Predict, task: KeyLabels, shots: Sequence[int], queries: int, draws: int
 ) -> dict[str, float]:
-    """Accuracy on multiple choice with K solved examples in the prompt, mean over drawings.
+    """Measures accuracy on multiple choice with K solved examples in the prompt, over drawings.
 
     The query is a document's last pair, the examples are drawn from the pairs before.
     """

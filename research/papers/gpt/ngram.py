@@ -11,7 +11,7 @@ import numpy as np
 
 
 def log_losses(train: np.ndarray, test: np.ndarray, order: int, vocab_size: int) -> np.ndarray:
-    """Nats of every token of `test [N]` but the first `order` - 1, `[N - order + 1]`.
+    """Returns nats of every token of `test [N]` but the first `order` - 1, `[N - order + 1]`.
 
     Args:
       train: `[M]` tokens to count.
@@ -37,7 +37,7 @@ def log_losses(train: np.ndarray, test: np.ndarray, order: int, vocab_size: int)
 
 
 def _codes(tokens: np.ndarray, n: int, vocab_size: int) -> np.ndarray:
-    """Each run of n tokens as one number, the last token in its lowest digit."""
+    """Writes each run of n tokens as one number, the last token in its lowest digit."""
     codes = np.zeros(len(tokens) - n + 1, np.int64)
     for i in range(n):
         codes = codes * vocab_size + tokens[i : len(tokens) - n + 1 + i]

@@ -21,7 +21,7 @@ class Marks:
       start: begins a sequence.
       delimiter: between two texts.
       extract: ends it; what the model thinks there is what the task's layer sees.
-      length: most tokens of a sequence.
+      length: tokens that a sequence has at most.
     """
 
     start: int
@@ -35,25 +35,31 @@ class Marks:
         return cls(vocab_size, vocab_size + 1, vocab_size + 2, length)
 
     def classification(self, text: np.ndarray) -> list[np.ndarray]:
-        """start text extract."""
+        """Lays a text out as: start text extract."""
         return [self._join(text)]
 
     def entailment(self, premise: np.ndarray, hypothesis: np.ndarray) -> list[np.ndarray]:
-        """start premise delimiter hypothesis extract."""
+        """Lays a pair out as: start premise delimiter hypothesis extract."""
         return [self._join(premise, hypothesis)]
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
-        """Both orders; what the model thinks of them is added up."""
+        """Lays a pair out in both orders; what the model thinks of them is added up."""
         return [self._join(a, b), self._join(b, a)]
 
     def multiple_choice(
         self, context: np.ndarray, answers: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
-        """start context delimiter answer extract, for each answer. A question ends the context."""
+        """Lays each answer out as: start context delimiter answer extract.
+
+        A question is the end of its context.
+        """
         return [self._join(context, answer) for answer in answers]
 
     def _join(self, *texts: np.ndarray) -> np.ndarray:
-        """Too long sequences lose the beginning of their first text: the end decides more often."""
+        """Joins texts; where they are too long, the first loses its beginning.
+
+        The end decides more often.
+        """
         room = self.length - 1 - len(texts)
         rest = room - sum(len(text) for text in texts[1:])
         if rest < 1:

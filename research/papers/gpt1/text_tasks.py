@@ -14,7 +14,7 @@ Encode = Callable[[str], np.ndarray]
 
 
 class Form(NamedTuple):
-    """How a data set's records become sequences (Radford et al. 2018, figure 1).
+    """Says how a data set's records become sequences (Radford et al. 2018, figure 1).
 
     Attributes:
       kind: a method of `Marks`.
@@ -45,7 +45,7 @@ FORMS = {
 
 
 def endings(texts: Sequence[str], context: int, ending: int, seed: int) -> Sequence[Record]:
-    """Which of two endings follows? (As in Story Cloze, of any text.)
+    """Makes questions of any text: which of two endings follows? (As in Story Cloze.)
 
     Each piece of `context` + `ending` characters is one question: "context" str, "endings" two str,
     "label" the right one. The wrong ending follows another piece, of any of the texts.
@@ -70,7 +70,7 @@ def endings(texts: Sequence[str], context: int, ending: int, seed: int) -> Seque
 def questions(
     records: Sequence[Record], form: Form, encode: Encode, marks: Marks
 ) -> Sequence[Record]:
-    """Records of arrays: "tokens" `[A, T]`, "last" `[A]`, "label"."""
+    """Turns records into arrays: "tokens" `[A, T]`, "last" `[A]`, "label"."""
 
     def read(record: Record) -> Record:
         texts = [record[name] for name in form.texts]
