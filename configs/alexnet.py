@@ -22,6 +22,7 @@ stalled over 10,000 steps, three times at most. `:paper_dropout` has the paper's
 units are logistic is from memory.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -34,16 +35,9 @@ RATES = (3, 10, 30)
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
-    for activation in ("relu", "tanh"):
-        for rate in RATES[1:]:
-            config.arms[f"{activation}_{rate}"] = {
-                **UNREGULARIZED,
-                "model.activation": activation,
-                "schedule.learning_rate": rate / 1000,
-            }
+    activations(config, RATES[1:], UNREGULARIZED)
     config.arms.relu_10["check_towers"] = "small_towers"
-    config.arms.dropout = {}
-    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
+    dropout(config)
     config.simulated_devices = 2  # where the CPU is the only device
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
@@ -131,6 +125,23 @@ UNREGULARIZED: dict[str, Any] = {
 }
 
 
+def activations(config: ConfigDict, rates: tuple[int, ...], overrides: Mapping[str, Any]) -> None:
+    """Arms of each activation with each rate."""
+    for activation in ("relu", "tanh"):
+        for rate in rates:
+            config.arms[f"{activation}_{rate}"] = {
+                **overrides,
+                "model.activation": activation,
+                "schedule.learning_rate": rate / 1000,
+            }
+
+
+def dropout(config: ConfigDict) -> None:
+    """Arms with dropout, and without."""
+    config.arms.dropout = {}
+    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
+
+
 def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     config.check_claims = False
@@ -183,20 +194,14 @@ def cifar10(config: ConfigDict) -> None:
         }
     )
     config.arms = ConfigDict(convert_dict=False)
-    for activation in ("relu", "tanh"):
-        for rate in RATES:
-            config.arms[f"{activation}_{rate}"] = {
-                "model.activation": activation,
-                "schedule.learning_rate": rate / 1000,
-            }
+    activations(config, RATES, {})
 
 
 def mnist(config: ConfigDict) -> None:
     """Dropout against none on 5,000 images of MNIST."""
     config.simulated_devices = 1
     config.arms = ConfigDict(convert_dict=False)
-    config.arms.dropout = {}
-    config.arms.no_dropout = {"model.dropout": 0.0, "model.input_dropout": 0.0}
+    dropout(config)
     on_mnist(config)
     config.data.update({"train_split": "train[:5000]", "num_train": 5000})
     config.num_epochs = 60.0

@@ -6,30 +6,18 @@
 
 The default trains on procedural shapes of 8 to 16 pixels, and on scikit-learn's digits at random
 places on canvases of 16x24 and 16x32 pixels and their transposes: five arms of three seeds, 190 CPU
-seconds, nothing downloaded, float32. Expect a test error of 59 % after 3 epochs at 16 pixels, 34 %
-after as many pixels spent on growing images, 77 % without the last phase at full size, chance for
-8 pixels alone; on canvases 7.1 % with squares, 3.5 % with rectangles. On shapes, which show nothing
-for the first epoch, more and smaller steps are worth more than on photographs.
-
-`:cifar10`, seeds 0, 1, 2 (440 s): 58.7 57.1 60.0 % fixed, 49.1 49.4 51.8 growing, 50.5
-52.7 54.9 without the last phase (NOT 8 points worse), 62.3 69.2 68.7 on half-size images alone.
-`:mnist` (220 CPU seconds): 4.0 4.3 4.0 % with squares, 1.4 2.0 1.7 with rectangles.
+seconds, nothing downloaded, float32. `:cifar10` takes 440 CPU seconds, `:mnist` 220. On shapes,
+which show nothing for the first epoch, more and smaller steps are worth more than on photographs.
 
 Published: 93 % top-5 in 16:08 minutes on 16 machines of 8 V100, 29:44 on 4.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from research.training.run_config import run_config
+from configs import common
 
-VARIANTS = {
-    "smoke": "seconds; what the tests run",
-    "cifar10": "progressive resizing on CIFAR-10, 8,000 images, three epochs' worth of pixels",
-    "mnist": "rectangular validation on canvases with MNIST's digits",
-    "paper": "the same as paper_16",
-    "paper_16": "the released schedule of 16 machines (128 GPUs)",
-    "paper_4": "the released schedule of 4 machines (32 GPUs)",
-}
 NORMALIZATION = {  # of each channel's 0..1: mean and deviation
     "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
     "digits": ((0.2, 0.2, 0.2), (0.35, 0.35, 0.35)),
@@ -39,62 +27,18 @@ NORMALIZATION = {  # of each channel's 0..1: mean and deviation
 }
 
 
-def one_cycle(num_epochs: float, peak: float = 0.4) -> dict:
-    """Overrides: a rate that rises to its peak at 30 % of the run and falls to zero at its end."""
-    top = 0.3 * num_epochs
-    return {
-        "num_epochs": num_epochs,
-        "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0)),
-    }
-
-
-def resizing(config: ConfigDict, size: int) -> None:
-    """Arms of three epochs' worth of pixels at full size, and two that never see it."""
-    half, most = size // 2, size * 3 // 4
-    config.arms.fixed = {"phases": ((0, size, 64),), **one_cycle(3.0)}
-    config.arms.progressive = {
-        "phases": ((0, half, 64), (3, most, 64), (5, size, 64)),
-        **one_cycle(6.0),
-    }
-    config.arms.no_last = {"phases": ((0, half, 64), (3, most, 64)), **one_cycle(6.0)}
-    config.arms.small = {"phases": ((0, half, 64),), **one_cycle(6.0)}
-
-
-def on_canvases(
-    name: str, side: int, longs: tuple[int, ...], num_train: int, num_epochs: float
-) -> dict:
-    """Overrides: digits at random places on canvases of `side` x `longs`, trained on crops."""
-    return {
-        "data.name": name,
-        "data.train_split": "train",
-        "data.test_split": "test",
-        "data.num_train": num_train,
-        "data.num_test": 3_000,
-        "data.crop": "random",
-        "data.mirror": False,
-        "data.stored_size": side,
-        "data.canvas_longs": longs,
-        "data.mean": NORMALIZATION[name][0],
-        "data.deviation": NORMALIZATION[name][1],
-        "phases": ((0, side, 64),),
-        "test.size": side,
-        **one_cycle(num_epochs),
-    }
-
-
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
-    resizing(config, 16)
-    config.arms.canvases = on_canvases("digits", 16, (24, 32), 8000, 3.0)
+    config = common.base()
     config.seeds = (0, 1, 2)
     config.log_every_steps = 25
 
     # Each from an epoch on: (epoch, image size, images of a worker, smallest share of the image in
     # a resized crop, short side that images are stored at or 0, rectangular validation).
-    config.phases = ((0, 8, 64), (3, 12, 64), (5, 16, 64))
+    config.phases = ()
     # Each from an epoch on: (epoch, learning rate) or (epoch, rate, end, rate at the end).
     config.rate_phases = ()
-    config.num_epochs = 6.0
+    config.num_epochs = 0.0
+    config.accumulate_steps = 1  # micro-batches in one optimizer step
     config.workers = 1  # with several, batch normalization is over a worker's images
     config.loss_scale = 1.0  # for compute_dtype float16
     config.model = ConfigDict(
@@ -134,90 +78,105 @@ def get_config(variant: str = "") -> ConfigDict:
             "margin": 1.0,  # short side of test images, in crops
         }
     )
-    cycle = one_cycle(6.0)
-    config.num_epochs, config.rate_phases = cycle["num_epochs"], cycle["rate_phases"]
+    resizing(config, 16)  # sets phases, rates and epochs
+    config.arms.canvases = on_canvases("digits", 16, (24, 32), 8000, 3.0)
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.check_claims = False
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.progressive = {}
-        config.arms.fixed = {"phases": ((0, 16, 16),)}
-        config.seeds = (0,)
-        config.log_every_steps = config.checkpoint_every_steps = 4
-        config.phases, config.num_epochs = ((0, 8, 32), (2, 12, 16), (3, 16, 16)), 4.0
-        config.rate_phases = one_cycle(4.0, 0.1)["rate_phases"]
-        config.model.update({"variant": "flat1", "width": 4})
-        config.data.update(
-            {
-                "train_split": "train[:128]",
-                "test_split": "test[:64]",
-                "num_train": 128,
-                "stored_size": 16,
-            }
-        )
-        config.test.update({"batch_size": 24, "size": 16})
-    elif variant == "cifar10":
-        of_data(config, "cifar10")
-        config.data.test_split = "test[:2000]"
-        resizing(config, 32)
-        config.phases, config.test.size = ((0, 16, 64), (3, 24, 64), (5, 32, 64)), 32
-        del config.arms.canvases
-    elif variant == "mnist":
-        config.arms = ConfigDict(convert_dict=False)
-        config.arms.canvases = on_canvases("mnist", 28, (40, 48, 56), 12_000, 5.0)
-    elif variant:
-        imagenet(config, variant)
-    return config
+
+def one_cycle(num_epochs: float, peak: float = 0.4) -> dict[str, Any]:
+    """Overrides: a rate that rises to its peak at 30 % of the run and falls to zero at its end."""
+    top = 0.3 * num_epochs
+    return {
+        "num_epochs": num_epochs,
+        "rate_phases": ((0.0, peak / 10, top, peak), (top, peak, num_epochs, 0.0)),
+    }
+
+
+def resizing(config: ConfigDict, size: int) -> None:
+    """Arms of three epochs' worth of pixels at full size, and two that never see it."""
+    half, three_quarters = size // 2, size * 3 // 4
+    config.phases = ((0, half, 64), (3, three_quarters, 64), (5, size, 64))
+    config.update(one_cycle(6.0))
+    config.arms.fixed = {"phases": ((0, size, 64),), **one_cycle(3.0)}
+    config.arms.progressive = {}
+    config.arms.no_last = {"phases": ((0, half, 64), (3, three_quarters, 64))}
+    config.arms.small = {"phases": ((0, half, 64),)}
+
+
+def on_canvases(
+    name: str, side: int, longs: tuple[int, ...], num_train: int, num_epochs: float
+) -> dict:
+    """Overrides: digits at random places on canvases of `side` x `longs`, trained on crops."""
+    return {
+        "data.name": name,
+        "data.train_split": "train",
+        "data.test_split": "test",
+        "data.num_train": num_train,
+        "data.num_test": 3_000,
+        "data.crop": "random",
+        "data.mirror": False,
+        "data.stored_size": side,
+        "data.canvas_longs": longs,
+        "data.mean": NORMALIZATION[name][0],
+        "data.deviation": NORMALIZATION[name][1],
+        "phases": ((0, side, 64),),
+        "test.size": side,
+        **one_cycle(num_epochs),
+    }
+
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    config.check_claims = False
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.progressive = {}
+    config.arms.fixed = {"phases": ((0, 16, 16),)}
+    config.seeds = (0,)
+    config.log_every_steps = 4
+    config.checkpoint_every_steps = 4
+    config.phases = ((0, 8, 32), (2, 12, 16), (3, 16, 16))
+    config.update(one_cycle(4.0, peak=0.1))
+    config.model.update({"variant": "flat1", "width": 4})
+    config.data.update(
+        {
+            "train_split": "train[:128]",
+            "test_split": "test[:64]",
+            "num_train": 128,
+            "stored_size": 16,
+        }
+    )
+    config.test.update({"batch_size": 24, "size": 16})
+
+
+def cifar10(config: ConfigDict) -> None:
+    """Progressive resizing on CIFAR-10, 8,000 images, three epochs' worth of pixels."""
+    config.arms = ConfigDict(convert_dict=False)
+    of_data(config, "cifar10")
+    config.data.test_split = "test[:2000]"
+    resizing(config, 32)
+    config.test.size = 32
+
+
+def mnist(config: ConfigDict) -> None:
+    """Rectangular validation on canvases with MNIST's digits."""
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.canvases = {}  # the claims' name of it
+    canvases = on_canvases("mnist", 28, (40, 48, 56), 12_000, 5.0)
+    config.update_from_flattened_dict(canvases)
 
 
 def of_data(config: ConfigDict, name: str) -> None:
+    """A data set, with what its pixels are normalized by."""
     config.data.name = name
     config.data.mean, config.data.deviation = NORMALIZATION[name]
 
 
-def imagenet(config: ConfigDict, variant: str) -> None:
-    """The released phases; learning rates as they stand there."""
-    config.arms = ConfigDict(convert_dict=False)
-    config.check_claims = False
-    config.published_as = "resnet50"
-    config.seeds = (0,)
-    config.log_every_steps, config.checkpoint_every_steps = 20, 500
-    config.compute_dtype, config.loss_scale = "float16", 1024.0
-    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
-    config.optimizer.l2_penalty = 1e-4
-    of_data(config, "imagenet2012")
-    config.data.update(
-        {
-            "train_split": "train",
-            "test_split": "validation",
-            "num_train": 1_281_167,
-            "num_classes": 1000,
-            "crop": "resized",
-            "in_memory": False,
-        }
-    )
-    config.test.update({"batch_size": 128, "size": 288, "margin": 1.14})
-    if variant == "paper_4":
-        rate = 2.0
-        config.workers, config.num_epochs = 32, 30.0
-        config.phases = (
-            (0, 128, 256, 0.08, 160),
-            (6, 128, 512, 0.08, 160),
-            (13, 224, 224, 0.087, 352),
-            (28, 288, 128, 0.5, 0, True),
-        )
-        config.rate_phases = (
-            (0, rate, 6, 2 * rate),
-            (6, 2 * rate),
-            (11, 2 * rate, 13, rate),
-            (13, 0.875 * rate),
-            (16, 0.875 * rate, 23, 0.0875 * rate),
-            (23, 0.0875 * rate, 28, 0.00875 * rate),
-            (28, 0.005 * rate, 30, 0.0005 * rate),
-        )
-        return
+def paper_16(config: ConfigDict) -> None:
+    """The released schedule of 16 machines (128 GPUs)."""
+    imagenet(config)
     rate = 1.88
-    config.workers, config.num_epochs = 128, 50.0
+    config.workers = 128
+    config.num_epochs = 50.0
     config.phases = (
         (0, 128, 64, 0.08, 160),
         (6, 128, 128, 0.08, 160),
@@ -234,3 +193,61 @@ def imagenet(config: ConfigDict, variant: str) -> None:
         (37, 2 * rate / 100),
         (38, 2 * rate / 1000),
     )
+
+
+def paper_4(config: ConfigDict) -> None:
+    """The released schedule of 4 machines (32 GPUs)."""
+    imagenet(config)
+    rate = 2.0
+    config.workers = 32
+    config.num_epochs = 30.0
+    config.phases = (
+        (0, 128, 256, 0.08, 160),
+        (6, 128, 512, 0.08, 160),
+        (13, 224, 224, 0.087, 352),
+        (28, 288, 128, 0.5, 0, True),
+    )
+    config.rate_phases = (
+        (0, rate, 6, 2 * rate),
+        (6, 2 * rate),
+        (11, 2 * rate, 13, rate),
+        (13, 0.875 * rate),
+        (16, 0.875 * rate, 23, 0.0875 * rate),
+        (23, 0.0875 * rate, 28, 0.00875 * rate),
+        (28, 0.005 * rate, 30, 0.0005 * rate),
+    )
+
+
+def imagenet(config: ConfigDict) -> None:
+    """ImageNet in float16; learning rates stand as in the released code."""
+    common.single(config)
+    config.published_as = "resnet50"
+    config.seeds = (0,)
+    config.log_every_steps = 20
+    config.checkpoint_every_steps = 500
+    config.compute_dtype = "float16"
+    config.loss_scale = 1024.0
+    config.model.update({"variant": "imagenet50", "shortcut": "B", "width": 0})
+    config.optimizer.l2_penalty = 1e-4
+    of_data(config, "imagenet2012")
+    config.data.update(
+        {
+            "train_split": "train",
+            "test_split": "validation",
+            "num_train": 1_281_167,
+            "num_classes": 1000,
+            "crop": "resized",
+            "in_memory": False,
+        }
+    )
+    config.test.update({"batch_size": 128, "size": 288, "margin": 1.14})
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "cifar10": cifar10,
+    "mnist": mnist,
+    "paper": common.described("The same as paper_16.", paper_16),
+    "paper_16": paper_16,
+    "paper_4": paper_4,
+}

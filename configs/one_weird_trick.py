@@ -6,37 +6,20 @@
 
 The default trains a small network on scikit-learn's digits, 60 steps of 1,024 images, nothing
 downloaded: 220 CPU seconds for three seeds, with the comparison of gradients and of communication
-on eight simulated devices. The last is exact; of the losses were measured, seeds 0, 1, 2:
-
-    test cross-entropy of (convolutions' batch, fully-connected batch)
-    digits: (128, 128) 0.228 0.295 0.140; (1024, 1024) 0.422 0.423 0.167; (1024, 128) 0.321 0.333
-    0.169
-    `:mnist` (three epochs of 20,000 images, 660 CPU seconds): (128, 128) 0.059 0.053 0.049;
-    (1024, 1024) 0.271 0.369 0.295; (1024, 128) 0.048 0.046 0.044
-
-So on 1,437 digits small fully-connected batches mend a part of what a large batch costs: that they
-are better than large ones holds, that they are as good as small batches throughout (within 10 %)
-does not. On MNIST both do. Tried on digits besides: rate 0.01 (0.226, 0.282, 0.282, seed 0), twice
-as many steps (no change), images shifted by a pixel (seed 10: 0.179, 0.813, 0.230; twice as many
-steps 0.158, 0.486, 0.193), batches of 512 (seeds 10 to 12, means: 0.224, 0.249, 0.228).
+on eight simulated devices. The last is exact. On so few digits small fully-connected batches mend a
+part only of what a large batch costs; `:mnist` (three epochs of 20,000 images, 660 CPU seconds) has
+enough.
 
 Paper: top-1 error 42.33 (one GPU), 43.28 (eight, 1024 and 1024), 42.86 (eight, 1024 and 128).
 """
 
 from ml_collections import ConfigDict
 
-from research.training.run_config import run_config
-
-VARIANTS = {
-    "smoke": "seconds; what the tests run",
-    "mnist": "the claim on 20,000 images of MNIST, three epochs",
-    "paper": "ImageNet, 90 epochs, 1024 images (8 workers), fully-connected layers 128 at a time",
-    "paper_logistic": "the same with a logistic unit for each class in place of the softmax",
-}
+from configs import common
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config = run_config()
+    config = common.base()
     config.simulated_devices = 8  # where the CPU is the only device
     config.arms.small = {"scheme": "a", "batch_size": 128}
     config.arms.large = {"scheme": "a", "fc_batch_size": 1024}
@@ -63,8 +46,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "variant": "small",
             "dropout": 0.0,
             "outputs_multiple": 8,  # classes are filled up to it, to divide over the workers
-            "input_scale": 127.5
-            / 16,  # of pixels in units of 127.5, less their mean; to 16 in digits
+            # Of pixels in units of 127.5, less their mean; to 16 in digits.
+            "input_scale": 127.5 / 16,
             "norm": {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "divide_alpha": False},
         }
     )
@@ -94,71 +77,93 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.test = ConfigDict({"batch_size": 200, "short_sides": (), "crops": "one"})
+    return common.choose(config, VARIANTS, variant)
 
-    if variant == "smoke":
-        config.check_claims = False
-        config.simulated_devices = 1
-        del config.arms.small
-        config.arms.large = {"scheme": "b", "fc_batch_size": 64}
-        config.batch_size, config.fc_batch_size = 64, 16
-        config.total_images = 64 * 12
-        config.log_every_steps = config.checkpoint_every_steps = 4
-        config.communication.update(
-            {"variant": "small", "image_size": 8, "num_classes": 10, "images_per_worker": 16}
-        )
-        config.model.dropout = 0.5
-        config.optimizer.drops_at, config.optimizer.drop_factor = (0.5,), 10.0
-        config.data.update(
-            {
-                "train_split": "train[:128]",
-                "test_split": "test[:64]",
-                "statistics_images": 128,
-                "image_size": 8,
-            }
-        )
-        config.test.batch_size = 32
-    elif variant == "mnist":
-        config.model.input_scale = 1.0
-        config.data.update(
-            {
-                "name": "mnist",
-                "train_split": "train[:20000]",
-                "image_size": 28,
-                "statistics_images": 6400,
-            }
-        )
-        config.total_images = 60_000
-    elif variant:
-        config.check_claims = False
-        config.simulated_devices = 1
-        config.arms = ConfigDict(convert_dict=False)
-        config.published_as = "one_tower"
-        config.total_images = 90 * 1_281_167
-        config.loss = "logistic" if variant == "paper_logistic" else "softmax"
-        config.model.update({"variant": "2014", "dropout": 0.5, "input_scale": 127.5})
-        config.optimizer.update(
-            {
-                "learning_rate": 0.01,
-                "weight_decay": 5e-4,
-                "drops_at": (0.25, 0.5, 0.75),
-                "drop_factor": 250 ** (1 / 3),
-                "bias_drops_at": (0.5,),
-                "bias_drop_factor": 10.0,
-            }
-        )
-        config.data.update(
-            {
-                "name": "imagenet2012",
-                "train_split": "train",
-                "test_split": "validation",
-                "num_classes": 1000,
-                "image_size": 224,
-                "channels": 3,
-                "augmentation": "square_crop",
-                "statistics_images": 10_000,
-            }
-        )
-        config.test.update({"short_sides": (256,)})
-        config.log_every_steps = 100
-        config.checkpoint_every_steps = 2000
-    return config
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    config.check_claims = False
+    config.simulated_devices = 1
+    del config.arms.small
+    config.arms.large = {"scheme": "b", "fc_batch_size": 64}
+    config.batch_size = 64
+    config.fc_batch_size = 16
+    config.total_images = 64 * 12
+    config.log_every_steps = 4
+    config.checkpoint_every_steps = 4
+    config.communication.update(
+        {"variant": "small", "image_size": 8, "num_classes": 10, "images_per_worker": 16}
+    )
+    config.model.dropout = 0.5
+    config.optimizer.update({"drops_at": (0.5,), "drop_factor": 10.0})
+    config.data.update(
+        {
+            "train_split": "train[:128]",
+            "test_split": "test[:64]",
+            "statistics_images": 128,
+            "image_size": 8,
+        }
+    )
+    config.test.batch_size = 32
+
+
+def mnist(config: ConfigDict) -> None:
+    """The claim on 20,000 images of MNIST, three epochs."""
+    config.model.input_scale = 1.0
+    config.data.update(
+        {
+            "name": "mnist",
+            "train_split": "train[:20000]",
+            "image_size": 28,
+            "statistics_images": 6400,
+        }
+    )
+    config.total_images = 60_000
+
+
+def paper(config: ConfigDict) -> None:
+    """ImageNet, 90 epochs, 1024 images (8 workers), fully-connected layers 128 at a time."""
+    common.single(config)
+    config.simulated_devices = 1
+    config.published_as = "one_tower"
+    config.total_images = 90 * 1_281_167
+    config.model.update({"variant": "2014", "dropout": 0.5, "input_scale": 127.5})
+    config.optimizer.update(
+        {
+            "learning_rate": 0.01,
+            "weight_decay": 5e-4,
+            "drops_at": (0.25, 0.5, 0.75),
+            "drop_factor": 250 ** (1 / 3),
+            "bias_drops_at": (0.5,),
+            "bias_drop_factor": 10.0,
+        }
+    )
+    config.data.update(
+        {
+            "name": "imagenet2012",
+            "train_split": "train",
+            "test_split": "validation",
+            "num_classes": 1000,
+            "image_size": 224,
+            "channels": 3,
+            "augmentation": "square_crop",
+            "statistics_images": 10_000,
+        }
+    )
+    config.test.update({"short_sides": (256,)})
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 2000
+
+
+def paper_logistic(config: ConfigDict) -> None:
+    """The same with a logistic unit for each class in place of the softmax."""
+    paper(config)
+    config.loss = "logistic"
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "mnist": mnist,
+    "paper": paper,
+    "paper_logistic": paper_logistic,
+}

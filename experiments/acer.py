@@ -225,6 +225,7 @@ class ActorCriticWithExperienceReplay(Experiment):
           q_ret: `[T, N]`, Retrace's targets of the values of the actions taken.
           segment: the actions, and the distributions mu that they were drawn from.
         """
+        assert isinstance(segment.policy, Categorical)
         mu = jax.nn.softmax(segment.policy.logits)
         f, q = jax.lax.stop_gradient((f, q))
         v = (f * q).sum(axis=-1, keepdims=True)

@@ -157,6 +157,7 @@ class DeepDeterministicPolicyGradient(Experiment):
         actor, noise, exploration = state.agent.actor, state.noise, self.exploration
         match exploration.name:
             case "parameters":
+                assert state.parameter_noise is not None
                 actor = actor.replace(params=state.parameter_noise.perturb(actor.params))
             case "gaussian":
                 noise = exploration.sigma * jax.random.normal(key, noise.shape)
@@ -222,6 +223,7 @@ class DeepDeterministicPolicyGradient(Experiment):
         """Other parameter noise now and then, as large as keeps its actions at a distance."""
         sample_key, noise_key = jax.random.split(key)
         actor, noise = state.agent.actor, state.parameter_noise
+        assert noise is not None
         observation = self.ring.sample(state.replay, sample_key, self.batch_size).observation
         perturbed = actor.replace(params=noise.perturb(actor.params))
         change = self.networks.action(actor, observation)

@@ -51,7 +51,6 @@ PAPER = Paper(
 )
 METHODS = ("gail", "cloning", "expert")
 REWARDS = ("-log D", "log(1 - D)")
-OLD_CLAIMS = False
 
 
 class State(flax.struct.PyTreeNode):

@@ -13,25 +13,40 @@ given; how to find that in images is `domain_randomization`.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Experiment, Learner, UserError
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
-from research.core.legacy import OldExperiment
-from research.papers.one_shot_imitation import policies as models
+from research.papers.one_shot_imitation import policies
 from research.papers.one_shot_imitation.block_stacking import SIDE, BlockStacking, named
-from research.papers.one_shot_imitation.imitation import SEEN, Imitator, OneShotCloning
+from research.papers.one_shot_imitation.imitation import (
+    SEEN,
+    DaggerBuffer,
+    Imitator,
+    sample_pairs,
+)
 from research.papers.one_shot_imitation.particle_reaching import ParticleReaching
+from research.papers.one_shot_imitation.scenes import Demonstration
 from research.papers.one_shot_imitation.stacking_film import save_film
-from research.papers.one_shot_imitation.task_families import TaskFamily, teach
-from research.report.claims import Claim, Paper
+from research.papers.one_shot_imitation.task_families import (
+    TaskDemonstrations,
+    TaskFamily,
+    play,
+    teach,
+)
+from research.report.claims import Claim, Paper, Results
+from research.rl.demonstrations import Demonstrations
 
 PAPER = Paper(
     title="One-Shot Imitation Learning",
@@ -42,114 +57,207 @@ PAPER = Paper(
     curves=("unseen/success", "trained/success", "loss"),
 )
 
-# Of each task its attention policy, and by how much others are worse where nobody was trained (0:
-# cannot be missed). The particle's LSTMs take 20 times its steps; stacking's margins are guesses.
+NAMES = {"particle": "attention", "stacking": "stacking"}  # of the attention policy's arm
+TESTS = {
+    "particle": {"unseen": "new arrangements", "more": "more landmarks than ever in training"},
+    "stacking": {"unseen": "towers of other heights"},
+}
+# By how much others are worse where nobody was trained (0: cannot be missed, not judged). The
+# particle's LSTMs take 20 times its steps; stacking's margins are guesses.
 RIVALS = {
-    "attention": {"lstm_attention": 0.2, "lstm": 0, "final_state": 0.2, "no_demonstration": 0},
+    "particle": {"lstm_attention": 0.2, "lstm": 0, "final_state": 0.2, "no_demonstration": 0},
     "stacking": {"stacking_final_state": 0.1, "stacking_no_demonstration": 0.3},
 }
 
 
-def build(config: Any) -> Experiment:
-    method, episodes = make_method(config), config.eval.episodes
-    family, taught = method.family, config.demonstrations
+class State(flax.struct.PyTreeNode):
+    """Attributes:
+    policy: learns from demonstrations.
+    demonstrations: by the expert.
+    visited: episodes of the policy, of DAgger; None for behavioural cloning.
+    """
 
-    def init(key: jax.Array) -> Imitator:
+    policy: LearnerState
+    demonstrations: TaskDemonstrations
+    visited: DaggerBuffer | None
+
+
+class OneShotImitation(Experiment):
+    """Behavioural cloning, or DAgger, of a policy that is given one demonstration (section 3)."""
+
+    def __init__(self, config: ConfigDict):
+        check_values(config)
+        self.config = config
+        env = config.env
+        self.family = make_family(env, env.numbers, env.shapes)
+        self.unseen = unseen_tasks(env)
+        rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
+        self.learner = Learner(
+            make_policy(config, self.family.action_size),
+            optax.adamax(rate),
+            max_grad_norm=config.max_grad_norm,
+        )
+        shown = config.demonstrations
+        self.imitator = Imitator(self.learner, self.family, shown.seen, shown.dropout)
+        self._success = {
+            "trained": jax.jit(self.trained_success),
+            **{
+                name: jax.jit(functools.partial(self.unseen_success, tasks))
+                for name, tasks in self.unseen.items()
+            },
+        }
+        self.num_steps = config.num_steps
+
+    def init(self, key: jax.Array) -> State:
         teach_key, net_key = jax.random.split(key)
-        demonstrations = teach(family, teach_key, taught.tasks, taught.per_task, taught.noise)
-        return method.init(net_key, demonstrations)
+        shown = self.config.demonstrations
+        demonstrations = teach(self.family, teach_key, shown.tasks, shown.per_task, shown.noise)
+        return self.first_state(net_key, demonstrations)
 
-    @jax.jit
-    def trained(state: Imitator, key: jax.Array) -> dict[str, jax.Array]:
+    def first_state(self, key: jax.Array, demonstrations: TaskDemonstrations) -> State:
+        """An untrained policy, which will learn from these demonstrations."""
+        one = jax.tree.map(lambda x: x[:1, 0], demonstrations.steps)
+        scene = self.family.scene(one.observation[:, :1])
+        policy = self.learner.init(key, self.imitator.shown(one, key), scene)
+        capacity = self.config.dagger.episodes
+        visited = DaggerBuffer.empty(demonstrations, capacity) if capacity else None
+        return State(policy, demonstrations, visited)
+
+    def imitation_error(
+        self, action: jax.Array, expert: jax.Array, present: jax.Array
+    ) -> jax.Array:
+        """Squared error of moves, cross entropy of switches (section 3.3).
+
+        Args:
+          action, expert: `[N, Q, A]`, the policy's and the expert's.
+          present: `[N, Q]` bool, states that count.
+        """
+        moves = self.family.action_size - self.family.num_switches
+        error = ((action - expert)[..., :moves] ** 2).sum(axis=-1)
+        on = (expert[..., moves:] > 0).astype(jnp.float32)
+        error += optax.sigmoid_binary_cross_entropy(action[..., moves:], on).sum(axis=-1)
+        return (error * present).sum() / jnp.maximum(present.sum(), 1)
+
+    def loss(
+        self, variables: Any, batch: tuple[Demonstration, Demonstrations], key: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """pi(a | o, d): the expert's action a in states o, after demonstrations d of their task."""
+        demonstration, states = batch
+        scene = self.family.scene(states.observation)
+        action, _ = self.learner.apply(variables, demonstration, scene)
+        return self.imitation_error(action, states.action, states.present), Aux()
+
+    def step(
+        self, state: State, batch: None, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        """One update, and in DAgger now and then episodes of the policy before it."""
+        config = self.config
+        play_key, draw_key, drop_key, loss_key = jax.random.split(key, 4)
+        if state.visited is not None:
+            # A policy that can do nothing yet gets into no states that are worth learning from.
+            now = (t >= config.dagger.after_steps) & (t % config.dagger.every_steps == 0)
+            state = jax.lax.cond(now, self.explore, lambda state, key: state, state, play_key)
+        shown, states = sample_pairs(
+            state.demonstrations,
+            state.visited,
+            draw_key,
+            num=config.tasks_per_batch,
+            states_per_task=config.states_per_task,
+        )
+        pairs = self.imitator.shown(shown, drop_key), states
+        policy, metrics = self.learner.minimize(state.policy, self.loss, pairs, loss_key)
+        return state.replace(policy=policy), metrics
+
+    def explore(self, state: State, key: jax.Array) -> State:
+        """DAgger: the policy plays, and the expert says what was to be done."""
+        assert state.visited is not None
+        num = self.config.tasks_per_batch
+        demonstrations = state.demonstrations
+        task_key, pair_key, drop_key, play_key = jax.random.split(key, 4)
+        tasks, per_task = demonstrations.success.shape
+        task = jax.random.randint(task_key, (num,), 0, tasks)
+        first = jax.random.randint(pair_key, (num,), 0, per_task)
+        other = (first + 1) % per_task
+        begin = jax.tree.map(lambda x: x[task, other], demonstrations.start)
+        shown = jax.tree.map(lambda x: x[task, first], demonstrations.steps)
+        act = self.imitator.actor(state.policy, shown, 1, drop_key)
+        expert = jax.vmap(self.family.expert)
+        # The policy's action is done, the expert's is noted.
+        steps, _ = play(
+            self.family,
+            begin,
+            lambda observation, env_state, key: (act(observation), expert(env_state)),
+            play_key,
+        )
+        return state.replace(visited=state.visited.add(steps, task, other))
+
+    def trained_success(
+        self, policy: LearnerState, demonstrations: TaskDemonstrations, key: jax.Array
+    ) -> dict[str, jax.Array]:
         """Where training's second demonstrations began, after its first ones."""
-        rows = jnp.arange(episodes) % taught.tasks
-        shown = jax.tree.map(lambda x: x[rows, 0], state.taught.steps)
-        start = jax.tree.map(lambda x: x[rows, 1], state.taught.start)
-        policy = method.learner.eval_variables(state.policy)
-        _, success = method.success(policy, shown, start, config.eval.ensemble, key)
-        return {"success": success.mean(), "expert": state.taught.success.mean()}
+        rows = jnp.arange(self.config.eval.episodes) % self.config.demonstrations.tasks
+        shown = jax.tree.map(lambda x: x[rows, 0], demonstrations.steps)
+        start = jax.tree.map(lambda x: x[rows, 1], demonstrations.start)
+        variables = self.learner.eval_variables(policy)
+        ensemble = self.config.eval.ensemble
+        _, success = self.imitator.imitate(variables, shown, start, ensemble, key)
+        return {"success": success.mean(), "expert": demonstrations.success.mean()}
 
-    def unseen(tasks: TaskFamily) -> Any:
+    def unseen_success(
+        self, tasks: TaskFamily, policy: LearnerState, key: jax.Array
+    ) -> dict[str, jax.Array]:
         """New demonstrations of new tasks, and other instances of them."""
+        teach_key, key = jax.random.split(key)
+        sizes = self.config.eval
+        new = teach(tasks, teach_key, sizes.episodes, 2, self.config.demonstrations.noise)
+        shown = jax.tree.map(lambda x: x[:, 0], new.steps)
+        start = jax.tree.map(lambda x: x[:, 1], new.start)
+        variables = self.learner.eval_variables(policy)
+        _, success = self.imitator.imitate(variables, shown, start, sizes.ensemble, key, tasks)
+        return {"success": success.mean()}
 
-        @jax.jit
-        def play(policy: Any, key: jax.Array) -> dict[str, jax.Array]:
-            teach_key, key = jax.random.split(key)
-            new = teach(tasks, teach_key, episodes, 2, taught.noise)
-            shown = jax.tree.map(lambda x: x[:, 0], new.steps)
-            start = jax.tree.map(lambda x: x[:, 1], new.start)
-            _, success = method.success(policy, shown, start, config.eval.ensemble, key, tasks)
-            return {"success": success.mean()}
+    def evaluate(self, state: State, key: jax.Array) -> dict[str, jax.Array]:
+        """Success rates on tasks of training and on unseen ones; each process finds them alone."""
+        policy, demonstrations = jax.device_get((state.policy, state.demonstrations))
+        numbers = {"trained": self._success["trained"](policy, demonstrations, key)}
+        numbers |= {name: self._success[name](policy, key) for name in self.unseen}
+        return {f"{test}/{name}": x for test, found in numbers.items() for name, x in found.items()}
 
-        variables = method.learner.eval_variables
-        return lambda state, key: play(jax.device_get(variables(state.policy)), key)
-
-    evals = {name: unseen(tasks) for name, tasks in unseen_tasks(config.env).items()}
-    return OldExperiment(
-        init,
-        lambda state, batch, key: method.step(state, key),
-        config.num_steps,
-        evals={
-            "trained": lambda state, key: trained(jax.device_get(state.replace(visited=None)), key),
-            **evals,
-        },
-    )
+    def unseen_example(self, policy: LearnerState, key: jax.Array) -> Any:
+        """Demonstration, imitation, whether it succeeded, and the task: one that is unseen."""
+        tasks = self.unseen["unseen"]
+        new = teach(tasks, key, 1, 2, self.config.demonstrations.noise)
+        shown = jax.tree.map(lambda x: x[:, 0], new.steps)
+        start = jax.tree.map(lambda x: x[:, 1], new.start)
+        variables, ensemble = self.learner.eval_variables(policy), self.config.eval.ensemble
+        done, success = self.imitator.imitate(variables, shown, start, ensemble, key, tasks)
+        task = jax.tree.map(lambda x: x[0, 0], new.start[1].task)
+        return shown, done, success[0], task
 
 
-def make_method(config: Any) -> OneShotCloning:
-    model, shown, dagger = config.model, config.demonstrations, config.dagger
-    check_choice("model.variant", model.variant, models.VARIANTS)
-    check_choice("demonstrations.seen", shown.seen, SEEN)
+def check_values(config: ConfigDict) -> None:
+    """Refuses values that do not go together.
+
+    Raises:
+      UserError: they are refused.
+    """
+    check_choice("model.variant", config.model.variant, policies.VARIANTS)
+    check_choice("demonstrations.seen", config.demonstrations.seen, SEEN)
     check_choice("env.name", config.env.name, ("particle", "stacking"))
-    if shown.per_task < 2:
+    if config.demonstrations.per_task < 2:
         raise UserError("demonstrations.per_task is 2 at least: one shown, one to be done")
-    if 0 < dagger.episodes < config.tasks_per_batch:
+    if 0 < config.dagger.episodes < config.tasks_per_batch:
         raise UserError("dagger.episodes is 0, or no less than tasks_per_batch")
-    family = make_family(config.env, config.env.numbers, config.env.shapes)
-    common = {"hidden": tuple(model.hidden), "dtype": jnp.dtype(config.compute_dtype)}
-    if model.variant == "attention":
-        network: Any = models.AttentionPolicy(
-            family.action_size,
-            model.features,
-            tuple(model.dilations),
-            model.heads,
-            model.score_size,
-            model.hops,
-            model.pointers,
-            **common,
-        )
-    else:
-        network = models.RecurrentPolicy(
-            family.action_size, model.lstm_features, model.variant == "lstm_attention", **common
-        )
-    rate = optax.cosine_decay_schedule(config.learning_rate, config.num_steps, config.rate_end)
-    learner = Learner(
-        network,
-        optax.adamax(rate),
-        config.accumulate_steps,
-        config.max_grad_norm,
-        config.ema_decay,
-    )
-    return OneShotCloning(
-        learner,
-        family,
-        shown.seen,
-        shown.dropout,
-        config.tasks_per_batch,
-        config.states_per_task,
-        dagger.episodes,
-        dagger.every_steps,
-        dagger.after_steps,
-    )
 
 
-def make_family(env: Any, numbers: Any, shapes: Any) -> TaskFamily:
+def make_family(env: ConfigDict, numbers: Any, shapes: Any) -> TaskFamily:
+    """Tasks with as many landmarks as one of `numbers`, or with towers of one of `shapes`."""
     if env.name == "particle":
-        return ParticleReaching(env.most, tuple(numbers))
-    return BlockStacking(env.most, tuple(map(tuple, shapes)), env.horizon, env.speed)
+        return ParticleReaching(env.max_things, tuple(numbers))
+    return BlockStacking(env.max_things, tuple(map(tuple, shapes)), env.horizon, env.speed)
 
 
-def unseen_tasks(env: Any) -> dict[str, TaskFamily]:
+def unseen_tasks(env: ConfigDict) -> dict[str, TaskFamily]:
     """For the particle arrangements drawn anew, and more landmarks than ever in training; of the
     blocks towers of other heights."""
     if env.name == "stacking":
@@ -160,91 +268,83 @@ def unseen_tasks(env: Any) -> dict[str, TaskFamily]:
     }
 
 
-def main(config: Any, workdir: Path) -> dict[str, float]:
-    experiment = build(config)
+def make_policy(config: ConfigDict, action_size: int) -> nn.Module:
+    model = config.model
+    common = {"hidden": tuple(model.hidden), "dtype": jnp.dtype(config.compute_dtype)}
+    if model.variant == "attention":
+        return policies.AttentionPolicy(
+            outputs=action_size,
+            features=model.features,
+            dilations=tuple(model.dilations),
+            heads=model.heads,
+            size=model.score_size,
+            hops=model.hops,
+            pointers=model.pointers,
+            **common,
+        )
+    return policies.RecurrentPolicy(
+        outputs=action_size,
+        features=model.lstm_features,
+        attention=model.variant == "lstm_attention",
+        **common,
+    )
+
+
+def main(experiment: OneShotImitation, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     if config.env.name == "stacking" and jax.process_index() == 0:
-        film(config, jax.device_get(state.policy), workdir / "unseen.gif")
+        film(experiment, jax.device_get(state.policy), workdir / "unseen.gif")
     return numbers
 
 
-def film(config: Any, policy: Any, path: Path) -> None:
-    """An unseen task as it was shown, and as the policy did it elsewhere."""
-    method, tasks = make_method(config), unseen_tasks(config.env)["unseen"]
-
-    @jax.jit
-    def played(policy: Any, key: jax.Array) -> Any:
-        shown = teach(tasks, key, 1, 2, config.demonstrations.noise)
-        steps, start = jax.tree.map(lambda x: x[:, 0], shown.steps), shown.start
-        done = method.success(
-            policy, steps, jax.tree.map(lambda x: x[:, 1], start), config.eval.ensemble, key, tasks
-        )
-        return steps, *done, jax.tree.map(lambda x: x[0, 0], start[1].task)
-
-    key = jax.random.key(config.seed)
-    steps, done, success, task = played(method.learner.eval_variables(policy), key)
-    episodes = [np.asarray(x.observation[0])[np.asarray(x.present[0])] for x in (steps, done)]
-    end = "done" if bool(success[0]) else "failed"
+def film(experiment: OneShotImitation, policy: LearnerState, path: Path) -> None:
+    """Draws an unseen task as it was shown, and as the policy did it elsewhere."""
+    key = jax.random.key(experiment.config.seed)
+    *both, success, task = jax.jit(experiment.unseen_example)(policy, key)
+    episodes = [np.asarray(x.observation[0])[np.asarray(x.present[0])] for x in both]
+    end = "done" if bool(success) else "failed"
     save_film(path, episodes, (f"demonstration of {named(task)}", f"imitation: {end}"), SIDE)
 
 
-def claims(results: Any) -> list[Claim]:
+def claims(results: Results) -> list[Claim]:
     """Of each task that has been run: its attention policy, then the others against it."""
-    # Unseen (trained), seeds 0, 1, 2: attention 1.00 .99 1.00, lstm_attention .70 .73 .70 (.98 .98
-    # .99), lstm all .02 (.37 .38 .39), final_state .66 .66 .65 (.61 .76 .69), no_demonstration .02
-    # .02 .00; more: attention .98 .96 .96. Stacking .86 .68 .77 (.98 .96 .93), final .59 .47 .81.
-    rows = []
-    for ours, others in RIVALS.items():
-        if ours not in results:
-            continue
-        rates = {
-            arm: {
-                m.removesuffix("/success"): v
-                for m, v in results[arm].items()
-                if m.endswith("/success")
-            }
-            for arm in (ours, *others)
-            if arm in results
-        }
-        shown = {
-            arm: f"{arm} "
-            + ", ".join(
-                f"{name} {v.mean():.2f} ({v.min():.2f} to {v.max():.2f})"
-                for name, v in all_.items()
-            )
-            for arm, all_ in rates.items()
-        }
-        tests = [name for name in rates[ours] if name != "trained"]
-        new = "new arrangements" if ours == "attention" else "towers of other heights"
-        rows.append(
-            Claim(
-                f"{ours}: success >= 0.9 on tasks of training, >= 0.7 on {' and '.join(tests)}",
-                "close to each other",
-                shown[ours],
-                rates[ours]["trained"].min() >= 0.9
-                and min(rates[ours][t].min() for t in tests) >= 0.7,
-            )
+    return [
+        claim
+        for task, ours in NAMES.items()
+        if ours in results.arms
+        for claim in task_claims(results, task)
+    ]
+
+
+def task_claims(results: Results, task: str) -> list[Claim]:
+    ours, tests = NAMES[task], TESTS[task]
+    trained, unseen = results["trained/success"], results["unseen/success"]
+    rows = [
+        trained.at_least(
+            ours, 0.9, claim=f"{ours}: success on tasks of training", paper="close to each other"
         )
-        for arm, margin in others.items():
-            if arm in rates:
-                gap = rates[ours]["unseen"].min() - rates[arm]["unseen"].max()
-                rows.append(
-                    Claim(
-                        f"{arm}: success on {new}" + f" lower by >= {margin}" * (margin > 0),
-                        "",
-                        shown[arm],
-                        bool(gap >= margin) if margin else None,
-                    )
-                )
-        if "lstm_attention" in rates:
-            rows.append(
-                Claim(
-                    "lstm_attention: generalisation is what it lacks; tasks of training >= 0.9",
-                    "",
-                    shown["lstm_attention"],
-                    rates["lstm_attention"]["trained"].min() >= 0.9,
-                )
-            )
+    ]
+    rows += [
+        results[f"{test}/success"].at_least(
+            ours, 0.7, claim=f"{ours}: success on {words}", paper="close to each other"
+        )
+        for test, words in tests.items()
+    ]
+    rivals = {arm: margin for arm, margin in RIVALS[task].items() if arm in results.arms}
+    rows += [
+        unseen.above(
+            ours,
+            arm,
+            by=margin,
+            claim=f"{arm}: success on {tests['unseen']} is lower",
+            paper="",
+            judged=margin > 0,
+        )
+        for arm, margin in rivals.items()
+    ]
+    if "lstm_attention" in rivals:
+        claim = "lstm_attention: generalisation is what it lacks; success on tasks of training"
+        rows.append(trained.at_least("lstm_attention", 0.9, claim=claim, paper=""))
     return rows
 
 

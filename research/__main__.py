@@ -1,7 +1,8 @@
-"""`python -m research papers`, `report RUNS...`, `compare RUNS...` and `pods [SCRIPTS...]`."""
+"""The command line `python -m research`: `papers`, `report`, `compare` and `pods`."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rich.table import Table
 from research.config import load_module
 from research.core import UserError
 from research.report import compare, page
+from research.report.claims import Paper
 from research.report.results import RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,13 +26,13 @@ USAGE = """usage: python -m research papers           every paper: claim, varian
        python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table"""
 
 
-def scripts() -> dict[str, ModuleType]:
-    """The modules of all scripts by name."""
+def load_scripts() -> dict[str, ModuleType]:
+    """Imports all scripts; returns their modules by name."""
     return {path.stem: load_module(path) for path in sorted((ROOT / "experiments").glob("*.py"))}
 
 
-def recorded() -> dict[str, list[dict[str, Any]]]:
-    """The results recorded in the repository by paper, the default variant first."""
+def read_recorded() -> dict[str, list[dict[str, Any]]]:
+    """Reads the results recorded in the repository, by paper, the default variant first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((ROOT / "results").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -38,34 +40,54 @@ def recorded() -> dict[str, list[dict[str, Any]]]:
     return {paper: sorted(runs, key=lambda run: run["variant"]) for paper, runs in found.items()}
 
 
-def papers() -> None:
+def describe_variants(name: str) -> dict[str, str]:
+    """Descriptions of a paper's configurations, by variant.
+
+    A variant is a function, whose docstring describes it, or the description itself.
+    """
+    variants = load_module(ROOT / "configs" / f"{name}.py").VARIANTS
+    return {
+        variant: made if isinstance(made, str) else inspect.cleandoc(made.__doc__ or "")
+        for variant, made in variants.items()
+    }
+
+
+def print_papers() -> None:
     """Prints every paper: its claim, variants, and what was measured."""
-    console, results = Console(markup=False, highlight=False), recorded()
-    words = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}
-    for name, module in scripts().items():
+    console, results = Console(markup=False, highlight=False), read_recorded()
+    for name, module in load_scripts().items():
         paper = module.PAPER
         cite = f"{paper.title} ({paper.authors}, {paper.year})"
         cite += f", arXiv:{paper.arxiv}" if paper.arxiv else ""
-        variants = list(load_module(ROOT / "configs" / f"{name}.py").VARIANTS)
-        shown = ", ".join(variants[:8]) + (f", ... ({len(variants)})" if len(variants) > 8 else "")
-        table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_row("claim", paper.claim)
-        table.add_row("variants", shown)
-        for run in results.get(name, []):
-            for claim in run["claims"]:
-                where = f":{run['variant']}, " if run["variant"] else ""
-                table.add_row(words[claim["holds"]], f"{where}{claim['claim']}: {claim['ours']}")
-        if name not in results:
-            table.add_row("", "not measured yet")
         console.print(f"{name}: {cite}", style="bold")
-        console.print(table)
+        console.print(_paper_table(name, paper, results.get(name, [])))
         console.print()
 
 
-def finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
-    """Folder and content of `result.json` of each run.
+def _paper_table(name: str, paper: Paper, runs: Sequence[dict[str, Any]]) -> Table:
+    """A paper's claim, the variants of its configuration, and the claims of recorded runs."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("claim", paper.claim)
+    variants: dict[str, list[str]] = {}
+    for variant, text in describe_variants(name).items():
+        variants.setdefault(" ".join(text.split()), []).append(f":{variant}")
+    for text, names in variants.items():  # dozens of games have one description
+        few = names if len(names) < 4 else [*names[:2], f"... ({len(names)})"]
+        table.add_row(", ".join(few), text)
+    words = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}
+    for run in runs:
+        for claim in run["claims"]:
+            where = f":{run['variant']}, " if run["variant"] else ""
+            table.add_row(words[claim["holds"]], f"{where}{claim['claim']}: {claim['ours']}")
+    if not runs:
+        table.add_row("", "not measured yet")
+    return table
+
+
+def read_finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
+    """Reads the `result.json` of each run; returns folders and contents.
 
     Raises:
       UserError: a folder holds no finished run.
@@ -81,7 +103,7 @@ def finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
 
 def write_report(folders: Sequence[str]) -> None:
     """Writes `report.html` and `report.md` of finished runs."""
-    runs, modules = finished(folders), scripts()
+    runs, modules = read_finished(folders), load_scripts()
     titles = {name: module.PAPER.title for name, module in modules.items()}
     html = page.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
     Path("report.html").write_text(html, encoding="utf-8")
@@ -97,8 +119,8 @@ def compare_runs(folders: Sequence[str]) -> None:
     Raises:
       UserError: a folder holds no finished run of a script, or the runs have nothing in common.
     """
-    modules, runs = scripts(), []
-    for folder, result in finished(folders):
+    modules, runs = load_scripts(), []
+    for folder, result in read_finished(folders):
         if result["paper"] not in modules:
             raise UserError(f"{folder} holds a run of {result['paper']!r}, which is no script here")
         runs.append((folder, result, modules[result["paper"]].PAPER))
@@ -109,16 +131,17 @@ def compare_runs(folders: Sequence[str]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs a subcommand; returns the exit code."""
+    # Tables of JAX's machines are imported late: they leave JAX on the CPU.
     try:
         match list(argv):
             case ["papers"]:
-                papers()
+                print_papers()
             case ["report", *folders] if folders:
                 write_report(folders)
             case ["compare", *folders] if len(folders) > 1:
                 compare_runs(folders)
             case ["pods", *names]:
-                from research.pods import table  # leaves JAX on the CPU
+                from research.pods import table
 
                 table.print_table(names)
             case ["-h" | "--help"]:

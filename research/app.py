@@ -8,6 +8,7 @@ claim does not hold, 2 bad input, 3 the loss became NaN or infinite, 4 another p
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import re
@@ -82,8 +83,6 @@ def train(
     """Trains as the script's `main` does, or in one go; returns the final numbers."""
     if not hasattr(module, "main"):
         return training.run(experiment, config, workdir)[1]
-    if hasattr(module, "build") and module.main.__code__.co_argcount == 2:  # TEMPORARY: old form
-        return module.main(config, workdir)
     return module.main(experiment, config, workdir)
 
 
@@ -99,7 +98,8 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
 
     workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
     arms = configs.arms_of(flags.config)
-    results = RunFolder(workdir, script.stem, flags.config, flags.variant)
+    as_json = json.loads(flags.config.to_json_best_effort())
+    results = RunFolder(workdir, script.stem, as_json, flags.variant)
     results.check()
     # Whatever can be refused is refused before anything is compiled or written.
     experiments, origin = {}, ""
@@ -158,7 +158,7 @@ def _finish(
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
         try:
-            claims = module.claims(_by_metric(module, numbers))
+            claims = module.claims(_by_metric(numbers))
         except MissingResult:  # what was measured is kept all the same
             if jax.process_index() == 0:
                 results.write([], origin, startup.device(), startup.versions())
@@ -178,7 +178,7 @@ def _finish(
     return int(any(claim.holds is False for claim in claims))
 
 
-def _by_metric(module: ModuleType, numbers: Numbers) -> Any:
+def _by_metric(numbers: Numbers) -> Results:
     """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
     arms = {
         arm: {
@@ -188,8 +188,6 @@ def _by_metric(module: ModuleType, numbers: Numbers) -> Any:
         }
         for arm, seeds in numbers.items()
     }
-    if hasattr(module, "build") and getattr(module, "OLD_CLAIMS", True):  # TEMPORARY: old form
-        return arms
     return Results(arms)
 
 

@@ -15,16 +15,17 @@ def _first(num: int, rows: np.ndarray) -> np.ndarray:
 
 
 def in_batches(function: Callable[[Any], Any], rows: Any, batch_size: int) -> Any:
-    """`function(rows)` on the host, `batch_size` rows at a time.
+    """Applies a function to rows on the host, `batch_size` of them at a time.
 
-    The last batch is filled up with its own first row: a jitted `function` is compiled once.
+    The last batch is filled up with its own first row: a jitted `function` is compiled once. For
+    test sets, which processes should share, there is `training.map_batches`.
 
     Args:
-        function: [batch_size, ...] to a pytree of arrays [batch_size, ...], row by row.
-        rows: [N, ...], N at least 1.
+      function: `[batch_size, ...]` to a pytree of arrays `[batch_size, ...]`, row by row.
+      rows: `[N, ...]`, N at least 1.
 
     Returns:
-        Pytree of NumPy arrays [N, ...].
+      Pytree of NumPy arrays `[N, ...]`.
     """
     parts = []
     for start in range(0, len(rows), batch_size):

@@ -13,18 +13,18 @@ class FeatureNet(Protocol):
     """Features and class probabilities of images, with a name that says whose they are.
 
     Attributes:
-        name: of the network and the data it was trained on, such as "project_cnn:mnist".
-        weights_sha256: of its parameters.
+      name: of the network and the data it was trained on, such as "project_cnn:mnist".
+      weights_sha256: of its parameters.
     """
 
     name: str
     weights_sha256: str
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """[N, d] of images [N, H, W, C] in [-1, 1]."""
+        """`[N, d]` of images `[N, H, W, C]` in [-1, 1]."""
 
     def probs(self, images: np.ndarray) -> np.ndarray:
-        """[N, K], probabilities of the network's classes."""
+        """`[N, K]`, probabilities of the network's classes."""
 
 
 def metric_name(metric: str, net: FeatureNet) -> str:

@@ -14,10 +14,10 @@ import numpy as np
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [d] and covariance [d, d] (denominator n - 1) of features [N, d].
+    """Mean `[d]` and covariance `[d, d]` (denominator n - 1) of features `[N, d]`.
 
     Raises:
-        ValueError: N <= d, where the covariance is singular.
+      ValueError: N <= d, where the covariance is singular.
     """
     num, dim = features.shape
     if num <= dim:
@@ -48,7 +48,7 @@ def frechet_distance(
 
 
 def fid(features1: np.ndarray, features2: np.ndarray) -> float:
-    """`frechet_distance` between the moments of features [N, d] and [M, d].
+    """`frechet_distance` between the moments of features `[N, d]` and `[M, d]`.
 
     Biased upwards by about 1/N: compare only numbers of equal N and M.
     """
@@ -68,10 +68,10 @@ def kid(
     The mean is 0 for equal distributions and may be slightly negative.
 
     Args:
-        features1, features2: [N, d] and [M, d], at least `subset_size` each.
+      features1, features2: `[N, d]` and `[M, d]`, at least `subset_size` each.
 
     Raises:
-        ValueError: a set is smaller than a subset.
+      ValueError: a set is smaller than a subset.
     """
     if min(len(features1), len(features2)) < subset_size:
         raise ValueError(
@@ -89,7 +89,7 @@ def kid(
 
 
 def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased estimate of MMD^2 between x [n, d] and y [m, d], kernel (x.y / d + 1)^3."""
+    """Unbiased estimate of MMD^2 between x `[n, d]` and y `[m, d]`, kernel (x.y / d + 1)^3."""
     x, y = x.astype(np.float64), y.astype(np.float64)
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
 def inception_score(
     probs: np.ndarray, *, num_splits: int = 10, seed: int = 0
 ) -> tuple[float, float]:
-    """exp(mean_x KL(p(y|x) || p(y))) of class probabilities [N, K]: mean and std over splits.
+    """exp(mean_x KL(p(y|x) || p(y))) of class probabilities `[N, K]`: mean and std over splits.
 
     Samples are shuffled first: splits of class-sorted samples would each see few classes and
     score lower.
@@ -127,7 +127,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple
     nearest other point of the set.
 
     Args:
-        real, fake: features [N, d] and [M, d].
+      real, fake: features `[N, d]` and `[M, d]`.
     """
     between = squared_distances(real, fake)
     precision = (between <= _radii(real, k)[:, None]).any(0).mean()
@@ -136,13 +136,13 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple
 
 
 def _radii(features: np.ndarray, k: int) -> np.ndarray:
-    """[N], squared distance to the k-th nearest neighbour; index 0 of the sorted row is itself."""
+    """Squared distance `[N]` of each point to its k-th nearest neighbour, itself left out."""
     distances = squared_distances(features, features)
     np.fill_diagonal(distances, 0)  # rounding must not push a point away from itself
-    return np.partition(distances, k, axis=1)[:, k]
+    return np.partition(distances, k, axis=1)[:, k]  # index 0 is the point itself
 
 
 def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[N, M], squared Euclidean distances between rows [N, d] and [M, d]."""
+    """Squared Euclidean distances `[N, M]` between rows `[N, d]` and `[M, d]`."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     return np.clip((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T, 0, None)

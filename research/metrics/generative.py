@@ -71,9 +71,9 @@ def pictures(
     memorised images; ten samples above the training images nearest to them.
 
     Args:
-        draw: latents [N, Z] to images [N, H, W, C] in [-1, 1].
-        z: at least a hundred latents [M, Z].
-        train: training images [K, H, W, C].
+      draw: latents `[N, Z]` to images `[N, H, W, C]` in [-1, 1].
+      z: at least a hundred latents `[M, Z]`.
+      train: training images `[K, H, W, C]`.
     """
     fake = draw(z[:100])
     walks = latents.walk(z[:8], z[8:16]).reshape(80, -1)
@@ -91,7 +91,7 @@ def class_coverage(real_probs: np.ndarray, fake_probs: np.ndarray, min_share: fl
     With ten balanced classes: the share of classes that make up 2 % of the samples or more.
 
     Args:
-        real_probs, fake_probs: class probabilities [N, K] and [M, K].
+      real_probs, fake_probs: class probabilities `[N, K]` and `[M, K]`.
     """
     num_classes = real_probs.shape[1]
     real, fake = (
@@ -104,6 +104,6 @@ def std_ratio(real: np.ndarray, fake: np.ndarray) -> float:
     """Standard deviation of samples over that of data, each taken per pixel and averaged.
 
     Args:
-        real, fake: [N, H, W, C].
+      real, fake: `[N, H, W, C]`.
     """
     return float(fake.std(0).mean() / real.std(0).mean())

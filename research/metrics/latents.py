@@ -18,10 +18,10 @@ def arithmetic(terms: Sequence[tuple[float, jax.Array]]) -> jax.Array:
     each of three terms the result has the variance of one uniform z.
 
     Args:
-        terms: (factor, [..., T, Z] latents of T exemplars of one concept), leading axes equal.
+      terms: (factor, `[..., T, Z]` latents of T exemplars of one concept), leading axes equal.
 
     Returns:
-        [..., Z].
+      `[..., Z]`.
     """
     parts = [factor * exemplars.mean(-2) for factor, exemplars in terms]
     return jnp.sum(jnp.stack(parts), axis=0)
@@ -30,33 +30,49 @@ def arithmetic(terms: Sequence[tuple[float, jax.Array]]) -> jax.Array:
 def exemplars(
     key: jax.Array, z: jax.Array, scores: jax.Array, shape: tuple[int, ...], among: int
 ) -> jax.Array:
-    """Latents that show a concept: drawn from the `among` of z [N, Z] with the highest scores [N].
+    """Draws latents that show a concept.
+
+    Args:
+      key: of the draw.
+      z: latents `[N, Z]`.
+      scores: `[N]`, how much each shows the concept.
+      shape: how many are drawn.
+      among: the draw is from so many of the highest scores.
 
     Returns:
-        [*shape, Z].
+      `[*shape, Z]`.
     """
     best = jnp.argsort(-scores)[:among]
     return z[jax.random.choice(key, best, shape)]
 
 
 def around(key: jax.Array, z: jax.Array, num: int, radius: float = 0.25) -> jax.Array:
-    """`num` copies of z [..., Z] with uniform noise of +-radius: [..., num, Z]."""
+    """`num` copies of z `[..., Z]` with uniform noise of +-radius: `[..., num, Z]`."""
     shape = (*z.shape[:-1], num, z.shape[-1])
     return z[..., None, :] + jax.random.uniform(key, shape, minval=-radius, maxval=radius)
 
 
 def turn_vector(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Mean of the latents [T, Z] that look left less mean of those that look right: [Z]."""
+    """Mean of the latents `[T, Z]` that look left less mean of those that look right: `[Z]`."""
     return left.mean(0) - right.mean(0)
 
 
 def along(z: jax.Array, direction: jax.Array, num: int) -> jax.Array:
-    """z [N, Z] moved along direction [Z], from half against it to half with it: [N, num, Z]."""
+    """Moves z along a direction, from half of it against to half of it with it.
+
+    Args:
+      z: `[N, Z]`.
+      direction: `[Z]`.
+      num: points on each line.
+
+    Returns:
+      `[N, num, Z]`.
+    """
     steps = jnp.linspace(-0.5, 0.5, num)
     return z[:, None] + steps[None, :, None] * direction
 
 
 def walk(start: jax.Array, end: jax.Array, num: int = 10) -> jax.Array:
-    """Straight lines from start [N, Z] to end [N, Z] in `num` points, ends included [N, num, Z]."""
+    """Straight lines from start `[N, Z]` to end `[N, Z]`, both included: `[N, num, Z]`."""
     t = jnp.linspace(0, 1, num)[None, :, None]
     return start[:, None] * (1 - t) + end[:, None] * t

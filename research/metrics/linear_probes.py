@@ -12,10 +12,10 @@ from sklearn.svm import LinearSVC
 
 
 def balanced_draw(labels: np.ndarray, num_labels: int, seed: int) -> np.ndarray:
-    """Indices [num_labels] of a random draw with equally many of every class of `labels` [N].
+    """Indices `[num_labels]` of a random draw with equally many of every class of `labels` `[N]`.
 
     Raises:
-        ValueError: `num_labels` does not divide by the classes, or a class is too small.
+      ValueError: `num_labels` does not divide by the classes, or a class is too small.
     """
     classes = np.unique(labels)
     each, rest = divmod(num_labels, len(classes))
@@ -38,9 +38,9 @@ def svm_accuracy(
     """Test accuracy of a linear L2-SVM on standardised features, C by 4-fold cross-validation.
 
     Args:
-        train_x, train_y: [N, d] and [N], at least four of each class.
-        test_x, test_y: [M, d] and [M].
-        c_grid: values of C to choose from, by the training labels alone.
+      train_x, train_y: `[N, d]` and `[N]`, at least four of each class.
+      test_x, test_y: `[M, d]` and `[M]`.
+      c_grid: values of C to choose from, by the training labels alone.
     """
     svm = make_pipeline(StandardScaler(), LinearSVC(max_iter=5000, random_state=0))
     folds = StratifiedKFold(4, shuffle=True, random_state=0)
@@ -60,13 +60,13 @@ def accuracies(
     """`svm_accuracy` of several representations of the same images, from few labels.
 
     Args:
-        representations: name -> function from images to features [N, d].
-        train, test: images [N, H, W, C] and labels [N].
-        num_labels: how many training labels are used, balanced over the classes.
-        num_draws: draws of labels that are averaged; the same for every representation.
+      representations: name -> function from images to features `[N, d]`.
+      train, test: images `[N, H, W, C]` and labels `[N]`.
+      num_labels: how many training labels are used, balanced over the classes.
+      num_draws: draws of labels that are averaged; the same for every representation.
 
     Returns:
-        "name_100" for each representation and number of labels.
+      "name_100" for each representation and number of labels.
     """
     draws = {n: [balanced_draw(train[1], n, seed) for seed in range(num_draws)] for n in num_labels}
     result = {}
@@ -80,5 +80,5 @@ def accuracies(
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Images [N, ...] as vectors [N, d]: the representation to beat."""
+    """Images `[N, ...]` as vectors `[N, d]`: the representation to beat."""
     return images.reshape(len(images), -1)

@@ -10,11 +10,11 @@ _CHUNK = 256
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index [N] of each query's nearest reference, and its Euclidean distance [N].
+    """Index `[N]` of each query's nearest reference, and its Euclidean distance `[N]`.
 
     Args:
-        queries: [N, ...], flattened to vectors.
-        references: [M, ...], of the same trailing shape.
+      queries: `[N, ...]`, flattened to vectors.
+      references: `[M, ...]`, of the same trailing shape.
     """
     x, y = queries.reshape(len(queries), -1), references.reshape(len(references), -1)
     index, distance = [], []

@@ -30,8 +30,8 @@ class ClassifierNet(nn.Module):
     """Convolutions of stride 2 with w, 2w, 4w channels, dense 4w (the feature), dense K.
 
     Attributes:
-        num_classes: K.
-        width: w.
+      num_classes: K.
+      width: w.
     """
 
     num_classes: int
@@ -39,7 +39,7 @@ class ClassifierNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logits [B, K] of images [B, H, W, C] in [-1, 1], and {"features": [B, 4w]}, ReLU."""
+        """Logits `[B, K]` of images `[B, H, W, C]` in [-1, 1], and "features" `[B, 4w]`."""
         del train  # no layer differs
         x = images
         for level in range(3):
@@ -64,7 +64,7 @@ class ProjectCNN:
         self._forward = forward
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Class probabilities [N, K] and features [N, d] of images [N, H, W, C] in [-1, 1]."""
+        """Probabilities `[N, K]` and features `[N, d]` of images `[N, H, W, C]` in [-1, 1]."""
         return in_batches(lambda part: self._forward(self._params, part), images, _EVAL_BATCH)
 
     def features(self, images: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ Policy = dict[str, jax.Array]
 
 
 class Trunk(nn.Module):
-    """Observation to features `[B, F]`; images are scaled to [0, 1].
+    """Makes features `[B, F]` of an observation; images are scaled to [0, 1].
 
     Attributes:
       variant: "mlp" and "mlp100" for vectors; "minatar", "2015" or "2016" for images.
@@ -61,8 +61,14 @@ class Trunk(nn.Module):
 
 
 class PolicyHead(nn.Module):
-    """Features `[B, F]` to logits `[B, num_actions]`, or to mean `[B, action_size]` and a `log_std`
-    of the same shape that does not depend on them, at first as `log_std` says."""
+    """Makes of features `[B, F]` logits `[B, num_actions]`, or a mean `[B, action_size]` and a
+    `log_std` of the same shape that does not depend on them.
+
+    Attributes:
+      num_actions: for discrete actions, else 0.
+      action_size: for continuous actions, else 0.
+      log_std: what it is at the start.
+    """
 
     num_actions: int
     action_size: int
@@ -80,7 +86,7 @@ class PolicyHead(nn.Module):
 
 
 class ValueHead(nn.Module):
-    """Features `[B, F]` to values `[B]`."""
+    """Makes values `[B]` of features `[B, F]`."""
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
@@ -134,17 +140,21 @@ class ActorCritic(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[tuple[Policy, jax.Array], dict[str, jax.Array]]:
-        """Args: x `[B, H, W, C]` uint8 or `[B, D]` float32.
+        """Computes policy and value.
 
-        Returns: (policy, value `[B]`), the policy being `{"logits": [B, A]}` or
-        `{"mean": [B, D], "log_std": [B, D]}`; and `{"features": [B, F]}`, the policy's.
+        Args:
+          x: `[B, H, W, C]` uint8 or `[B, D]` float32.
+
+        Returns:
+          `(policy, value [B])`, the policy being `{"logits": [B, A]}` or
+          `{"mean": [B, D], "log_std": [B, D]}`; and `{"features": [B, F]}`, the policy's.
         """
         features = Trunk(self.variant, self.dtype, name="trunk")(x)
         policy = PolicyHead(self.num_actions, self.action_size, name="policy")(features)
-        of_value = features
+        value_features = features
         if not self.shared:
-            of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
-        return (policy, ValueHead(name="value")(of_value)), {"features": features}
+            value_features = Trunk(self.variant, self.dtype, name="value_trunk")(x)
+        return (policy, ValueHead(name="value")(value_features)), {"features": features}
 
 
 class ActorQ(nn.Module):
@@ -157,12 +167,16 @@ class ActorQ(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[tuple[Policy, jax.Array], dict[str, jax.Array]]:
-        """Returns: (policy `{"logits": [B, A]}`, action values `[B, A]`), and
-        `{"features": [B, F]}`, the policy's."""
+        """Computes policy and action values.
+
+        Returns:
+          `(policy {"logits": [B, A]}, action values [B, A])`; and `{"features": [B, F]}`, the
+          policy's.
+        """
         features = Trunk(self.variant, self.dtype, name="trunk")(x)
         policy = PolicyHead(self.num_actions, 0, name="policy")(features)
-        of_value = features
+        value_features = features
         if not self.shared:
-            of_value = Trunk(self.variant, self.dtype, name="value_trunk")(x)
+            value_features = Trunk(self.variant, self.dtype, name="value_trunk")(x)
         head = nn.Dense(self.num_actions, kernel_init=nn.initializers.orthogonal(1.0), name="value")
-        return (policy, head(of_value).astype(jnp.float32)), {"features": features}
+        return (policy, head(value_features).astype(jnp.float32)), {"features": features}

@@ -63,9 +63,15 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Convolutions, widths of the hidden fully-connected layers, and the latter's initial values:
-    deviation of kernels (0: sqrt(2 / fan-in)), biases of hidden layers and of the output; and the
-    number of towers, which is that of the convolutions' groups where they have any."""
+    """Sizes of a network.
+
+    Attributes:
+      layers: the convolutions.
+      hidden: units of the hidden fully-connected layers.
+      std: initial deviation of the fully-connected kernels; 0 for sqrt(2 / fan-in).
+      bias, output_bias: initial biases of hidden layers and of the output.
+      towers: how many there are; that of the convolutions' groups where they have any.
+    """
 
     layers: tuple[Layer, ...]
     hidden: tuple[int, ...]

@@ -66,7 +66,7 @@ def num_levels(image_size: int) -> int:
     """How many stride-2 layers lead from 4x4 to `image_size`.
 
     Raises:
-        ValueError: `image_size` is not 8, 16, 32, 64, ...
+      ValueError: `image_size` is not 8, 16, 32, 64, ...
     """
     levels = math.log2(image_size / _BASE)
     if levels < 1 or levels != int(levels):
@@ -80,7 +80,7 @@ def leaky_relu(x: jax.Array) -> jax.Array:
 
 
 def uniform_latents(key: jax.Array, num: int, size: int) -> jax.Array:
-    """z [num, size], each entry uniform on [-1, 1]."""
+    """z `[num, size]`, each entry uniform on [-1, 1]."""
     return jax.random.uniform(key, (num, size), minval=-1, maxval=1)
 
 
@@ -88,14 +88,14 @@ class Generator(nn.Module):
     """z to image.
 
     Attributes:
-        image_size: pixels on a side of the output.
-        channels: of the output.
-        width: channels of the last hidden layer (nf); each layer before has twice as many.
-        kernel: side of the convolutions.
-        use_bias: the published models have none.
-        first_norm: "channel" normalises the 4x4 map per channel; "unit" each of its units, as the
-            released Theano model does (16,384 scales at width 128).
-        dtype: of the computation.
+      image_size: pixels on a side of the output.
+      channels: of the output.
+      width: channels of the last hidden layer (nf); each layer before has twice as many.
+      kernel: side of the convolutions.
+      use_bias: the published models have none.
+      first_norm: "channel" normalises the 4x4 map per channel; "unit" each of its units, as the
+        released Theano model does (16,384 scales at width 128).
+      dtype: of the computation.
     """
 
     image_size: int = 64
@@ -113,14 +113,14 @@ class Generator(nn.Module):
         """Images of latents.
 
         Args:
-            z: [B, Z].
-            train: normalise by the statistics of this batch.
-            keep: layer name to [C], factors on that layer's feature maps; 0 removes a map
-                everywhere (section 6.3.2, "forgetting to draw certain objects").
+          z: `[B, Z]`.
+          train: normalise by the statistics of this batch.
+          keep: layer name to `[C]`, factors on that layer's feature maps; 0 removes a map
+            everywhere (section 6.3.2, "forgetting to draw certain objects").
 
         Returns:
-            Images [B, H, W, channels] in [-1, 1], float32, and the hidden activations after ReLU:
-            "map0" [B, 4, 4, C], "map1" [B, 8, 8, C/2], ...
+          Images `[B, H, W, channels]` in [-1, 1], float32, and the hidden activations after ReLU:
+          "map0" `[B, 4, 4, C]`, "map1" `[B, 8, 8, C/2]`, ...
         """
         levels = num_levels(self.image_size)
         features = self.width * 2 ** (levels - 1)
@@ -162,13 +162,13 @@ class Discriminator(nn.Module):
     """Image to one logit: is it data?
 
     Attributes:
-        width: channels of the first layer (nf); each later layer has twice as many.
-        kernel: side of the convolutions.
-        norm: after all convolutions but the first: "batch"; "layer", of each image by itself, as a
-            gradient penalty needs (Gulrajani et al. 2017, arXiv:1704.00028, section 4); or "none".
-        use_bias: the published models have none.
-        nonlinearity: of the hidden layers; `guided_leaky_relu` shows what they see.
-        dtype: of the computation.
+      width: channels of the first layer (nf); each later layer has twice as many.
+      kernel: side of the convolutions.
+      norm: after all convolutions but the first: "batch"; "layer", of each image by itself, as a
+        gradient penalty needs (Gulrajani et al. 2017, arXiv:1704.00028, section 4); or "none".
+      use_bias: the published models have none.
+      nonlinearity: of the hidden layers; `guided_leaky_relu` shows what they see.
+      dtype: of the computation.
     """
 
     width: int = 128
@@ -183,12 +183,12 @@ class Discriminator(nn.Module):
         """Logits of images.
 
         Args:
-            images: [B, H, H, C] in [-1, 1].
-            train: normalise by the statistics of this batch.
+          images: `[B, H, H, C]` in [-1, 1].
+          train: normalise by the statistics of this batch.
 
         Returns:
-            Logits [B], float32, and the activations of all convolutions: "map1" [B, H/2, H/2, nf]
-            to the last, [B, 4, 4, .].
+          Logits `[B]`, float32, and the activations of all convolutions: "map1" `[B, H/2, H/2, nf]`
+          to the last, `[B, 4, 4, .]`.
         """
         check_choice("norm", self.norm, NORMS)
         x, maps = images, {}

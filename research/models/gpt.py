@@ -11,7 +11,6 @@ width: XL (24 x 128, width 2048) and 13B (40 x 128, width 5140). Here XL has 16 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -20,16 +19,9 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from research.core.partition import BATCH, constrain
-from research.nn.attention import (
-    KeysValues,
-    attention_weights,
-    cache_mask,
-    empty_cache,
-    extend_cache,
-    padding_mask,
-)
-from research.nn.banded_attention import band_mask, causal_attention
+from research.nn.attention import KeysValues, empty_cache, padding_mask
 from research.nn.decoder_state import DecoderState
+from research.nn.transformer_block import Names, TransformerBlock
 
 
 def _sizes(layers: int, dim: int, num_heads: int, **other: Any) -> dict[str, Any]:
@@ -99,9 +91,8 @@ RULES = (
     (r"contract/kernel$", P(None, "model", "fsdp")),
 )
 
+_EPSILON = 1e-5  # of norms
 _UNROLLED = 4  # so few repetitions are no loop: on a CPU that costs more than compiling each
-
-Attend = Callable[[jax.Array, KeysValues], tuple[jax.Array, Any]]
 
 # What the backward pass finds instead of working it out again, beside the inputs of each block.
 REMAT: dict[str, Any] = {
@@ -117,97 +108,8 @@ def decayed(params: Any) -> Any:
     )
 
 
-class Block(nn.Module):
-    """Self-attention, then a two-layer network with GELU (its tanh form), per position.
-
-    Attributes:
-      dim, num_heads, head_dim, hidden: widths.
-      dropout, attention_dropout: of what is added to the residual stream, of attention weights.
-      pre_norm: x + f(LN(x)) rather than LN(x + f(x)).
-      window: positions that attention sees; 0 for all.
-      init_std, residual_std: standard deviation of kernels at the start, and of those that project
-        into the residual stream.
-      dtype: compute dtype.
-    """
-
-    dim: int
-    num_heads: int
-    head_dim: int
-    hidden: int
-    dropout: float
-    attention_dropout: float
-    pre_norm: bool
-    window: int
-    init_std: float
-    residual_std: float
-    dtype: jnp.dtype | None
-
-    def setup(self) -> None:
-        start, shrunk = map(nn.initializers.normal, (self.init_std, self.residual_std))
-        self.qkv = nn.DenseGeneral(
-            (3, self.num_heads, self.head_dim), dtype=self.dtype, kernel_init=start
-        )
-        self.out = nn.DenseGeneral(self.dim, (-2, -1), dtype=self.dtype, kernel_init=shrunk)
-        self.expand = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=start)
-        self.contract = nn.Dense(self.dim, dtype=self.dtype, kernel_init=shrunk)
-        self.attention_norm = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype)
-        self.mlp_norm = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype)
-        self.drop = nn.Dropout(self.dropout)
-        self.drop_weights = nn.Dropout(self.attention_dropout)
-
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """A whole sequence `[B, T, D]`."""
-
-        def attend(query: jax.Array, new: KeysValues) -> tuple[jax.Array, None]:
-            if not (train and self.attention_dropout):
-                return causal_attention(query, *new, window=self.window), None
-            weights = attention_weights(query, new.keys, band_mask(x.shape[1], self.window))
-            weights = self.drop_weights(weights.astype(query.dtype), deterministic=False)
-            return jnp.einsum("bhts,bshd->bthd", weights, new.values), None
-
-        return self._run(x, attend, train)[0]
-
-    def prefill(self, x: jax.Array, valid: jax.Array) -> tuple[jax.Array, KeysValues]:
-        """A padded prompt `[R, P, D]` with `valid [R, P]`; also returns its keys and values."""
-        mask = band_mask(x.shape[1], self.window) & padding_mask(valid)
-
-        def attend(query: jax.Array, new: KeysValues) -> tuple[jax.Array, KeysValues]:
-            return jax.nn.dot_product_attention(query, *new, mask=mask), new
-
-        return self._run(x, attend, train=False)
-
-    def step(
-        self, x: jax.Array, cache: KeysValues, index: jax.Array, start: jax.Array
-    ) -> tuple[jax.Array, KeysValues]:
-        """One position `[R, 1, D]` at `index`, rows beginning at `start [R]`; extends the cache."""
-        length = cache.keys.shape[1]
-        position = jnp.arange(length)
-        mask = cache_mask(length, index) & padding_mask(position >= start[:, None])
-        if self.window:
-            mask &= (position > index - self.window)[None, None, None]
-
-        def attend(query: jax.Array, new: KeysValues) -> tuple[jax.Array, KeysValues]:
-            longer = extend_cache(cache, new, index)
-            return jax.nn.dot_product_attention(query, *longer, mask=mask), longer
-
-        return self._run(x, attend, train=False)
-
-    def _run(self, x: jax.Array, attend: Attend, train: bool) -> tuple[jax.Array, Any]:
-        x = constrain(x, BATCH, "model", None)
-        y = self.attention_norm(x) if self.pre_norm else x
-        qkv = constrain(self.qkv(y), BATCH, None, None, "model", None)
-        mixed, kept = attend(qkv[:, :, 0], KeysValues(qkv[:, :, 1], qkv[:, :, 2]))
-        # Heads stay where they are, backwards too, or whole score matrices change places there.
-        mixed = constrain(mixed, BATCH, None, "model", None)
-        x = self._add(x, self.out(mixed), self.attention_norm, train)
-        y = self.mlp_norm(x) if self.pre_norm else x
-        y = constrain(self.expand(y), BATCH, None, "model")
-        return self._add(x, self.contract(nn.gelu(y, approximate=True)), self.mlp_norm, train), kept
-
-    def _add(self, x: jax.Array, y: jax.Array, norm: nn.Module, train: bool) -> jax.Array:
-        y = constrain(y, BATCH, "model", None)
-        x = x + self.drop(y, deterministic=not train)
-        return x if self.pre_norm else norm(x)
+# The published models' layout: one projection for queries, keys and values, beside the rest.
+_NAMES = Names(attention="", feed_forward_norm="mlp_norm")
 
 
 class _Group(nn.Module):
@@ -218,31 +120,35 @@ class _Group(nn.Module):
     remat: str
 
     def setup(self) -> None:
-        kind = Block
+        kind = TransformerBlock
         if self.remat:
-            kind = nn.remat(Block, policy=REMAT[self.remat], static_argnums=(2,), prevent_cse=False)
+            kind = nn.remat(kind, policy=REMAT[self.remat], static_argnums=(2,), prevent_cse=False)
         self.blocks = [kind(**self.block, window=window) for window in self.windows]
 
     def __call__(self, x: jax.Array, per_group: None, train: bool) -> tuple[jax.Array, None]:
         for block in self.blocks:
-            x = block(x, train)
+            x, _ = block(x, train)
         return x, None
 
     def prefill(
         self, x: jax.Array, per_group: None, valid: jax.Array
     ) -> tuple[jax.Array, list[KeysValues]]:
+        """A padded prompt `[R, P, D]` with `valid [R, P]`; also returns its keys and values."""
         kept = []
         for block in self.blocks:
-            x, new = block.prefill(x, valid)
+            x, new = block.prefill(x, padding_mask(valid))
             kept.append(new)
         return x, kept
 
     def step(
-        self, x: jax.Array, per_group: list[KeysValues], shared: tuple
+        self, x: jax.Array, per_group: list[KeysValues], shared: tuple[jax.Array, jax.Array]
     ) -> tuple[jax.Array, list[KeysValues]]:
+        """One position `[R, 1, D]` at an index, rows beginning at `start [R]`."""
+        index, start = shared
         kept = []
         for block, cache in zip(self.blocks, per_group, strict=True):
-            x, longer = block.step(x, cache, *shared)
+            begun = jnp.arange(cache.keys.shape[1]) >= start[:, None]
+            x, longer = block.step(x, cache, index, padding_mask(begun))
             kept.append(longer)
         return x, kept
 
@@ -310,11 +216,15 @@ class GPT(nn.Module):
             num_heads=self.num_heads,
             head_dim=self.head_dim,
             hidden=self.hidden,
+            pre_norm=self.pre_norm,
+            causal=True,
+            fused=True,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
-            pre_norm=self.pre_norm,
-            init_std=self.init_std,
-            residual_std=self.init_std * shrink,
+            epsilon=_EPSILON,
+            kernel_init=nn.initializers.normal(self.init_std),
+            residual_init=nn.initializers.normal(self.init_std * shrink),
+            names=_NAMES,
             dtype=self.dtype,
         )
         groups = self.layers // self._period
@@ -328,7 +238,7 @@ class GPT(nn.Module):
             methods=("__call__", "prefill", "step"),
         )(block, windows, self.remat)
         if self.pre_norm:
-            self.norm = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype)
+            self.norm = nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype)
 
     def __call__(self, tokens: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Logits of the token after each.

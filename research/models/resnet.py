@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -141,64 +142,21 @@ class ResNet(nn.Module):
             raise ValueError(f"stride_in is '1x1' or '3x3', not {self.stride_in!r}")
         arch = architecture(self.variant, self.width)
         responses: dict[str, jax.Array] = {}
-        he = nn.initializers.variance_scaling(2.0, self.conv_fan, "normal")
-        batch_norm = functools.partial(
-            nn.BatchNorm
-            if not self.norm_group
-            else functools.partial(GhostBatchNorm, group_size=self.norm_group),
-            use_running_average=not train,
-            momentum=BATCH_NORM_MOMENTUM,
-            dtype=self.dtype,
-        )
-
-        def conv_norm(
-            x: jax.Array, name: str, features: int, size: int, strides: int, scale: float = 1.0
-        ) -> jax.Array:
-            x = Conv(
-                features,
-                size,
-                strides,
-                padding=size // 2,
-                use_bias=False,
-                dtype=self.dtype,
-                kernel_init=he,
-                name=f"{name}_conv",
-            )(x)
-            x = batch_norm(scale_init=nn.initializers.constant(scale), name=f"{name}_norm")(x)
-            if size > 1:
-                # Numbered, because transformations sort the keys of dictionaries.
-                responses[f"{len(responses) + 1:04d}_{name}"] = x
-            return x
+        layer = functools.partial(self._conv_norm, train, responses)
 
         x = x.astype(self.dtype)
         if arch.imagenet_stem:
-            x = nn.relu(conv_norm(x, "stem", arch.widths[0], 7, 2))
+            x = nn.relu(layer("stem", x, arch.widths[0], 7, strides=2))
             # nn.max_pool pads with -inf: padding never wins.
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         else:
-            x = nn.relu(conv_norm(x, "stem", arch.widths[0], 3, 1))
+            x = nn.relu(layer("stem", x, arch.widths[0], 3))
 
         for stage, (blocks, width) in enumerate(zip(arch.blocks, arch.widths, strict=True)):
             for block in range(blocks):
                 name = f"stage{stage + 1}_block{block + 1}"
                 stride = 2 if block == 0 and stage > 0 else 1
-                features = 4 * width if arch.bottleneck else width
-                if arch.bottleneck:
-                    first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
-                    y = nn.relu(conv_norm(x, f"{name}_1", width, 1, first))
-                    y = nn.relu(conv_norm(y, f"{name}_2", width, 3, second))
-                    y = conv_norm(y, f"{name}_3", features, 1, 1, self.last_scale)
-                else:
-                    y = nn.relu(conv_norm(x, f"{name}_1", width, 3, stride))
-                    y = conv_norm(y, f"{name}_2", width, 3, 1, self.last_scale)
-                if self.residual:
-                    changes = x.shape[-1] != features or stride > 1
-                    if self.shortcut == "C" or (self.shortcut == "B" and changes):
-                        x = conv_norm(x, f"{name}_shortcut", features, 1, stride)
-                    else:
-                        x = subsample_and_pad(x, stride, features)
-                    y = y + x
-                x = nn.relu(y)
+                x = self._block(layer, name, x, width, stride, arch.bottleneck)
 
         x = x.astype(jnp.float32)
         if self.pool:
@@ -213,6 +171,78 @@ class ResNet(nn.Module):
         )
         logits = nn.Dense(self.num_classes, kernel_init=linear, name="classifier")(pooled)
         return logits, {"responses": responses, "features": pooled}
+
+    @nn.nowrap
+    def _block(
+        self,
+        layer: Callable[..., jax.Array],
+        name: str,
+        x: jax.Array,
+        width: int,
+        stride: int,
+        bottleneck: bool,
+    ) -> jax.Array:
+        """A block of two 3x3 layers, or of 1x1, 3x3 and 1x1, and its shortcut (section 3.2)."""
+        features = 4 * width if bottleneck else width
+        if bottleneck:
+            first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
+            y = nn.relu(layer(f"{name}_1", x, width, 1, strides=first))
+            y = nn.relu(layer(f"{name}_2", y, width, 3, strides=second))
+            y = layer(f"{name}_3", y, features, 1, scale=self.last_scale)
+        else:
+            y = nn.relu(layer(f"{name}_1", x, width, 3, strides=stride))
+            y = layer(f"{name}_2", y, width, 3, scale=self.last_scale)
+        if self.residual:
+            changes = x.shape[-1] != features or stride > 1
+            if self.shortcut == "C" or (self.shortcut == "B" and changes):
+                x = layer(f"{name}_shortcut", x, features, 1, strides=stride)
+            else:
+                x = subsample_and_pad(x, stride, features)
+            y = y + x
+        return nn.relu(y)
+
+    @nn.nowrap
+    def _conv_norm(
+        self,
+        train: bool,
+        responses: dict[str, jax.Array],
+        name: str,
+        x: jax.Array,
+        features: int,
+        size: int,
+        strides: int = 1,
+        scale: float = 1.0,
+    ) -> jax.Array:
+        """A convolution and its batch normalization, whose gamma begins at `scale`.
+
+        The outputs of kernels larger than 1x1 are noted in `responses`.
+        """
+        x = Conv(
+            features,
+            size,
+            strides,
+            padding=size // 2,
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.variance_scaling(2.0, self.conv_fan, "normal"),
+            name=f"{name}_conv",
+        )(x)
+        norm = (
+            functools.partial(GhostBatchNorm, group_size=self.norm_group)
+            if self.norm_group
+            else nn.BatchNorm
+        )
+        x = norm(
+            use_running_average=not train,
+            momentum=BATCH_NORM_MOMENTUM,
+            dtype=self.dtype,
+            scale_init=nn.initializers.constant(scale),
+            name=f"{name}_norm",
+        )(x)
+        if size > 1:
+            # Numbered, because transformations sort the keys of dictionaries.
+            responses[f"{len(responses) + 1:04d}_{name}"] = x
+        return x
 
 
 def subsample_and_pad(x: jax.Array, stride: int, features: int) -> jax.Array:

@@ -12,17 +12,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from research.nn.attention import (
-    KeysValues,
-    MultiHeadAttention,
-    cache_mask,
-    causal_mask,
-    empty_cache,
-    extend_cache,
-    padding_mask,
-)
+from research.nn.attention import KeysValues, causal_mask, empty_cache, padding_mask
 from research.nn.decoder_state import DecoderState
 from research.nn.positions import Positions
+from research.nn.transformer_block import Memory, Names, TransformerBlock, Weights
 
 # Table 3, and a small one for data sets of some ten thousand pairs.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -32,107 +25,43 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Layer(nn.Module):
-    """What encoder and decoder layers share: sublayers with residual, dropout and norm."""
-
-    dim: int
-    num_heads: int
-    head_dim: int
-    hidden: int
-    dropout: float
-    attention_bias: bool
-    pre_norm: bool
-    dtype: jnp.dtype | None
-
-    def _attention(self) -> MultiHeadAttention:
-        return MultiHeadAttention(
-            self.num_heads, self.head_dim, self.dim, self.attention_bias, self.dtype
-        )
-
-    def _setup_feed_forward(self) -> None:
-        init = nn.initializers.glorot_uniform()
-        self.hidden_layer = nn.Dense(self.hidden, dtype=self.dtype, kernel_init=init)
-        self.output_layer = nn.Dense(self.dim, dtype=self.dtype, kernel_init=init)
-        self.drop = nn.Dropout(self.dropout)
-
-    def _feed_forward(self, x: jax.Array) -> jax.Array:
-        return self.output_layer(nn.relu(self.hidden_layer(x)))
-
-    def _enter(self, x: jax.Array, norm: nn.Module) -> jax.Array:
-        return norm(x) if self.pre_norm else x
-
-    def _leave(self, x: jax.Array, y: jax.Array, norm: nn.Module, train: bool) -> jax.Array:
-        """LayerNorm(x + Dropout(y)), the norm being outside only in the paper's post-norm form."""
-        x = x + self.drop(y, deterministic=not train)
-        return x if self.pre_norm else norm(x)
+_FEED_FORWARD = dict(expand="hidden_layer", contract="output_layer")
+_ENCODER = Names(**_FEED_FORWARD)
+_DECODER = Names(attention="self_attention", attention_norm="self_norm", **_FEED_FORWARD)
 
 
-class EncoderLayer(_Layer):
-    """Self-attention, then a two-layer network per position."""
-
-    def setup(self) -> None:
-        self.attention = self._attention()
-        self.attention_norm = nn.LayerNorm(dtype=self.dtype)
-        self.feed_forward_norm = nn.LayerNorm(dtype=self.dtype)
-        self._setup_feed_forward()
+class EncoderLayer(TransformerBlock):
+    """A block as the scan over layers calls it."""
 
     def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        y = self._enter(x, self.attention_norm)
-        y, weights = self.attention(y, self.attention.keys_values(y), mask)
-        x = self._leave(x, y, self.attention_norm, train)
-        y = self._feed_forward(self._enter(x, self.feed_forward_norm))
-        return self._leave(x, y, self.feed_forward_norm, train), weights
+        x, weights = super().__call__(x, train, mask, return_weights=True)
+        return x, weights.own
 
 
-class DecoderLayer(_Layer):
-    """Self-attention, attention to the source, then a two-layer network per position.
+class DecoderLayer(TransformerBlock):
+    """A block with attention to the source, as the scan over layers calls it.
 
-    All methods take `(x, per_layer, shared)`, so that one scan over layers serves each of them.
+    All methods take `(x, per_layer, shared)`, so that one scan serves each of them.
     """
 
-    def setup(self) -> None:
-        self.self_attention = self._attention()
-        self.self_norm = nn.LayerNorm(dtype=self.dtype)
-        self.cross_attention = self._attention()
-        self.cross_norm = nn.LayerNorm(dtype=self.dtype)
-        self.feed_forward_norm = nn.LayerNorm(dtype=self.dtype)
-        self._setup_feed_forward()
-
-    def __call__(self, x: jax.Array, per_layer: None, shared: tuple) -> tuple[jax.Array, tuple]:
+    def __call__(self, x: jax.Array, per_layer: None, shared: tuple) -> tuple[jax.Array, Weights]:
         """The whole target at once; also returns the weights of both attentions."""
-        memory, self_mask, cross_mask, train = shared
-        y = self._enter(x, self.self_norm)
-        y, self_weights = self.self_attention(y, self.self_attention.keys_values(y), self_mask)
-        x = self._leave(x, y, self.self_norm, train)
-        source = self.cross_attention.keys_values(memory)
-        x, cross_weights = self._attend_and_transform(x, source, cross_mask, train)
-        return x, (self_weights, cross_weights)
+        source, self_mask, cross_mask, train = shared
+        memory = Memory(self.memory_keys_values(source), cross_mask)
+        return super().__call__(x, train, self_mask, memory, return_weights=True)
 
     def step(
         self, x: jax.Array, per_layer: tuple[KeysValues, KeysValues], shared: tuple
     ) -> tuple[jax.Array, KeysValues]:
         """One target position; also returns the extended cache."""
         cache, source = per_layer
-        index, self_mask, cross_mask = shared
-        y = self._enter(x, self.self_norm)
-        cache = extend_cache(cache, self.self_attention.keys_values(y), index)
-        y, _ = self.self_attention(y, cache, self_mask)
-        x = self._leave(x, y, self.self_norm, train=False)
-        return self._attend_and_transform(x, source, cross_mask, train=False)[0], cache
+        index, cross_mask = shared
+        return super().step(x, cache, index, memory=Memory(source, cross_mask))
 
     def source_keys_values(
-        self, memory: jax.Array, per_layer: None, shared: None
+        self, source: jax.Array, per_layer: None, shared: None
     ) -> tuple[jax.Array, KeysValues]:
-        """Keys and values of the source: computed once, used by every step."""
-        return memory, self.cross_attention.keys_values(memory)
-
-    def _attend_and_transform(
-        self, x: jax.Array, source: KeysValues, mask: jax.Array, train: bool
-    ) -> tuple[jax.Array, jax.Array]:
-        y, weights = self.cross_attention(self._enter(x, self.cross_norm), source, mask)
-        x = self._leave(x, y, self.cross_norm, train)
-        y = self._feed_forward(self._enter(x, self.feed_forward_norm))
-        return self._leave(x, y, self.feed_forward_norm, train), weights
+        return source, self.memory_keys_values(source)
 
 
 class Transformer(nn.Module):
@@ -181,23 +110,26 @@ class Transformer(nn.Module):
             split_rngs={"params": True, "dropout": True},
             length=self.layers,
         )
-        sizes = (
-            self.dim,
-            self.num_heads,
-            self.head_dim,
-            self.hidden,
-            self.dropout,
-            self.attention_bias,
-            self.pre_norm,
-            self.dtype,
+        block: dict[str, Any] = dict(
+            dim=self.dim,
+            num_heads=self.num_heads,
+            head_dim=self.head_dim,
+            hidden=self.hidden,
+            pre_norm=self.pre_norm,
+            attention_bias=self.attention_bias,
+            activation=nn.relu,
+            dropout=self.dropout,
+            dtype=self.dtype,
         )
-        self.encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan)(*sizes)
-        self.decoder = nn.scan(
+        encoder = nn.scan(EncoderLayer, in_axes=nn.broadcast, **scan)
+        self.encoder = encoder(**block, names=_ENCODER)
+        decoder = nn.scan(
             DecoderLayer,
             in_axes=(0, nn.broadcast),
             **scan,
             methods=("__call__", "step", "source_keys_values"),
-        )(*sizes)
+        )
+        self.decoder = decoder(**block, cross=True, names=_DECODER)
         if self.pre_norm:
             self.encoder_norm = nn.LayerNorm(dtype=self.dtype)
             self.decoder_norm = nn.LayerNorm(dtype=self.dtype)
@@ -226,12 +158,12 @@ class Transformer(nn.Module):
         visible = jnp.pad(target[:, :-1] != self.pad_id, ((0, 0), (1, 0)), constant_values=True)
         self_mask = causal_mask(target.shape[1]) & padding_mask(visible)
         shared = (memory, self_mask, padding_mask(source != self.pad_id), train)
-        x, (decoder_attention, cross_attention) = self.decoder(x, None, shared)
+        x, weights = self.decoder(x, None, shared)
         return self._logits(x), {
             "memory": memory,
             "encoder_attention": encoder_attention,
-            "decoder_attention": decoder_attention,
-            "cross_attention": cross_attention,
+            "decoder_attention": weights.own,
+            "cross_attention": weights.cross,
         }
 
     def encode(self, source: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -258,7 +190,7 @@ class Transformer(nn.Module):
         (cache, index), (source_kv, valid) = state
         length = cache.keys.shape[2]
         x = self.target_positions(self._embed(token[:, None]), index, length)
-        shared = (index, cache_mask(length, index), padding_mask(valid))
+        shared = (index, padding_mask(valid))
         layers_first = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (cache, source_kv))
         x, cache = self.decoder.step(x, layers_first, shared)
         cache = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), cache)

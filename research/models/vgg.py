@@ -22,8 +22,14 @@ _he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class VGG(nn.Module):
-    """Attributes: stages, channels of the convolutions of each; hidden, units of the
-    fully-connected layers before the last; outputs."""
+    """Stages of convolutions, then fully-connected layers.
+
+    Attributes:
+      stages: channels of the convolutions of each stage.
+      hidden: units of the fully-connected layers before the last.
+      outputs: units of the last layer.
+      dtype: of the computation; that of the parameters by default.
+    """
 
     stages: Sequence[Sequence[int]]
     hidden: Sequence[int]
@@ -32,8 +38,14 @@ class VGG(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """`[B, S, S, C]` in -1..1, S a multiple of 2^stages, to `[B, outputs]` float32 and
-        `{"features": of the last stage}`."""
+        """Maps images to outputs.
+
+        Args:
+          images: `[B, S, S, C]` in -1..1, S a multiple of 2^stages.
+
+        Returns:
+          `[B, outputs]` float32; "features", the last stage's, `[B, s, s, c]`.
+        """
         x = images
         for channels in self.stages:
             for count in channels:
@@ -47,7 +59,9 @@ class VGG(nn.Module):
 
 
 def halved(x: jax.Array) -> jax.Array:
-    """Max pooling over 2x2, `[B, 2 H, 2 W, C]` to `[B, H, W, C]`: by reshaping, whose gradient is
-    fast on CPUs too."""
+    """Max pooling over 2x2: `[B, 2 H, 2 W, C]` to `[B, H, W, C]`.
+
+    It reshapes, whose gradient is fast on CPUs too.
+    """
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))

@@ -303,6 +303,9 @@ def _phases(kernel: int, stride: int, before: int) -> tuple[list[list[int]], int
 class Conv(nn.Module):
     """2-D convolution `[B, H, W, C] -> [B, H', W', features]`; parameters `kernel` and `bias`.
 
+    It computes what `flax.linen.Conv` does, which would do on a GPU or TPU. On CPUs this one is
+    many times faster, above all in the gradient and inside `lax.scan`.
+
     Attributes:
       features: number of output channels.
       kernel_size: side of the kernel, or (height, width).

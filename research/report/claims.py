@@ -241,17 +241,19 @@ class Scores(Mapping[str, np.ndarray]):
     def _gap(self, higher: str, lower: str, compare: Callable, rule: Rule) -> float:
         """`compare(higher, lower)`, as the rule takes seeds together."""
         a, b = self[higher], self[lower]
-        if rule == "seed by seed":
-            return float(np.min(compare(a, b)))
-        return float(compare(_of_seeds(a, rule, np.min), _of_seeds(b, rule, np.max)))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to nothing is infinite
+            if rule == "seed by seed":
+                return float(np.min(compare(a, b)))
+            return float(compare(_of_seeds(a, rule, np.min), _of_seeds(b, rule, np.max)))
 
     def _named(self, arm: str, digits: int) -> str:
         return f"{arm} {spread(self[arm], digits)}"
 
 
 def _of_seeds(values: np.ndarray, rule: Rule, worst: Callable[[np.ndarray], float]) -> float:
+    """One of NumPy's floats, which may be divided by zero."""
     together: dict[str, Callable] = {"mean": np.mean, "median": np.median}
-    return float(together.get(rule, worst)(values))
+    return together.get(rule, worst)(values)
 
 
 def _row(claim: str, paper: str, ours: str, rule: Rule, holds: bool, judged: bool) -> Claim:

@@ -17,16 +17,17 @@ from research.training.writers import read_metrics
 Run = tuple[Path, Mapping[str, Any], Paper]  # folder, content of result.json, paper
 
 
-def names(runs: Sequence[Run]) -> list[str]:
-    """The scripts' names, or the folders' where a script stands for two runs."""
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Names runs after their scripts, or after their folders where a script made two of them."""
     scripts = [result["paper"] for _, result, _ in runs]
     return scripts if len(set(scripts)) == len(runs) else [folder.name for folder, _, _ in runs]
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Markdown: a row for each arm, its mean (least to largest) of every number all runs have.
+    """Compares final numbers in Markdown: a row for each arm, a column for each that all runs have.
 
-    The first column of numbers is how far the run went, in the unit of its learning curves.
+    A cell is the mean over seeds, with the smallest and the largest. The first column of numbers is
+    how far a run went, in the unit of its learning curves.
 
     Raises:
       UserError: the runs have no number in common, or curves over different units.
@@ -43,7 +44,7 @@ def table(runs: Sequence[Run]) -> str:
         "| run | arm | seeds | " + " | ".join([runs[0][2].x, *shared]) + " |",
         "| --- " * (4 + len(shared)) + "|",
     ]
-    for name, (folder, result, paper) in zip(names(runs), runs, strict=True):
+    for name, (folder, result, paper) in zip(run_names(runs), runs, strict=True):
         lengths = _lengths(folder, paper)
         for arm, seeds in result["arms"].items():
             values = [np.array([seed[m] for seed in seeds.values()]) for m in shared]
@@ -54,26 +55,26 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """A picture of each learning curve that all runs have, in `folder`; returns their paths."""
+    """Draws each learning curve that all runs have into `folder`; returns the pictures' paths."""
     curves = [read_curves(path, paper) for path, _, paper in runs]
     paths = []
     for metric in (m for m in curves[0] if all(m in c for c in curves)):
         arms: dict[str, list[Curve]] = {}
-        for name, found in zip(names(runs), curves, strict=True):
+        for name, found in zip(run_names(runs), curves, strict=True):
             arms |= {f"{name}, {arm}": seeds for arm, seeds in found[metric].items()}
         paths.append(folder / f"compare_{metric.replace('/', '_')}.png")
-        draw_curves(paths[-1], arms, title=", ".join(names(runs)), x=runs[0][2].x, y=metric)
+        draw_curves(paths[-1], arms, title=", ".join(run_names(runs)), x=runs[0][2].x, y=metric)
     return paths
 
 
 def _numbers(result: Mapping[str, Any]) -> list[str]:
-    """Those that every seed of every arm has."""
+    """Names of the final numbers that every seed of every arm has."""
     seeds = [numbers for arm in result["arms"].values() for numbers in arm.values()]
     return [m for m in seeds[0] if all(m in numbers for numbers in seeds)]
 
 
 def _lengths(folder: Path, paper: Paper) -> dict[str, float]:
-    """By arm how far its runs went."""
+    """How far the runs of each arm went, in the unit of the paper's curves."""
     return {
         path.parent.parent.name: max(record[paper.x] for record in read_metrics(path.parent))
         for path in sorted(folder.glob("*/*/metrics.jsonl"))

@@ -18,7 +18,7 @@ Curve = tuple[Sequence[float], Sequence[float]]  # x, y
 def draw_curves(
     path: Path, arms: Mapping[str, Sequence[Curve]], title: str, x: str, y: str
 ) -> None:
-    """Draws one line for each arm: the median over seeds, with a band.
+    """Draws one line for each arm: the median over its seeds, with a band.
 
     The band is the interquartile range for four seeds and more, the whole range below.
 
@@ -45,7 +45,11 @@ def draw_curves(
 
 
 def band(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """x, lower edge, median and upper edge over curves, at the x that all of them have."""
+    """Takes curves together at the x that all of them have; the band of `draw_curves`.
+
+    Returns:
+      x, lower edge, median and upper edge, `[X]` each.
+    """
     shared = sorted(set.intersection(*(set(xs) for xs, _ in curves)))
     values = np.array([[dict(zip(*curve, strict=True))[v] for v in shared] for curve in curves])
     edges = (25, 75) if len(curves) >= 4 else (0, 100)

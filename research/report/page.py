@@ -28,7 +28,7 @@ nav a { margin-right: 1rem }
 
 
 def html_page(runs: Sequence[tuple[Path, Mapping[str, Any], str]]) -> str:
-    """One HTML page, pictures inside, that needs no other file.
+    """Makes one HTML page, pictures inside, that needs no other file.
 
     Args:
       runs: folder, content of `result.json` and paper's title of each run.
@@ -44,7 +44,7 @@ def html_page(runs: Sequence[tuple[Path, Mapping[str, Any], str]]) -> str:
 
 
 def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row per claim: paper's number, ours, wall time, hardware, command."""
+    """Makes a table with a row for each claim: paper, ours, wall time, hardware, command."""
     lines = [
         "| paper | claim | paper's number | ours | holds | seeds | minutes | hardware | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -68,7 +68,7 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def command(result: Mapping[str, Any]) -> str:
-    """The command that makes a result."""
+    """The command line that makes a result."""
     variant = f":{result['variant']}" if result["variant"] else ""
     seeds = ",".join(map(str, result["config"]["seeds"]))
     flags = f" --config.seeds={seeds}" if seeds != "0" else ""
@@ -107,7 +107,7 @@ def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
 
 
 def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Final numbers: mean over seeds and range."""
+    """A table of final numbers: mean over seeds and range."""
     metrics = list(dict.fromkeys(m for runs in arms.values() for run in runs.values() for m in run))
     head = "".join(f"<th>{html.escape(arm)} ({len(runs)})" for arm, runs in arms.items())
     rows = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
@@ -23,17 +23,20 @@ Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> num
 
 
 class RunFolder:
-    """What the arms and seeds of one run left in its folder.
+    """The folder of a run, with a folder in it for each arm and seed.
 
-    Attributes:
-      workdir: the folder.
+    Process 0 writes it; all of them read it.
+
+    Args:
+      workdir: the folder; made by `create`, not before.
       paper: name of the script.
-      config, variant: what is run.
+      config: what is run.
+      variant: of the configuration file, "" for the default.
     """
 
-    def __init__(self, workdir: Path, paper: str, config: ConfigDict, variant: str):
+    def __init__(self, workdir: Path, paper: str, config: Mapping[str, Any], variant: str):
         self.workdir, self.paper, self.variant = workdir, paper, variant
-        self.config = json.loads(config.to_json_best_effort())
+        self.config = config
 
     def check(self) -> None:
         """Refuses a folder that cannot be written, or that holds another run.
@@ -78,13 +81,13 @@ class RunFolder:
             )
 
     def folder(self, arm: str, seed: int) -> Path:
-        """Folder of one arm and seed."""
+        """Makes the folder of one arm and seed; returns its path."""
         path = self.workdir / arm / str(seed)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def has(self, arm: str, seed: int) -> bool:
-        """Whether that arm and seed has run to its end."""
+        """Tells whether that arm and seed has run to its end."""
         return (self.workdir / arm / str(seed) / RESULT).exists()
 
     def add(self, arm: str, seed: int, numbers: Mapping[str, float], seconds: float) -> None:
@@ -96,7 +99,7 @@ class RunFolder:
             )
 
     def read(self, arms: Iterable[str], seeds: Iterable[int]) -> Numbers:
-        """Final numbers of the arms of which every seed is there."""
+        """Reads the final numbers of the arms of which every seed has ended."""
         if jax.process_count() > 1:  # process 0 has written them all
             from jax.experimental import multihost_utils
 
@@ -115,7 +118,14 @@ class RunFolder:
         device: str,
         versions: Mapping[str, str],
     ) -> None:
-        """Writes the `result.json` of the whole run."""
+        """Writes the `result.json` of the whole run.
+
+        Args:
+          claims: as judged.
+          origin: which data was used, "" where it is made inside the step.
+          device: what it ran on, in words.
+          versions: of packages, by name.
+        """
         arms: Numbers = {}
         seconds = 0.0
         for path in sorted(self.workdir.glob(f"*/*/{RESULT}")):
@@ -129,15 +139,7 @@ class RunFolder:
                 "config": self.config,
                 "variant": self.variant,
                 "arms": arms,
-                "claims": [
-                    {
-                        "claim": c.claim,
-                        "paper": c.paper,
-                        "ours": c.ours,
-                        "holds": c.holds,
-                    }
-                    for c in claims
-                ],
+                "claims": [dataclasses.asdict(claim) for claim in claims],
                 "data": origin,
                 "seconds": seconds,
                 "device": device,
@@ -146,7 +148,7 @@ class RunFolder:
         )
 
     def draw(self, paper: Paper) -> None:
-        """Learning curves of all arms and seeds, a PNG for each of the paper's metrics."""
+        """Draws the learning curves of all arms and seeds, a PNG for each metric of the paper's."""
         curves = read_curves(self.workdir, paper)
         for metric, arms in curves.items():
             path = self.workdir / f"{metric.replace('/', '_')}.png"
@@ -154,7 +156,7 @@ class RunFolder:
 
 
 def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]]:
-    """Learning curves in a run's folder: metric -> arm -> one curve a seed."""
+    """Reads the learning curves in a run's folder: metric -> arm -> one curve for each seed."""
     curves: dict[str, dict[str, list[Curve]]] = {}
     for folder in sorted(path.parent for path in workdir.glob("*/*/metrics.jsonl")):
         records = read_metrics(folder)
@@ -167,7 +169,7 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
 
 
 def print_claims(paper: Paper, claims: list[Claim]) -> None:
-    """The table «claim, paper, ours, holds?» on the terminal."""
+    """Prints the table «claim, paper, ours, holds?»."""
     if not claims:
         return
     table = Table(title=paper.title, show_lines=True)

@@ -16,9 +16,7 @@ def run_config() -> ConfigDict:
 
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "model": 1})  # -1: all devices that are left
     config.compute_dtype = "float32"  # "bfloat16" for mixed precision; parameters stay float32
-    config.accumulate_steps = 1  # micro-batches in one optimizer step
     config.max_grad_norm = 0.0  # 0: no clipping
-    config.ema_decay = 0.0  # 0: no moving average
 
     config.steps_per_call = 1  # steps in one dispatch, for steps much shorter than a millisecond
     config.log_every_steps = 100

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """[N, H, W, C] in [-1, 1] (or uint8 already) to uint8, clipped and rounded."""
+    """`[N, H, W, C]` in [-1, 1] (or uint8 already) to uint8, clipped and rounded."""
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return images
@@ -21,9 +21,9 @@ def grid(images: np.ndarray, rows: int | None = None, padding: int = 2) -> np.nd
     """Lays images out row by row: uint8 [rows (H + padding) + padding, ..., C].
 
     Args:
-        images: [N, H, W, C] in [-1, 1] or uint8, C 1 or 3.
-        rows: of the grid; as square as possible when None. An unfilled last row stays white.
-        padding: white pixels between images.
+      images: `[N, H, W, C]` in [-1, 1] or uint8, C 1 or 3.
+      rows: of the grid; as square as possible when None. An unfilled last row stays white.
+      padding: white pixels between images.
     """
     images = to_uint8(images)
     num, height, width, channels = images.shape

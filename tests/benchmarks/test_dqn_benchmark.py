@@ -52,7 +52,7 @@ def trainer(config, steps):
 
 def bare(config, steps):
     """The same environment with random actions and nothing else."""
-    env = games.training_games(config.env)
+    env = games.training_environment(games.Settings(**config.env))
 
     @jax.jit
     def advance(env_state, key):
@@ -95,7 +95,7 @@ class PlainQ(nn.Module):
 def plain(config, steps):
     """DQN in one file as one would write it: whole transitions as float32 in one buffer, flax's
     convolution inside the loop, Adam."""
-    env, agent = games.training_games(config.env), config.agent
+    env, agent = games.training_environment(games.Settings(**config.env)), config.agent
     size, batch = config.replay.capacity, agent.batch_size
     net, optimizer = PlainQ(env.num_actions), optax.adam(1e-4)
 

@@ -19,7 +19,6 @@ import pytest
 from experiments import dqn_atari, ppo
 from research import app
 from research.core import Aux, Learner
-from research.optim.centered_rmsprop import make_optimizer
 from research.rl.envs import games
 from research.training.seeds import SeedBatch
 
@@ -148,16 +147,15 @@ def test_dqn():
     config = script("dqn_atari")
     config.env.num_envs, config.agent.agent_steps_per_update = ENVS, 16
     config.replay.learning_starts_frames = 0
-    env, steps = games.training_games(config.env), 300
+    env, steps = games.training_environment(games.Settings(**config.env)), 300
     experiment = app.build(dqn_atari, config)
     state = jax.jit(experiment.init)(jax.random.key(0))
-    optimizer = make_optimizer(config.optimizer, config.agent.batch_size)
     seconds = best_seconds(
         trainer(experiment, steps),
         bare_environment(env, steps),
         bare_network(
-            dqn_atari.network(config, env),
-            optimizer,
+            experiment.learner.model,
+            experiment.learner.tx,
             state.observation,
             acts=1,
             update_rows=config.agent.batch_size,

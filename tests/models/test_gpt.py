@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.models import gpt
 from research.models.gpt import GPT
+from research.nn import transformer_block
 from research.papers.gpt.residual_growth import residual_growth
 
 V, T = 19, 12
@@ -58,7 +58,9 @@ def test_no_output_depends_on_a_later_token(kind):
 
 def test_an_unmasked_future_is_caught(monkeypatch):
     monkeypatch.setattr(
-        gpt, "causal_attention", lambda q, k, v, window: jax.nn.dot_product_attention(q, k, v)
+        transformer_block,
+        "causal_attention",
+        lambda q, k, v, window: jax.nn.dot_product_attention(q, k, v),
     )
     assert np.triu(influence(*initialised()), 1).max() > 1e-4
 

@@ -18,7 +18,7 @@ def runs(tmp_path_factory):
     for folder, steps in zip(folders, (10, 20), strict=True):
         flags = ["--workdir", str(folder), f"--config.num_steps={steps}"]
         assert app.main(TOY, [*flags, "--config.check_claims=false"]) == 0
-    found = command_line.finished([str(folder) for folder in folders])
+    found = command_line.read_finished([str(folder) for folder in folders])
     return [(folder, result, TOY.PAPER) for folder, result in found]
 
 

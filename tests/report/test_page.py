@@ -1,13 +1,16 @@
 """The HTML report and the Markdown table, from a run of the toy script."""
 
+import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from research import __main__ as command_line
 from research import app, config
+from research.report.claims import Paper
 
 TOYS = Path(__file__).resolve().parents[1] / "toys"
 
@@ -41,7 +44,7 @@ def test_report_is_self_contained(workdir, tmp_path, monkeypatch, capsys):
     result = json.loads((workdir / "result.json").read_text())
     assert result["claims"][0]["ours"] in page.text
     table = (tmp_path / "report.md").read_text()
-    assert "| line | fast learns faster than slow | so it does |" in table
+    assert "| line | fast learns faster (slow - fast >= 0) | so it does |" in table
     assert "`python experiments/line.py --config configs/line.py --config.seeds=0,1`" in table
     assert table in capsys.readouterr().out
 
@@ -61,10 +64,40 @@ def test_report_of_an_unfinished_run_is_one_line(tmp_path, capsys):
     assert "no finished run" in error and error.count("\n") == 1
 
 
-def test_papers_lists_every_script(capsys):
+def test_papers_lists_every_script_with_its_variants(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
     assert command_line.main(["papers"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in command_line.scripts())
+    for name in command_line.load_scripts():
+        assert f"{name}: " in shown
+        for text in command_line.describe_variants(name).values():
+            assert text and " ".join(text.split()) in shown
+    assert ":smoke" in shown and ":paper" in shown
+
+
+def test_variant_is_described_by_its_functions_docstring_or_by_a_string(monkeypatch, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "toy.py").write_text(
+        'def smoke(config):\n    """Seconds.\n\n    And more.\n    """\n'
+        'VARIANTS = {"smoke": smoke, "paper": "all of it"}\n'
+    )
+    monkeypatch.setattr(command_line, "ROOT", tmp_path)
+    assert command_line.describe_variants("toy") == {
+        "smoke": "Seconds.\n\nAnd more.",
+        "paper": "all of it",
+    }
+
+
+def test_variants_of_one_description_share_a_row(monkeypatch):
+    games = {name: "the same on this game" for name in ("alien", "amidar", "assault", "asterix")}
+    monkeypatch.setattr(command_line, "describe_variants", lambda _: {"smoke": "seconds", **games})
+    paper = Paper("Games", "A. Author", 2013, "", "Games are played.")
+    output = io.StringIO()
+    Console(file=output, width=100).print(command_line._paper_table("games", paper, []))
+    rows = [line.split("  ") for line in output.getvalue().splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert [":smoke", "seconds"] in cells
+    assert [":alien, :amidar, ... (4)", "the same on this game"] in cells
 
 
 def test_unknown_command(capsys):

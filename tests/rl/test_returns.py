@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.rl.returns import lambda_returns, n_step
+from research.rl.returns import lambda_returns, n_step, td_target
 
 
 def loop(reward, terminated, transition, gamma):
@@ -71,3 +71,12 @@ def test_lambda_one_is_the_discounted_sum_to_the_rollouts_end():
     none = np.zeros((3, 1), bool)
     returns = lambda_returns(reward, np.full((3, 1), 10, np.float32), none, none, 0.5, 1.0)
     np.testing.assert_allclose(returns[:, 0], [1 + 1 + 0.75 + 1.25, 2 + 1.5 + 2.5, 3 + 5])
+
+
+def test_a_td_target_is_a_return_of_one_step():
+    rng = np.random.default_rng(0)
+    reward, value = rng.normal(size=(2, 20)).astype(np.float32)
+    terminated = rng.random(20) < 0.3
+    one = n_step(reward[:, None], terminated[:, None], np.ones((20, 1), bool), 0.9)
+    expected = one.reward + one.discount * value
+    np.testing.assert_allclose(td_target(reward, value, terminated, 0.9), expected, rtol=1e-6)

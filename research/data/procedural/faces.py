@@ -43,10 +43,10 @@ _CHUNK = 512  # faces drawn at once: bounds memory, does not change the result
 class Factors(NamedTuple):
     """Ground truth of N faces; every entry float32.
 
-    identity: [N, 8] in [-1, 1], named by `IDENTITY`, fixed for a person.
-    nuisance: [N, 6], named by `NUISANCE`; [-1, 1], glasses 0 or 1, background hue in [0, 1].
-    marker: [N], 0 or 1: long hair and red lips.
-    age: [N] in years, 10 to 75.
+    identity: `[N, 8]` in [-1, 1], named by `IDENTITY`, fixed for a person.
+    nuisance: `[N, 6]`, named by `NUISANCE`; [-1, 1], glasses 0 or 1, background hue in [0, 1].
+    marker: `[N]`, 0 or 1: long hair and red lips.
+    age: `[N]` in years, 10 to 75.
     """
 
     identity: np.ndarray
@@ -56,12 +56,12 @@ class Factors(NamedTuple):
 
     @property
     def glasses(self) -> np.ndarray:
-        """[N], 0 or 1."""
+        """`[N]`, 0 or 1."""
         return self.nuisance[:, 4]
 
     @property
     def label(self) -> np.ndarray:
-        """[N] int64 index into `CLASSES`: 2 marker + glasses."""
+        """`[N]` int64 index into `CLASSES`: 2 marker + glasses."""
         return (2 * self.marker + self.glasses).astype(np.int64)
 
 
@@ -76,15 +76,15 @@ def sample_factors(
     """Draws factors for `num_faces` faces.
 
     Args:
-        num_faces: N.
-        seed: same seed, same faces.
-        identity: [N, 8] to show known persons under fresh nuisance; drawn when None.
-        shares: probability of each of `CLASSES`.
-        calm: how far pose, light and background are drawn in towards a portrait's (frontal, evenly
-            lit, before blue): 0 not at all, 1 entirely. Expression and glasses stay as they are.
+      num_faces: N.
+      seed: same seed, same faces.
+      identity: `[N, 8]` to show known persons under fresh nuisance; drawn when None.
+      shares: probability of each of `CLASSES`.
+      calm: how far pose, light and background are drawn in towards a portrait's (frontal, evenly
+        lit, before blue): 0 not at all, 1 entirely. Expression and glasses stay as they are.
 
     Raises:
-        ValueError: the shares do not sum to one, or `identity` has the wrong shape.
+      ValueError: the shares do not sum to one, or `identity` has the wrong shape.
     """
     rng = np.random.default_rng(seed)
     drawn = rng.uniform(-1, 1, (num_faces, len(IDENTITY)))
@@ -106,13 +106,13 @@ def sample_factors(
 
 
 def render(factors: Factors, size: int, *, seed: int = 0, noise: float = 0.02) -> np.ndarray:
-    """Draws the faces: uint8 [N, size, size, 3].
+    """Draws the faces: uint8 `[N, size, size, 3]`.
 
     Args:
-        factors: what to draw.
-        size: pixels on a side.
-        seed: of the pixel noise.
-        noise: standard deviation of the pixel noise, on a scale of [0, 1].
+      factors: what to draw.
+      size: pixels on a side.
+      seed: of the pixel noise.
+      noise: standard deviation of the pixel noise, on a scale of [0, 1].
     """
     rng = np.random.default_rng(seed)
     out = np.empty((len(factors.age), size, size, 3), np.uint8)
@@ -127,7 +127,7 @@ def render(factors: Factors, size: int, *, seed: int = 0, noise: float = 0.02) -
 def dataset(
     num_faces: int, size: int, seed: int, *, shares: tuple[float, float, float, float] = BALANCED
 ) -> tuple[np.ndarray, Factors]:
-    """`render` of `sample_factors`: uint8 [N, size, size, 3] and its factors."""
+    """`render` of `sample_factors`: uint8 `[N, size, size, 3]` and its factors."""
     factors = sample_factors(num_faces, seed, shares=shares)
     return render(factors, size, seed=seed), factors
 
@@ -141,15 +141,15 @@ def load(scene: Literal["street", "studio"], split: str, size: int) -> Dataset:
     times, whose pose, expression, light, glasses and background change. Slices as in "train[:500]".
 
     Args:
-        scene: "street", where everything varies, or "studio", with `calm` 0.7.
+      scene: "street", where everything varies, or "studio", with `calm` 0.7.
 
     Returns:
-        Records {"image": uint8 [size, size, 3], "label": index into `CLASSES`, or the person for
-        "people", "pose": float32 [2], "eyes": bool [size, size], see `eye_region`}.
+      Records {"image": uint8 `[size, size, 3]`, "label": index into `CLASSES`, or the person for
+      "people", "pose": float32 [2], "eyes": bool `[size, size]`, see `eye_region`}.
 
     Raises:
-        KeyError: no such scene.
-        UserError: no such split.
+      KeyError: no such scene.
+      UserError: no such split.
     """
     calm = {"street": 0.0, "studio": 0.7}[scene]
     name, start, stop = parse_split(split)
@@ -176,7 +176,7 @@ def load(scene: Literal["street", "studio"], split: str, size: int) -> Dataset:
 
 
 def eye_region(factors: Factors, size: int) -> np.ndarray:
-    """[N, size, size] bool: the box around both lenses, worn or not (ground truth of `glasses`)."""
+    """Box around both lenses, worn or not: `[N, size, size]` bool, ground truth of `glasses`."""
     x, y, _ = _head_frame(factors, size)
     reach = _column(_eye_x(factors)) + 0.22
     return (np.abs(x - 0.12 * _column(factors.nuisance[:, 0])) < reach) & (np.abs(y + 0.15) < 0.22)
@@ -187,7 +187,7 @@ def _column(v: np.ndarray) -> np.ndarray:
 
 
 def _head_frame(factors: Factors, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates in each head's frame [N, size, size] and pixels per unit [N, 1, 1]."""
+    """Coordinates in each head's frame `[N, size, size]` and pixels per unit `[N, 1, 1]`."""
     grid = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
     scale = _column(np.where(factors.age < 19, 0.92, 1.0).astype(np.float32))
     x = (grid[None, None, :] - 0.15 * _column(factors.nuisance[:, 0])) / scale
@@ -201,7 +201,7 @@ def _eye_x(factors: Factors) -> np.ndarray:
 
 
 def _draw(f: Factors, size: int) -> np.ndarray:
-    """[N, size, size, 3] float32 in about [0, 1], without noise."""
+    """`[N, size, size, 3]` float32 in about [0, 1], without noise."""
     i, (px, _, expr, light, glasses, hue) = f.identity, f.nuisance.T
     x, y, unit = _head_frame(f, size)
 
@@ -218,7 +218,7 @@ def _draw(f: Factors, size: int) -> np.ndarray:
         return cover(np.minimum(half_x - np.abs(x - cx), half_y - np.abs(y - cy)))
 
     def paint(mask: np.ndarray, colour: np.ndarray) -> None:
-        """Puts `colour` ([N, 3] or [N, size, size, 3]) over the image where `mask`."""
+        """Puts `colour` (`[N, 3]` or `[N, size, size, 3]`) over the image where `mask`."""
         colour = colour[:, None, None] if colour.ndim == 2 else colour
         image[...] += mask[..., None] * (colour - image)
 

@@ -147,7 +147,7 @@ def _local(
 def _coverage(
     x: Field, y: Field, scale: np.ndarray, kind: np.ndarray, names: tuple[str, ...]
 ) -> np.ndarray:
-    """[N, S, S] in [0, 1]: how much of each pixel shape `names[kind]` covers."""
+    """`[N, S, S]` in [0, 1]: how much of each pixel shape `names[kind]` covers."""
     distance = np.empty_like(x)
     for index, name in enumerate(names):
         chosen = kind == index
@@ -158,7 +158,11 @@ def _coverage(
 def _waves(
     x: Field, y: Field, colour: np.ndarray, rng: np.random.Generator, size: int
 ) -> np.ndarray:
-    """[N, S, S, 3]: `colour` [N, 1, 1, 3] to a similar one in waves of any direction and length."""
+    """Waves from `colour` `[N, 1, 1, 3]` to a similar one, of any direction and length.
+
+    Returns:
+      `[N, S, S, 3]`.
+    """
     num = len(x)
     shade = rng.uniform(-_SHADE, _SHADE, (num, 1, 1, 3))
     direction, phase = rng.uniform(0, 2 * np.pi, (2, num, 1, 1))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from ml_collections import ConfigDict
+from typing import Any
 
 from research.core.experiment import Experiment, State
 from research.training.loop import run
@@ -16,7 +15,7 @@ def run_to_error(
     experiment: Experiment,
     stops: Sequence[int],
     max_error: float,
-    config: ConfigDict,
+    config: Any,
     workdir: Path,
 ) -> tuple[State, dict[str, float], int]:
     """Trains an experiment to its end, or to the first stop after its metric "error" is low enough.

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 
 def on_map(inside: np.ndarray, side: int) -> np.ndarray:
-    """Boxes at image size [N, S, S] bool as cells of a map [N, side, side]: half inside."""
+    """Boxes at image size `[N, S, S]` bool as cells of a map `[N, side, side]`: half inside."""
     num, size, _ = inside.shape
     step = size // side
     return inside.reshape(num, side, step, side, step).mean((2, 4)) >= 0.5
@@ -23,15 +23,15 @@ def concept_weights(maps: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarr
     random positions outside them in the same images. Maps of positive weight draw the concept.
 
     Args:
-        maps: activations [N, H, W, C].
-        inside: [N, H, W] bool, positions in a box.
-        seed: of the draw of negatives.
+      maps: activations `[N, H, W, C]`.
+      inside: `[N, H, W]` bool, positions in a box.
+      seed: of the draw of negatives.
 
     Returns:
-        [C], in units of the maps' standard deviations.
+      `[C]`, in units of the maps' standard deviations.
 
     Raises:
-        ValueError: no position, or every position, is inside a box.
+      ValueError: no position, or every position, is inside a box.
     """
     boxed = inside.reshape(len(inside), -1).any(1)
     positive = maps[inside]

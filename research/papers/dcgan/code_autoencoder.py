@@ -27,8 +27,8 @@ class CodeAutoencoder(nn.Module):
     """Dropped-out pixels -> ReLU code -> pixels.
 
     Attributes:
-        code: number of code units.
-        dropout: share of the inputs set to zero in training.
+      code: number of code units.
+      dropout: share of the inputs set to zero in training.
     """
 
     code: int = 128
@@ -36,7 +36,7 @@ class CodeAutoencoder(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Reconstructions like `images` [B, 32, 32, 3], and {"code": [B, code]}."""
+        """Reconstructions like `images` `[B, 32, 32, 3]`, and {"code": `[B, code]`}."""
         x = images.reshape(len(images), -1)
         size = x.shape[-1]
         x = nn.Dropout(self.dropout, deterministic=not train)(x)

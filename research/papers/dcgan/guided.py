@@ -38,11 +38,11 @@ def response_gradients(
     With guided rectifiers in the network this is guided back-propagation.
 
     Args:
-        maps: images [N, H, W, C] to activations [N, h, w, F], each row of its own image only.
-        images: [N, H, W, C].
-        channel: index into F.
+      maps: images `[N, H, W, C]` to activations `[N, h, w, F]`, each row of its own image only.
+      images: `[N, H, W, C]`.
+      channel: index into F.
 
     Returns:
-        [N, H, W, C].
+      `[N, H, W, C]`.
     """
     return jax.grad(lambda x: maps(x)[..., channel].max((1, 2)).sum())(images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,22 +15,29 @@ from research.models.dcgan import Discriminator, Generator, num_levels
 from research.papers.dcgan.guided import guided_leaky_relu, response_gradients
 
 
-def second_highest(
-    generator: Generator, variables: Variables
-) -> tuple[Callable[[jax.Array], np.ndarray], str]:
+class Layer(NamedTuple):
+    """A hidden layer of a generator.
+
+    Attributes:
+      name: of its maps.
+      maps: function from latents `[N, Z]` to its activations `[N, h, h, C]`, on the host.
+    """
+
+    name: str
+    maps: Callable[[jax.Array], np.ndarray]
+
+
+def second_highest(generator: Generator, variables: Variables) -> Layer:
     """G's second highest hidden layer, in which the paper looks for windows.
 
     That is 256@16 of the 64 px network, which the paper's count of 200 removed maps agrees with.
-
-    Returns:
-        A function from latents [N, Z] to the layer's activations [N, h, h, C], and its name.
     """
-    layer = f"map{num_levels(generator.image_size) - 2}"
+    name = f"map{num_levels(generator.image_size) - 2}"
 
     def maps(z: jax.Array) -> np.ndarray:
-        return np.asarray(generate(generator, variables, z, "running", {})[1][layer])
+        return np.asarray(generate(generator, variables, z, "running", {})[1][name])
 
-    return maps, layer
+    return Layer(name, maps)
 
 
 def guided_responses(
@@ -43,11 +51,11 @@ def guided_responses(
     """What the first features of the last convolution respond to (figure 5).
 
     Args:
-        images: [N, H, H, C] in [-1, 1], to choose from.
+      images: `[N, H, H, C]` in [-1, 1], to choose from.
 
     Returns:
-        [num_features, 2 num_images, H, H, C]: the images with the strongest response, each followed
-        by its guided gradient, scaled to [-1, 1].
+      `[num_features, 2 num_images, H, H, C]`: the images with the strongest response, each followed
+      by its guided gradient, scaled to [-1, 1].
     """
     guided = discriminator.clone(nonlinearity=guided_leaky_relu)
 

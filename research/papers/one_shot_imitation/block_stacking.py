@@ -59,15 +59,15 @@ class BlockStacking:
     and where. A `task_families.TaskFamily`.
 
     Attributes:
-      most: B.
+      max_blocks: B.
       shapes: of tasks, as the heights of their towers: `ab cde` is (2, 3). Each as likely; which
         blocks they are made of, and how many others there are, is drawn as well. The expert builds
         tower after tower in that order, each from its bottom.
-      horizon: most steps.
+      horizon: T, the largest number of steps.
       speed: of the gripper, in a step.
     """
 
-    most: int
+    max_blocks: int
     shapes: tuple[tuple[int, ...], ...]
     horizon: int
     speed: float = 0.125
@@ -76,21 +76,21 @@ class BlockStacking:
 
     @property
     def observation_space(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((3 + 3 * self.most,), jnp.float32)
+        return jax.ShapeDtypeStruct((3 + 3 * self.max_blocks,), jnp.float32)
 
     @property
     def edge(self) -> float:
         """Half the width of the table."""
-        return self.most * LOT / 2
+        return self.max_blocks * LOT / 2
 
     def sample_task(self, key: jax.Array) -> Towers:
         shape_key, number_key, order_key = jax.random.split(key, 3)
         below, rank = (jnp.array(x) for x in zip(*map(self._template, self.shapes), strict=True))
         which = jax.random.randint(shape_key, (), 0, len(self.shapes))
         named = jnp.array([sum(shape) for shape in self.shapes])[which]
-        number = jax.random.randint(number_key, (), named, self.most + 1)
+        number = jax.random.randint(number_key, (), named, self.max_blocks + 1)
         # Block order[i] takes the part of the template's block i.
-        order = _shuffled(order_key, self.most)
+        order = _shuffled(order_key, self.max_blocks)
         part = jnp.argsort(order)
         below = below[which][part]
         below = jnp.where(below >= 0, order[below], -1)
@@ -98,7 +98,7 @@ class BlockStacking:
 
     def _template(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Of blocks numbered tower by tower from the top."""
-        below, rank = np.full((2, self.most), -1, np.int32)
+        below, rank = np.full((2, self.max_blocks), -1, np.int32)
         first = stage = 0
         for height in shape:
             for i in reversed(range(first, first + height - 1)):
@@ -109,9 +109,9 @@ class BlockStacking:
 
     def reset_to(self, key: jax.Array, task: Towers) -> tuple[jax.Array, StackingState]:
         order_key, shift_key, key = jax.random.split(key, 3)
-        shift = jax.random.uniform(shift_key, (self.most,), minval=-0.05, maxval=0.05)
-        x = self._lots()[_shuffled(order_key, self.most)] + shift
-        blocks = jnp.stack([x, jnp.full(self.most, SIDE / 2)], axis=1)
+        shift = jax.random.uniform(shift_key, (self.max_blocks,), minval=-0.05, maxval=0.05)
+        x = self._lots()[_shuffled(order_key, self.max_blocks)] + shift
+        blocks = jnp.stack([x, jnp.full(self.max_blocks, SIDE / 2)], axis=1)
         gripper = jax.random.uniform(
             key, (2,), minval=jnp.array([-self.edge, 2 * SIDE]), maxval=jnp.array([self.edge, 1.0])
         )
@@ -130,11 +130,11 @@ class BlockStacking:
         self, env_state: StackingState, action: jax.Array
     ) -> tuple[jax.Array, StackingState, jax.Array]:
         low = jnp.array([-self.edge, SIDE / 2])
-        high = jnp.array([self.edge, (self.most + 1) * SIDE])
+        high = jnp.array([self.edge, (self.max_blocks + 1) * SIDE])
         gripper = env_state.gripper + self.speed * jnp.clip(action[:2], -1, 1)
         gripper = jnp.clip(gripper, low, high)
         held, close = env_state.held, action[2] > 0
-        mine = jnp.arange(self.most) == held
+        mine = jnp.arange(self.max_blocks) == held
         state = dataclasses.replace(
             env_state,
             gripper=gripper,
@@ -163,7 +163,7 @@ class BlockStacking:
         """Right from any state: what is wrongly stacked, or in the way, goes to the table first."""
         state, below = env_state, env_state.task.below
         wrong = ~_right(state) & state.task.present
-        first = jnp.argmin(jnp.where(wrong, state.task.rank, self.most)).astype(jnp.int32)
+        first = jnp.argmin(jnp.where(wrong, state.task.rank, self.max_blocks)).astype(jnp.int32)
         target = below[first]
         over, under = _top(state, first), _top(state, jnp.maximum(target, 0))
         under = jnp.where(target >= 0, under, target)
@@ -183,19 +183,19 @@ class BlockStacking:
         return jnp.append(jnp.where(done, 0, way), jnp.where(close & ~done, 1.0, -1.0))
 
     def _lots(self) -> jax.Array:
-        return (jnp.arange(self.most) + 0.5) * LOT - self.edge
+        return (jnp.arange(self.max_blocks) + 0.5) * LOT - self.edge
 
     def _room(self, block: jax.Array, state: StackingState) -> jax.Array:
         """A place on the table for this block, as far from the others as there is."""
         lots = self._lots()
-        others = state.task.present & (jnp.arange(self.most) != block)
+        others = state.task.present & (jnp.arange(self.max_blocks) != block)
         away = jnp.abs(lots[:, None] - state.blocks[:, 0])
         nearest = jnp.where(others, away, jnp.inf).min(axis=1)
         return jnp.stack([lots[jnp.argmax(nearest)], jnp.float32(SIDE / 2)])
 
     def _fallen(self, state: StackingState) -> tuple[jax.Array, jax.Array]:
         """Where the held block comes to rest if it is let go, and whether it can be."""
-        others = state.task.present & (jnp.arange(self.most) != state.held)
+        others = state.task.present & (jnp.arange(self.max_blocks) != state.held)
         away = state.gripper - state.blocks
         room = jnp.where(away[:, 1] > 0, 0.75 * SIDE, SIDE)  # a little into what it is put on
         inside = others & (jnp.abs(away[:, 0]) < SIDE - _EPSILON) & (jnp.abs(away[:, 1]) < room)
@@ -216,7 +216,7 @@ class BlockStacking:
             return x, height, falling & ~rests
 
         begin = *state.gripper, jnp.bool_(True)
-        x, height, _ = jax.lax.fori_loop(0, self.most, fall, begin)
+        x, height, _ = jax.lax.fori_loop(0, self.max_blocks, fall, begin)
         return jnp.stack([x, height]), ~inside.any()
 
 

@@ -44,12 +44,12 @@ class ParticleReaching:
     `task_families.TaskFamily`.
 
     Attributes:
-      most: L.
+      max_landmarks: L.
       numbers: of landmarks present; each as likely. Which they are is drawn as well.
       tolerance: distance at which the robot is at a landmark.
     """
 
-    most: int
+    max_landmarks: int
     numbers: tuple[int, ...]
     tolerance: float = 0.1
 
@@ -57,16 +57,16 @@ class ParticleReaching:
 
     @property
     def observation_space(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((2 + 3 * self.most,), jnp.float32)
+        return jax.ShapeDtypeStruct((2 + 3 * self.max_landmarks,), jnp.float32)
 
     def sample_task(self, key: jax.Array) -> Landmark:
         number_key, order_key = jax.random.split(key)
         number = jax.random.choice(number_key, jnp.array(self.numbers))
-        order = jnp.argsort(jax.random.uniform(order_key, (self.most,)))
+        order = jnp.argsort(jax.random.uniform(order_key, (self.max_landmarks,)))
         return Landmark(order[0].astype(jnp.int32), jnp.argsort(order) < number)
 
     def reset_to(self, key: jax.Array, task: Landmark) -> tuple[jax.Array, ParticleState]:
-        places = jax.random.uniform(key, (self.most + 1, 2), minval=-1)
+        places = jax.random.uniform(key, (self.max_landmarks + 1, 2), minval=-1)
         landmarks = jnp.where(task.present[:, None], places[1:], 0)
         state = ParticleState(task, places[0], landmarks, jnp.int32(0))
         return _observation(state), state

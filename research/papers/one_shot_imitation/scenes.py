@@ -47,15 +47,15 @@ def temporal_dropout(key: jax.Array, demonstration: Demonstration, dropout: floa
         return demonstration
     valid = demonstration.valid
     num, length = valid.shape
-    most = kept_frames(length, dropout)
+    max_frames = kept_frames(length, dropout)
     count = jnp.floor(valid.sum(axis=1, keepdims=True) * (1 - dropout) + 0.5).astype(jnp.int32)
-    count = jnp.clip(count, 1, most)
+    count = jnp.clip(count, 1, max_frames)
     order = jnp.argsort(jax.random.uniform(key, valid.shape) + ~valid, axis=1)
     chosen = jnp.argsort(order, axis=1) < count
     frames = jnp.where(chosen, jnp.arange(length), length)
-    frames = jnp.minimum(jnp.sort(frames, axis=1)[:, :most], length - 1)
+    frames = jnp.minimum(jnp.sort(frames, axis=1)[:, :max_frames], length - 1)
     scenes = jax.tree.map(lambda x: x[jnp.arange(num)[:, None], frames], demonstration.scenes)
-    return Demonstration(scenes, jnp.arange(most) < count)
+    return Demonstration(scenes, jnp.arange(max_frames) < count)
 
 
 def last_frame(demonstration: Demonstration) -> Demonstration:

@@ -25,7 +25,7 @@ class TaskFamily(SingleEnvironment, Protocol):
     """One copy; see the module's docstring.
 
     Attributes:
-      horizon: T, most steps of an episode.
+      horizon: T, the largest number of steps of an episode.
       num_switches: how many of an action's numbers, the last ones, matter by their sign alone.
     """
 
@@ -58,9 +58,14 @@ class TaskFamily(SingleEnvironment, Protocol):
         ...
 
 
-class Taught(NamedTuple):
-    """I demonstrations of each of M tasks. Attributes: start, leaves `[M, I, ...]`; steps, leaves
-    `[M, I, T, ...]`; success `[M, I]` bool, whether the expert did it."""
+class TaskDemonstrations(NamedTuple):
+    """I demonstrations of each of M tasks.
+
+    Attributes:
+      start: first states, leaves `[M, I, ...]`.
+      steps: leaves `[M, I, T, ...]`.
+      success: `[M, I]` bool, whether the expert did the task.
+    """
 
     start: Start
     steps: Demonstrations
@@ -128,9 +133,20 @@ def noisy(family: TaskFamily, action: jax.Array, noise: float, key: jax.Array) -
     return action.at[..., :moves].add(noise * jax.random.normal(key, size))
 
 
-def teach(family: TaskFamily, key: jax.Array, tasks: int, per_task: int, noise: float) -> Taught:
-    """Demonstrations by the expert, whose hand is not steady: noise is added to what is done, and
-    not to what is noted (as in its appendix on particle reaching)."""
+def teach(
+    family: TaskFamily, key: jax.Array, tasks: int, per_task: int, noise: float
+) -> TaskDemonstrations:
+    """Demonstrations by the expert, whose hand is not steady.
+
+    Noise is added to what is done, and not to what is noted (appendix on particle reaching).
+
+    Args:
+      family: of the tasks.
+      key: of tasks, first states and noise.
+      tasks: M.
+      per_task: I.
+      noise: standard deviation of what is added to moves, which lie in +-1.
+    """
     task_key, start_key, play_key = jax.random.split(key, 3)
     drawn = jax.vmap(family.sample_task)(jax.random.split(task_key, tasks))
     drawn = jax.tree.map(lambda x: jnp.repeat(x, per_task, axis=0), drawn)
@@ -142,5 +158,6 @@ def teach(family: TaskFamily, key: jax.Array, tasks: int, per_task: int, noise: 
 
     steps, success = play(family, start, act, play_key)
     return jax.tree.map(
-        lambda x: x.reshape(tasks, per_task, *x.shape[1:]), Taught(start, steps, success)
+        lambda x: x.reshape(tasks, per_task, *x.shape[1:]),
+        TaskDemonstrations(start, steps, success),
     )

@@ -12,7 +12,11 @@ import jax.numpy as jnp
 
 @flax.struct.dataclass
 class Categorical:
-    """Attributes: logits `[..., A]`, up to a constant."""
+    """One of A actions.
+
+    Attributes:
+      logits: `[..., A]`, up to a constant.
+    """
 
     logits: jax.Array
 
@@ -24,27 +28,31 @@ class Categorical:
         return self.logits.argmax(axis=-1)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
-        """`[...]` of actions `[...]`."""
+        """Log probabilities `[...]` of actions `[...]`."""
         log_p = jax.nn.log_softmax(self.logits)
         return jnp.take_along_axis(log_p, action[..., None], axis=-1)[..., 0]
 
     def entropy(self) -> jax.Array:
-        """`[...]` in nats."""
+        """Entropies `[...]` in nats."""
         log_p = jax.nn.log_softmax(self.logits)
         return -(jnp.exp(log_p) * log_p).sum(axis=-1)
 
     def kl(self, other: Categorical) -> jax.Array:
-        """KL(self, other) `[...]` in nats."""
+        """Divergences KL(self, other) `[...]` in nats."""
         log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         return (jnp.exp(log_p) * (log_p - log_q)).sum(axis=-1)
 
 
 @flax.struct.dataclass
 class DiagonalNormal:
-    """Independent normal components. Attributes: mean, log_std `[..., D]`.
+    """Independent normal components.
 
     Samples are not bounded. Environments clip what they are given, and the density stays that of
     the sample before clipping, as in Baselines.
+
+    Attributes:
+      mean: `[..., D]`.
+      log_std: `[..., D]`, logarithm of the standard deviation.
     """
 
     mean: jax.Array
@@ -64,11 +72,11 @@ class DiagonalNormal:
         return -(scaled**2 / 2 + self.log_std + jnp.log(2 * jnp.pi) / 2).sum(axis=-1)
 
     def entropy(self) -> jax.Array:
-        """`[...]` in nats."""
+        """Entropies `[...]` in nats."""
         return (self.log_std + jnp.log(2 * jnp.pi * jnp.e) / 2).sum(axis=-1)
 
     def kl(self, other: DiagonalNormal) -> jax.Array:
-        """KL(self, other) `[...]` in nats."""
+        """Divergences KL(self, other) `[...]` in nats."""
         variances = jnp.exp(2 * (self.log_std - other.log_std))
         shift = ((self.mean - other.mean) * jnp.exp(-other.log_std)) ** 2
         return ((variances + shift - 1) / 2 + other.log_std - self.log_std).sum(axis=-1)

@@ -15,7 +15,12 @@ _CLIP = 10.0  # standard deviations
 
 @flax.struct.dataclass
 class Moments:
-    """Mean and variance of all that was seen. Attributes: count; mean, variance `[...]`."""
+    """Mean and variance of all observations so far.
+
+    Attributes:
+      count: how many there were.
+      mean, variance: `[...]`, of each of their components.
+    """
 
     count: jax.Array
     mean: jax.Array
@@ -23,7 +28,7 @@ class Moments:
 
     @classmethod
     def init(cls, shape: tuple[int, ...] = ()) -> Moments:
-        """Of nothing: mean 0, variance 1. A count just above 0 keeps the first update defined."""
+        """Mean 0 and variance 1; a count just above 0 keeps the first update defined."""
         return cls(jnp.full((), 1e-4), jnp.zeros(shape), jnp.ones(shape))
 
     def update(self, x: jax.Array) -> Moments:
@@ -43,9 +48,11 @@ class Moments:
 
 @flax.struct.dataclass
 class RewardScale:
-    """Rewards divided by the standard deviation of the discounted sum of past rewards.
+    """Divides rewards by the standard deviation of the discounted sum of past rewards.
 
-    Attributes: total `[N]`, that sum in each environment's unfinished episode; moments of it.
+    Attributes:
+      total: `[N]`, that sum in each environment's unfinished episode.
+      moments: of that sum.
     """
 
     total: jax.Array
@@ -56,20 +63,22 @@ class RewardScale:
         return cls(jnp.zeros(num_envs), Moments.init())
 
     def update(
-        self, reward: jax.Array, ended: jax.Array, gamma: float
+        self, reward: jax.Array, done: jax.Array, gamma: float
     ) -> tuple[RewardScale, jax.Array]:
         """Takes in rewards `[T, N]`; returns them scaled, clipped to 10.
 
         Args:
-          ended: `[T, N]` bool, the episode ended with that step.
+          reward: `[T, N]`.
+          done: `[T, N]` bool, the episode that is learned from was over with that step.
+          gamma: discount of one step.
         """
 
         def body(total: jax.Array, step: Any) -> tuple[jax.Array, jax.Array]:
-            reward, ended = step
+            reward, done = step
             total = gamma * total + reward
-            return jnp.where(ended, 0.0, total), total
+            return jnp.where(done, 0.0, total), total
 
-        last, totals = jax.lax.scan(body, self.total, (reward, ended))
+        last, totals = jax.lax.scan(body, self.total, (reward, done))
         moments = self.moments.update(totals)
         scaled = reward * jax.lax.rsqrt(moments.variance + _EPSILON)
         return RewardScale(last, moments), jnp.clip(scaled, -_CLIP, _CLIP)

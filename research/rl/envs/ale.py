@@ -141,7 +141,7 @@ class AtariSpec:
       game: ROM name, such as "ms_pacman".
       num_envs: number of emulators.
       action_repeat: frames in which one action is held.
-      max_noops: at most so many no-ops at an episode's start, drawn uniformly.
+      max_noops: largest number of no-ops at an episode's start, drawn uniformly.
       fire_reset: FIRE is pressed at an episode's start, in games that have it.
       sticky_actions: probability that a frame repeats the action before (0 in the paper; 0.25 in
         Machado et al. 2018, arXiv:1709.06009).
@@ -210,7 +210,7 @@ class Emulators:
 
     @property
     def handle(self) -> np.ndarray:
-        """`[8]` uint8, where the XLA calls of this process find the emulators."""
+        """The address `[8]` uint8 by which the XLA calls of this process find the emulators."""
         return np.frombuffer(self.vector.ale.handle(), np.uint8)
 
     def reset(self, seed: np.ndarray, mask: np.ndarray | None = None) -> tuple[Array, Array]:
@@ -247,7 +247,13 @@ class Emulators:
 
 @flax.struct.dataclass
 class AtariState:
-    """Attributes: handle `[8]` uint8 of this process's emulators, lives `[N]` int32, log."""
+    """What the environment inside a step carries on.
+
+    Attributes:
+      handle: `[8]` uint8, where this process's emulators are found.
+      lives: `[N]` int32.
+      log: of the unfinished episodes.
+    """
 
     handle: Array
     lives: Array

@@ -42,7 +42,12 @@ def _report_spec(num_envs: int) -> Report:
 
 @flax.struct.dataclass
 class MirrorState:
-    """Attributes: log of the unfinished episodes; report, the actor's of this step, `[N, ...]`."""
+    """What the environment inside a step carries on.
+
+    Attributes:
+      log: of the unfinished episodes.
+      report: the actor's, of this step: leaves `[N, ...]`.
+    """
 
     log: EpisodeLog
     report: Report

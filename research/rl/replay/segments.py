@@ -1,10 +1,10 @@
-"""Replay of stretches of T steps, as they were played: what returns over several steps of another
-policy are computed from (Wang et al., 2016, arXiv:1611.01224, section 3).
+"""Replay of stretches of T steps, as they were played.
 
-A ring holds whole segments, so none reaches over its write head. Of observations of several frames
-the newest alone is kept, of the one acted on and of the one that this led to (which another episode
-follows where it ended), and stacks are put together when sampled, with zeros before an episode's
-first frame.
+They are what returns over several steps of another policy are computed from (Wang et al., 2016,
+arXiv:1611.01224, section 3). A ring holds whole segments, so none reaches over its write head. Of
+observations of several frames the newest alone is kept, of the one acted on and of the one that
+this led to (which another episode follows where it ended), and stacks are put together when
+sampled, with zeros before an episode's first frame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from research.rl.acting.actor import Actors, act
 from research.rl.acting.distributions import Distribution
-from research.rl.envs.environments import Environment
+from research.rl.envs.environments import Environment, push_frame
 from research.rl.replay.transitions import Ring, RingState
 
 
@@ -96,7 +96,7 @@ def collect_segment(
 
 @dataclasses.dataclass(frozen=True)
 class Segments:
-    """The newest segments of every environment; the arrays are a `RingState`.
+    """Holds the newest segments of every environment; the arrays are a `RingState`.
 
     Attributes:
       num_envs: N.
@@ -112,6 +112,7 @@ class Segments:
 
     @property
     def ring(self) -> Ring:
+        """Rows of one segment of each environment."""
         return Ring(self.capacity // self.num_steps, self.num_envs)
 
     def init(self, segment: Segment) -> RingState:
@@ -119,41 +120,46 @@ class Segments:
         return self.ring.init(jax.eval_shape(self._packed, segment))
 
     def add(self, state: RingState, segment: Segment) -> RingState:
-        """Writes a segment of every environment over the oldest; in place if the state is
-        donated."""
+        """Writes a segment of every environment over the oldest.
+
+        This is done in place if the state is donated.
+        """
         return self.ring.add(state, self._packed(segment))
 
     def sample(self, state: RingState, key: jax.Array) -> Segment:
-        """A segment of every environment, each of those that it has as likely as any other."""
+        """Draws a segment of every environment, each that it has as likely as any other."""
         row = jax.random.randint(key, (self.num_envs,), 0, state.filled)
+        # From leaves [R, N, T, ...], for environment n that of row[n]: [N, T, ...].
         items = jax.tree.map(lambda x: x[row, jnp.arange(self.num_envs)], state.items)
         return self._unpacked(items)
 
     def _packed(self, segment: Segment) -> dict[str, Any]:
-        """Leaves `[N, T, ...]`, and the first observation `[N, ...]`."""
-        rest = segment._asdict()
-        observation = rest.pop("observation")
+        """A row of the ring: leaves `[N, T, ...]`, and the whole first observation `[N, ...]`."""
+        steps = segment._asdict()
+        observation = steps.pop("observation")
         channels = observation.shape[-1] // self.depth
-        rest["frame"] = observation[..., -channels:]
-        rest["next_observation"] = segment.next_observation[..., -channels:]
-        items = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), rest)
-        return {**items, "first": observation[0]}
+        steps["frame"] = observation[..., -channels:]
+        steps["next_frame"] = steps.pop("next_observation")[..., -channels:]
+        items = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), steps)  # [T, N, ...] to [N, T, ...]
+        return {**items, "first_observation": observation[0]}
 
     def _unpacked(self, items: dict[str, Any]) -> Segment:
-        first = items.pop("first")
-        steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), items)
-        frame, following = steps.pop("frame"), steps.pop("next_observation")
+        """The inverse of `_packed`: frames are stacked again, step by step."""
+        first_observation = items.pop("first_observation")
+        steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), items)  # [N, T, ...] to [T, N, ...]
+        frame, next_frame = steps.pop("frame"), steps.pop("next_frame")
 
-        def push(stack: jax.Array, frame: jax.Array) -> jax.Array:
-            return jnp.concatenate([stack[..., frame.shape[-1] :], frame], axis=-1)
+        def body(
+            observation: jax.Array, step: tuple[jax.Array, ...]
+        ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+            following_frame, reset, next_frame = step
+            # What the step led to and what is acted on next are two things where it ended.
+            next_observation = push_frame(observation, next_frame)
+            following = push_frame(observation, following_frame, first=reset)
+            return following, (observation, next_observation)
 
-        def body(seen: jax.Array, step: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            next_frame, reset, led_to = step
-            reset = reset.reshape(-1, *[1] * (seen.ndim - 1))
-            after = push(jnp.where(reset, jnp.zeros_like(seen), seen), next_frame)
-            return after, (seen, push(seen, led_to))
-
-        # Of what comes after the last step, in the place of the first frame, no use is made.
-        order = jnp.roll(frame, -1, axis=0), steps["reset"], following
-        observation, next_observation = jax.lax.scan(body, first, order)[1]
+        # Rolled, frames are those acted on one step later. What comes after the last step, where
+        # the first frame now is, is in the carry alone and not used.
+        xs = jnp.roll(frame, -1, axis=0), steps["reset"], next_frame
+        _, (observation, next_observation) = jax.lax.scan(body, first_observation, xs)
         return Segment(observation=observation, next_observation=next_observation, **steps)

@@ -1,16 +1,15 @@
-"""Replay of the newest steps of every actor: sequences that begin anywhere, and short histories of
-which half led to a reward (Jaderberg et al., 2016, arXiv:1611.05397, sections 3.2 and 3.3).
+"""Replay of the newest steps of every actor: sequences that begin anywhere, and short histories.
 
-One ring of rows `[N]`; rollouts of T steps are written into it whole. Nothing is sampled across the
-write head. Sequences go on over the ends of episodes; `RecurrentObservation.first` and
-`RecurrentTrajectory.terminated` and `truncated` say where these are. The LSTM's
-state is stored as it was when the step was played.
+Half of the histories led to a reward (Jaderberg et al., 2016, arXiv:1611.05397, sections 3.2 and
+3.3). There is one ring of rows `[N]`, and rollouts of T steps are written into it whole. Nothing is
+sampled across the write head. Sequences go on over the ends of episodes;
+`RecurrentObservation.first` and `RecurrentTrajectory.terminated` and `truncated` say where these
+are. The LSTM's state is stored as it was when the step was played.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +21,11 @@ from research.rl.replay.transitions import RingState
 
 @dataclasses.dataclass(frozen=True)
 class Sequences:
-    """The newest steps of N actors; the arrays are a `RingState`, leaves `[C, N, ...]`.
+    """Holds the newest steps of N actors; the arrays are a `RingState`, leaves `[C, N, ...]`.
 
     Attributes:
       rows: C, steps held of each actor; a multiple of those of a rollout.
-      history: frames from which the next reward is to be told.
+      history: frames from which the next reward is predicted.
     """
 
     rows: int
@@ -61,8 +60,11 @@ class Sequences:
     def sample(
         self, state: RingState, key: jax.Array, length: int
     ) -> tuple[RecurrentTrajectory, jax.Array]:
-        """`length` steps in a row `[length, N, ...]` of every actor, any as likely as any other;
-        and whether there are as many at all."""
+        """Draws `length` steps in a row of every actor, any sequence as likely as any other.
+
+        Returns:
+          The steps, leaves `[length, N, ...]`; and whether so many are held at all, a bool scalar.
+        """
         n = state.items.action.shape[1]
         ready = state.filled >= length
         start = jax.random.randint(key, (n,), 0, jnp.maximum(state.filled - length, 0) + 1)
@@ -72,42 +74,55 @@ class Sequences:
     def histories(
         self, state: RingState, key: jax.Array, size: int
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Frames before a reward that is 0 or is not, one as likely as the other.
+        """Draws frames before a reward that is 0 or is not, one as likely as the other.
 
         Returns:
           Observations `[B, history, ...]`; the reward that the step from the last of them led to,
           `[B]`; weights `[B]`, 0 where there is no such history.
         """
         kind_key, place_key = jax.random.split(key)
-        rows, n = state.items.reward.shape
-        age = (jnp.arange(rows) - state.head + state.filled) % self.rows
-        # All frames are held, and of one episode: none but the first of them begins one.
-        whole = (age >= self.history - 1) & (age < state.filled)
-        begun = state.items.inputs.first
+        age = (jnp.arange(self.rows) - state.head + state.filled) % self.rows
+
+        # Rows that end a whole history [C, N]: all of its frames are held, and of one episode, for
+        # none but the first of them begins one.
+        whole = ((age >= self.history - 1) & (age < state.filled))[:, None]
         for back in range(self.history - 1):
-            whole = whole & ~jnp.roll(begun, back, axis=0).T
-        whole, rewarding = whole.T, state.items.reward != 0
-        kinds = jnp.stack([whole & ~rewarding, whole & rewarding])
+            whole = whole & ~jnp.roll(state.items.inputs.first, back, axis=0)
+
+        rewarding = state.items.reward != 0
+        kinds = jnp.stack([whole & ~rewarding, whole & rewarding])  # [2, C, N]
         kind = jax.random.bernoulli(kind_key, 0.5, (size,)).astype(jnp.int32)
-        row, env, any_ = _pick(kinds, kind, place_key)
-        window = (row[:, None] + jnp.arange(1 - self.history, 1)) % self.rows
+        row, env, found = _pick(kinds, kind, place_key)
+        window = (row[:, None] + jnp.arange(1 - self.history, 1)) % self.rows  # [B, history]
         frames = state.items.inputs.observation[window, env[:, None]]
-        return frames, state.items.reward[row, env], any_.astype(jnp.float32)
+        return frames, state.items.reward[row, env], found.astype(jnp.float32)
 
     def _row(self, state: RingState, age: jax.Array) -> jax.Array:
-        """Where the steps of an age are; the oldest has 0."""
+        """Rows of the steps of an age; the oldest has 0."""
         return (state.head - state.filled + age) % self.rows
 
 
-def _pick(kinds: jax.Array, kind: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
-    """Rows `[B]` and columns `[B]` of places where `kinds[kind]` of `[K, C, N]` is true, each as
-    likely as any other; and whether there is one. By rows first: sums within a row are short."""
-    in_row = kinds.sum(axis=2)
-    until = jnp.cumsum(in_row, axis=1)
-    total = until[kind, -1]
+def _pick(
+    kinds: jax.Array, kind: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Picks places of a kind, each as likely as any other.
+
+    Args:
+      kinds: `[K, C, N]` bool, which places are of which kind.
+      kind: `[B]` int32, what is asked for.
+      key: for the choice.
+
+    Returns:
+      Rows `[B]` and columns `[B]` of places where `kinds[kind]` is true; whether there is one.
+    """
+    # By rows first, as sums within a row are short: which of all places, in which row, the how
+    # many-th there.
+    count = kinds.sum(axis=2)  # [K, C]
+    count_so_far = jnp.cumsum(count, axis=1)
+    total = count_so_far[kind, -1]  # [B]
     rank = jax.random.randint(key, kind.shape, 0, jnp.maximum(total, 1))
-    row = jax.vmap(lambda k, r: jnp.searchsorted(until[k], r, side="right"))(kind, rank)
+    row = jax.vmap(lambda k, r: jnp.searchsorted(count_so_far[k], r, side="right"))(kind, rank)
     row = jnp.minimum(row, kinds.shape[1] - 1)
-    rank = rank - (until - in_row)[kind, row]
+    rank = rank - (count_so_far - count)[kind, row]
     column = (jnp.cumsum(kinds[kind, row], axis=1) == (rank + 1)[:, None]).argmax(axis=1)
     return row, column, total > 0

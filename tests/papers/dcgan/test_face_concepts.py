@@ -7,6 +7,7 @@ import pytest
 
 from research.metrics import latents
 from research.papers.dcgan import face_concepts
+from research.papers.dcgan.guided_responses import Layer
 
 SIZE, CELLS = 16, 8
 EYES = (slice(None), slice(2, 4), slice(1, 7))  # cells of the map where glasses go
@@ -92,7 +93,9 @@ def test_turn_moves_the_pose(z, train):
 
 
 def test_removal_finds_the_map_of_the_glasses_and_no_other(z, train):
-    numbers, _ = face_concepts.removal(draw, (toy_maps, "map1"), Oracle(), train, z[:600], seed=0)
+    numbers, _ = face_concepts.removal(
+        draw, Layer("map1", toy_maps), Oracle(), train, z[:600], seed=0
+    )
     assert numbers["before"] > 0.3 and numbers["after"] == 0
     assert numbers["same_marker"] == 1
     assert numbers["control"] > 0.1  # some of the drawn maps are the right one

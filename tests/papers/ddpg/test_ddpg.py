@@ -7,9 +7,12 @@ import pytest
 
 from configs.ddpg import get_config
 from experiments import ddpg
+from research import app
 from research.core import UserError
+from research.report.claims import Results
 from research.rl.envs.probe_envs import CONTINUOUS_PROBES, ContinuousProbe
 from research.rl.replay.transitions import Ring
+from tests.rl import ddpg_by_hand as by_hand
 
 GAMMA = 0.5
 
@@ -35,12 +38,12 @@ def on_probe(name, **overrides):
 
 
 def trained(config):
-    experiment = ddpg.build(config)
+    experiment = app.build(ddpg, config)
 
     @jax.jit
     def run(key):
         def body(state, t):
-            return experiment.step(state, None, 0, jax.random.fold_in(key, t))[0], None
+            return experiment.step(state, None, t, jax.random.fold_in(key, t))[0], None
 
         return jax.lax.scan(body, experiment.init(key), jnp.arange(experiment.num_steps))[0]
 
@@ -50,10 +53,10 @@ def trained(config):
 def errors(config):
     """Largest errors of the learned actions, and of their values."""
     state, probe = trained(config), CONTINUOUS_PROBES[config.env.name]
-    agent = ddpg.make_agent(config, 1)
+    networks = ddpg.make_networks(config, 1)
     x = jax.vmap(probe.observe)(jnp.arange(len(probe.levels)))
-    action = agent.action(state.agent.actor, x)
-    value = agent.critic.apply(state.agent.critic, x, action, train=False)[0]
+    action = networks.action(state.agent.actor, x)
+    value = networks.critic.apply(state.agent.critic, x, action, train=False)[0]
     of_action = np.abs(action[:, 0] - np.array(probe.best)).max()
     return float(of_action), float(np.abs(value - probe.values(GAMMA)).max())
 
@@ -95,21 +98,27 @@ def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
         assert errors(on_probe(probe))[1] > 0.3, f"{bug} would pass the test above"
 
 
-def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
-    x = jnp.linspace(-1, 1, 4)[:, None]
-    monkeypatch.setattr(  # the actions in place of the episodes
-        ddpg, "Evaluation", lambda env, policy: lambda actor, key: policy(actor, x, key)
-    )
-    experiment = ddpg.build(on_probe("probe_continuous_action"))
-    state = experiment.init(jax.random.key(0))
-    other = experiment.init(jax.random.key(1)).agent.actor.params
+def test_update_is_the_papers():
+    experiment = app.build(ddpg, on_probe("probe_continuous_action"))
+    experiment.networks, state = by_hand.made()
+    experiment.gamma = by_hand.GAMMA
+    batch = by_hand.batch_of()
+    new, metrics = jax.jit(experiment.update)(state, batch, jax.random.key(5))
+    critic, actor, loss = by_hand.updated(state, batch)
+    by_hand.same(new.critic.params, critic)
+    by_hand.same(new.actor.params, actor)
+    by_hand.same((new.target_actor, new.target_critic), (state.target_actor, state.target_critic))
+    assert float(metrics["loss"]) == pytest.approx(loss, 1e-4)
 
-    def played(**changed):
-        agent = state.agent.replace(actor=state.agent.actor.replace(**changed))
-        return np.asarray(experiment.evals["eval"](state.replace(agent=agent), None))
 
-    np.testing.assert_array_equal(played(ema=other), played(params=other))
-    assert (played(ema=other) != played()).any()
+def test_batch_statistics_are_of_the_replayed_batches():
+    experiment = app.build(ddpg, on_probe("probe_continuous_action"))
+    experiment.networks, state = by_hand.made("batch")
+    batch = by_hand.batch_of()
+    new, _ = jax.jit(experiment.update)(state, batch, jax.random.key(5))
+    for learner in (new.actor, new.critic):
+        mean = learner.variables["batch_stats"]["BatchNorm_0"]["mean"]
+        np.testing.assert_allclose(mean, 0.01 * batch.observation.mean(axis=0), atol=1e-6)
 
 
 def test_parameter_noise_is_renewed_when_due():
@@ -120,11 +129,11 @@ def test_parameter_noise_is_renewed_when_due():
             "exploration.parameters_kept_steps": 3,
         },
     )
-    experiment = ddpg.build(config)
+    experiment = app.build(ddpg, config)
     state, step = jax.jit(experiment.init)(jax.random.key(0)), jax.jit(experiment.step)
     for t in range(1, 8):
         before = state.parameter_noise
-        state, _ = step(state, None, jax.random.key(t))
+        state, _ = step(state, None, t - 1, jax.random.key(t))
         changed = [
             bool((a != b).any())
             for a, b in zip(*map(jax.tree.leaves, (before, state.parameter_noise)), strict=True)
@@ -144,4 +153,17 @@ def test_parameter_noise_is_renewed_when_due():
 )
 def test_wrong_values_are_one_clear_line(overrides):
     with pytest.raises(UserError):
-        ddpg.build(on_probe("Pendulum-v1", **overrides))
+        app.build(ddpg, on_probe("Pendulum-v1", **overrides))
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(full, no_target):
+        numbers = {
+            "full": {"eval/return": np.array(full)},
+            "no_target": {"eval/return": np.array(no_target)},
+        }
+        return [claim.holds for claim in ddpg.claims(Results(numbers))]
+
+    assert holds([-150, -170], [-1400, -1450]) == [True, True]
+    assert holds([-150, -260], [-1400, -1450]) == [False, True]  # every seed counts
+    assert holds([-150, -170], [-1400, -1100]) == [True, False]

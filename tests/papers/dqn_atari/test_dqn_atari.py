@@ -1,20 +1,19 @@
 """What is DQN's own: probes it must solve, bugs that must show, units, copies, exact resume."""
 
-import dataclasses
 import functools
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs.dqn_atari import get_config
 from experiments import dqn_atari
-from research import training
+from research import app, training
 from research.core import UserError
-from research.core.learner import LearnerState
 from research.core.tree import count_parameters, named_leaves
+from research.report.claims import Results
 from research.rl.envs import probe_envs
 from research.rl.replay.frames import Replay
 
@@ -31,12 +30,12 @@ def configured(variant="smoke", **overrides):
 
 def trained(config, steps=None):
     """State after a run, all steps in one dispatch."""
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
 
     @jax.jit
     def run(state):
         def body(state, t):
-            return experiment.step(state, None, 0, jax.random.fold_in(jax.random.key(1), t))
+            return experiment.step(state, None, t, jax.random.fold_in(jax.random.key(1), t))
 
         return jax.lax.scan(body, state, jnp.arange(steps or experiment.num_steps))
 
@@ -67,7 +66,7 @@ def learned_values(config, state):
     probe = probe_envs.PROBES[config.env.name]
     model = dqn_atari.DQN(probe.num_actions, "minatar", config.model.dueling)
     images = jax.vmap(probe.observe)(jnp.arange(len(probe.levels)))
-    return model.apply({"params": state.learner.params}, images, train=False)[0]
+    return model.apply({"params": state.agent.learner.params}, images, train=False)[0]
 
 
 def value_error(config):
@@ -103,8 +102,8 @@ def test_extensions_learn_values_too(overrides):
 
 def recalled(stack):
     config = on_probe("probe_recall", **{"env.stack": stack, "eval.episodes": 128})
-    experiment = dqn_atari.build(config)
-    return experiment.evals["eval"](trained(config)[0], jax.random.key(0))["return"]
+    experiment = app.build(dqn_atari, config)
+    return experiment.evaluate(trained(config)[0], jax.random.key(0))["eval/return"]
 
 
 def test_recall_needs_two_frames():
@@ -115,17 +114,17 @@ def test_recall_needs_two_frames():
 def test_bootstrapping_bugs_show_on_the_probe(monkeypatch):
     add = Replay.add
 
-    def as_termination(self, state, frame, action, reward, terminated, ended, following):
-        return add(self, state, frame, action, reward, terminated | ended, ended, following)
+    def as_termination(self, state, frame, action, reward, terminated, ended, next_frame):
+        return add(self, state, frame, action, reward, terminated | ended, ended, next_frame)
 
-    def from_the_next_episode(self, state, frame, action, reward, terminated, ended, following):
-        state = add(self, state, frame, action, reward, terminated, ended, following)
+    def from_the_next_episode(self, state, frame, action, reward, terminated, ended, next_frame):
+        state = add(self, state, frame, action, reward, terminated, ended, next_frame)
         kept = ended & ~terminated
         return state.replace(head=(state.head - kept) % self.rows, filled=state.filled - kept)
 
-    def never_ends(self, state, frame, action, reward, terminated, ended, following):
+    def never_ends(self, state, frame, action, reward, terminated, ended, next_frame):
         no = jnp.zeros_like(terminated)
-        return add(self, state, frame, action, reward, no, ended, following)
+        return add(self, state, frame, action, reward, no, ended, next_frame)
 
     for bug, probe in (
         (as_termination, "probe_truncation"),
@@ -145,33 +144,62 @@ def test_updates_and_copies_of_the_target(num_envs, per_update):
             "agent.agent_steps_per_update": per_update,
             "replay.learning_starts_frames": 40,
             "agent.target_period_updates": 3,
+            "optimizer.name": "adam",
         },
     )
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     step = jax.jit(experiment.step)
     state = experiment.init(jax.random.key(0))
-    first = state.learner.params
+    first, updates = state.agent.learner.params, 0
     for t in range(120 // num_envs):
         before = state
-        state, metrics = step(state, None, jax.random.key(t))
+        state, metrics = step(state, None, t, jax.random.key(t))
         agent_steps = (t + 1) * num_envs
-        assert state.agent_steps == agent_steps
         started = agent_steps >= 40
         due = agent_steps // per_update - (agent_steps - num_envs) // per_update
-        assert state.updates - before.updates == (due if started else 0)
-        same = jax.tree.map(lambda a, b: bool((a == b).all()), state.target, before.target)
-        copied = state.updates // 3 > before.updates // 3
+        before_updates, updates = updates, updates + (due if started else 0)
+        assert experiment.num_updates(t + 1) == updates == optimizer_steps(state)
+        target = state.agent.target_params
+        same = jax.tree.map(lambda a, b: bool((a == b).all()), target, before.agent.target_params)
+        copied = updates // 3 > before_updates // 3
         assert all(jax.tree.leaves(same)) != copied
-        if state.updates % 3 == 0 and state.updates:
-            jax.tree.map(np.testing.assert_array_equal, state.target, state.learner.params)
+        if updates % 3 == 0 and updates:
+            jax.tree.map(np.testing.assert_array_equal, target, state.agent.learner.params)
         if not started:
-            jax.tree.map(np.testing.assert_array_equal, state.learner.params, first)
+            jax.tree.map(np.testing.assert_array_equal, state.agent.learner.params, first)
+
+
+def optimizer_steps(state):
+    """Updates as Adam has counted them."""
+    return optax.tree.get(state.agent.learner.opt_state, "count")
+
+
+@pytest.mark.parametrize("starts", [0, 1, 39, 40, 41, 10**9])
+def test_updates_are_counted_from_the_start_of_learning(starts):
+    """The number of updates before a step against a sum over all steps before it."""
+    for num_envs, per_update in ((1, 4), (8, 3), (2, 8), (8, 8)):
+        experiment = app.build(
+            dqn_atari,
+            configured(
+                env__num_envs=num_envs,
+                agent__agent_steps_per_update=per_update,
+                replay__learning_starts_frames=starts,
+            ),
+        )
+        total = 0
+        for t in range(60):
+            assert experiment.num_updates(t) == total
+            now = (t + 1) * num_envs
+            if now >= starts:
+                total += now // per_update - (now - num_envs) // per_update
 
 
 def test_no_target_network_is_a_copy_after_every_update():
-    state, _ = trained(configured(agent__target_period_updates=1))
-    assert state.updates > 10
-    jax.tree.map(np.testing.assert_array_equal, state.target, state.learner.params)
+    state, _ = trained(configured(agent__target_period_updates=1, optimizer__name="adam"))
+    assert optimizer_steps(state) > 10
+    jax.tree.map(
+        np.testing.assert_array_equal, state.agent.target_params, state.agent.learner.params
+    )
 
 
 def atari(actor="step", **overrides):
@@ -195,11 +223,10 @@ def atari(actor="step", **overrides):
 
 
 def run(config, workdir, steps=None):
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     if steps:
-        experiment = dataclasses.replace(experiment, num_steps=steps)
-    state = training.run(experiment, config, workdir)
-    numbers = training.evaluate(experiment, state, config)
+        experiment.num_steps = steps
+    state, numbers = training.run(experiment, config, workdir)
     return named_leaves(jax.device_get(state)), numbers
 
 
@@ -209,11 +236,12 @@ def test_atari_resumes_bit_identically_with_fresh_emulators(actor, tmp_path):
     unbroken, numbers = run(config, tmp_path / "unbroken")
     run(config, tmp_path / "broken", steps=27)
     resumed, resumed_numbers = run(config, tmp_path / "broken")
-    unbroken.pop("env/env/handle", None)
+    unbroken.pop("actors/env/handle", None)
     for name, leaf in unbroken.items():
         np.testing.assert_array_equal(leaf, resumed[name], err_msg=name)
     assert numbers == resumed_numbers
-    assert unbroken["updates"] > 10 and unbroken["env/env/log/length"].min() > 0
+    assert unbroken["agent/learner/opt_state/0/count"] > 10
+    assert unbroken["actors/env/log/length"].min() > 0
 
 
 @functools.cache
@@ -223,11 +251,11 @@ def breakout_at_random(life_loss_ends, steps=360):
         replay__learning_starts_frames=10**9,
         replay__capacity=2 * steps + 10,
     )
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     state = experiment.init(jax.random.key(0))
     step, ends = jax.jit(experiment.step), 0
     for t in range(steps):
-        state, metrics = step(state, experiment.source(state), jax.random.key(t))
+        state, metrics = step(state, experiment.source(state), t, jax.random.key(t))
         ends += int(np.isfinite(metrics["train/return"]))
     return state, ends
 
@@ -246,33 +274,25 @@ def test_training_rewards_are_clipped_and_returns_are_not():
     config = atari(
         env__name="space_invaders", replay__learning_starts_frames=10**9, replay__capacity=1000
     )
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     state = experiment.init(jax.random.key(0))
     step = jax.jit(experiment.step)
     returns = 0
     for t in range(150):
-        state, _ = step(state, experiment.source(state), jax.random.key(t))
-        returns = max(returns, float(state.episode_return.max()))
+        state, _ = step(state, experiment.source(state), t, jax.random.key(t))
+        returns = max(returns, float(state.actors.episode_return.max()))
     assert returns >= 5
     assert set(np.unique(state.replay.reward)) == {0.0, 1.0}
-
-
-def test_what_plays_in_evaluation_is_the_moving_average(monkeypatch):
-    monkeypatch.setattr(dqn_atari, "Evaluation", lambda env, policy: lambda params, key: params)
-    play = dqn_atari.evaluation(on_probe("probe_constant"), 0.05)
-    for ema, played in (("average", "average"), (None, "last")):
-        state = SimpleNamespace(learner=LearnerState("last", None, {}, ema))
-        assert play(state, None) == played
 
 
 def test_epsilon_is_counted_in_frames():
     config = atari(
         replay__learning_starts_frames=40, agent__epsilon_decay_frames=80, agent__epsilon_end=0.1
     )
-    experiment = dqn_atari.build(config)
+    experiment = app.build(dqn_atari, config)
     state, step = experiment.init(jax.random.key(0)), jax.jit(experiment.step)
     for t in range(1, 20):  # 2 emulators, 4 frames a step: 8 frames
-        state, metrics = step(state, experiment.source(state), jax.random.key(t))
+        state, metrics = step(state, experiment.source(state), t - 1, jax.random.key(t))
         expected = np.interp(8 * t, [40, 120], [1, 0.1])
         assert float(metrics["epsilon"]) == pytest.approx(expected, abs=1e-6)
 
@@ -286,7 +306,7 @@ def test_epsilon_is_counted_in_frames():
 )
 def test_parameters_at_paper_size(variant, game, parameters):
     config = configured(variant, env__name=game)
-    shapes = jax.eval_shape(dqn_atari.build(config).init, jax.random.key(0))
+    shapes = jax.eval_shape(app.build(dqn_atari, config).init, jax.random.key(0))
     assert sum(count_parameters(shapes).values()) == parameters
     frames = shapes.replay.frames
     assert frames.dtype == jnp.uint8 and frames.shape == (1, 1_000_001, 84 * 84)  # once each
@@ -306,7 +326,7 @@ def test_parameters_at_paper_size(variant, game, parameters):
 def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
-        experiment = dqn_atari.build(config)
+        experiment = app.build(dqn_atari, config)
         if experiment.source:
             experiment.source.open()
 
@@ -317,3 +337,27 @@ def test_every_variant_has_the_same_keys():
         assert keys - {k for k in keys if k.startswith("arms/")} <= set(
             named_leaves(get_config(variant).to_dict())
         )
+
+
+def test_claims_are_missed_by_what_is_broken():
+    def holds(random=(0.4, 0.4, 0.4), **returns):
+        arms = {
+            "full": (8, 10, 12),
+            "no_target": (9, 9, 9),
+            "no_replay": (7, 7, 7),
+            "neither": (6, 6, 6),
+        }
+        numbers = {
+            arm: {"eval/return": np.array(values), "random/return": np.array(random[: len(values)])}
+            for arm, values in {**arms, **returns}.items()
+        }
+        return [claim.holds for claim in dqn_atari.claims(Results(numbers))]
+
+    assert holds() == [True] * 4  # in the mean, whatever single seeds say
+    assert holds(no_replay=(9.5, 9.5, 9.5)) == [False, True, True, True]
+    assert holds(neither=(9.5, 9.5, 9.5)) == [True, False, True, True]
+    assert holds(no_target=(11, 11, 11)) == [True, True, False, True]
+    assert holds(no_target=(11,)) == [True, True, None, True]  # too few seeds to tell
+    assert holds(random=(3, 3, 3)) == [True, True, True, False]
+    assert holds(random=(0, 0, 0)) == [True] * 4  # a random policy may score nothing
+    assert dqn_atari.claims(Results({"main": {"eval/return": np.array([1.0])}})) == []

@@ -1,16 +1,16 @@
 """The released schedules, half precision, exact evaluation, and what breaks a claim."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from research import app
 from research import config as configs
-from research.papers.imagenet_18min import rectangular
 from research.papers.imagenet_18min.rate_phases import RatePhase, phase_rate
+from research.papers.imagenet_18min.rectangular import fit, rectangular_crops, square_crops
+from research.report.claims import Results
 from tests.training.toy import ROOT
 
 script = configs.load_module(ROOT / "experiments" / "imagenet_18min.py")
@@ -35,7 +35,7 @@ smoke = configs.load_config(FILE, "smoke")
 )
 def test_released_schedules(variant, batches, rates):
     config = configs.load_config(FILE, variant)
-    experiments = [script.build(config, i) for i in range(len(config.phases))]
+    experiments = [app.build(script, config).phase(i) for i in range(len(config.phases))]
     sizes = [e.source.spec["image"].shape for e in experiments]
     assert tuple(shape[0] for shape in sizes) == batches
     ends = [phase[0] for phase in config.phases[1:]] + [config.num_epochs]
@@ -51,29 +51,31 @@ def test_released_schedules(variant, batches, rates):
 
 
 def test_the_schedule_goes_on_from_phase_to_phase():
-    state, rates = None, []
+    before, rates = None, []
     for index in range(3):
-        experiment = script.build(smoke, index, state)
+        experiment = app.build(script, smoke).phase(index)
         state = jax.jit(experiment.init)(jax.random.key(0))
+        if before is not None:
+            state = jax.jit(experiment.warm_start)(state, before)
         spec = experiment.source.spec
         batch = {
             "image": jnp.zeros(spec["image"].shape, jnp.uint8),
             "label": jnp.zeros(spec["label"].shape, jnp.int32),
         }
         step = jax.jit(experiment.step)
-        for _ in range(2):
-            state, metrics = step(state, batch, jax.random.key(0))
+        for t in range(2):
+            state, metrics = step(state, batch, jnp.int32(t), jax.random.key(0))
             rates.append(float(metrics["learning_rate"]))
-        state = jax.device_get(state)
+        before = jax.device_get(state)
     phases = [RatePhase(*p) for p in smoke.rate_phases]
     epochs = (0, 1 / 4, 2, 2 + 1 / 8, 3, 3 + 1 / 8)  # 4 and 8 batches an epoch
     np.testing.assert_allclose(rates, [phase_rate(phases, e) for e in epochs], rtol=1e-4)
-    assert np.any(optax.tree.get(state["learner"].opt_state, "trace")["stem_conv"]["kernel"])
+    assert np.any(optax.tree.get(before.learner.opt_state, "trace")["stem_conv"]["kernel"])
 
 
 def test_the_penalty_leaves_norms_alone():
-    config = configs.with_overrides(smoke, {"optimizer.l2_penalty": 0.5})
-    tx = script.make_learner(config, optax.constant_schedule(0.1), 0).tx
+    overrides = {"optimizer.l2_penalty": 0.5, "rate_phases": ((0.0, 0.1),)}
+    tx = app.build(script, configs.with_overrides(smoke, overrides)).learner.tx
     params = {"a_conv": {"kernel": jnp.array([2.0])}, "a_norm": {"scale": jnp.array([2.0])}}
     updates, _ = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
     np.testing.assert_allclose(updates["a_conv"]["kernel"], -0.2, rtol=1e-6)
@@ -85,15 +87,15 @@ def test_scaled_float16_gradients_are_those_of_float32():
 
     def velocity(**overrides):
         config = configs.with_overrides(smoke, {"model.last_scale": 1.0, **overrides})
-        experiment = script.build(config)
+        experiment = app.build(script, config)
         state = jax.jit(experiment.init)(jax.random.key(0))
         batch = {
             "image": jax.random.randint(jax.random.key(1), (32, 8, 8, 3), 0, 256, jnp.uint8),
             "label": jnp.arange(32) % 10,
         }
-        state, metrics = jax.jit(experiment.step)(state, batch, jax.random.key(2))
-        assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state["learner"].params))
-        return optax.tree.get(state["learner"].opt_state, "trace"), metrics
+        state, metrics = jax.jit(experiment.step)(state, batch, jnp.int32(0), jax.random.key(2))
+        assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(state.learner.params))
+        return optax.tree.get(state.learner.opt_state, "trace"), metrics
 
     exact, expected = velocity()
     half, metrics = velocity(compute_dtype="float16", loss_scale=1024.0)
@@ -105,7 +107,7 @@ def test_scaled_float16_gradients_are_those_of_float32():
 
 @pytest.fixture
 def canvases():
-    """Digits on canvases, and a state that no evaluation below looks at."""
+    """An experiment on digits on canvases, and a state that no evaluation below looks at."""
     config = configs.with_overrides(
         smoke,
         {
@@ -117,44 +119,55 @@ def canvases():
             "test.batch_size": 16,
         },
     )
-    learner = script.make_learner(config, optax.constant_schedule(0.0), 0)
-    state = {"learner": learner.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)}
-    return config, state
+    experiment = app.build(script, config)
+    return experiment, jax.jit(experiment.init)(jax.random.key(0))
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_every_image_is_counted_once_and_for_itself(canvases, monkeypatch, whole):
+def test_every_image_is_counted_once_and_for_itself(canvases, whole):
     """A network that knows each image by its pixels, and is right on every third."""
-    config, state = canvases
-    records = script.open_data(config, "test")
-    crops, shapes = script.Crops(16), set()
-    batches = (
-        rectangular.rectangular_batches([r["image"].shape for r in records], 16, 16)
+    experiment, state = canvases
+    records, shapes = experiment.images.test, set()
+    assert len(records) == 70
+    crops = (
+        rectangular_crops([r["image"].shape for r in records], 16, 16)
         if whole
-        else rectangular.square_batches(70, 16, 16)
+        else square_crops(70, 16)
     )
     known = {}
-    for batch in batches:
-        for i in batch.indices:
-            known[rectangular.fit(crops.read(records[i]), batch.shape, 1.0).tobytes()] = i
+    for shape, images in crops.items():
+        for i in images:
+            known[fit(experiment.images.read(records[i]), shape, 1.0).tobytes()] = i
 
-    def predict(model, statistics, variables, rows):
-        shapes.add(rows.shape)
-        logits = np.zeros((len(rows), 10))
-        for row, image in enumerate(rows):
-            i = known.get(image.tobytes())
-            if i is not None:
-                logits[row, (records[i]["label"] + (i % 3 > 0)) % 10] = 1
-        return logits
+    def classify(variables, rows):
+        shapes.add(rows["image"].shape)
+        logits = np.zeros((len(rows["image"]), 10))
+        for row, image in enumerate(np.asarray(rows["image"])):
+            i = known[image.tobytes()]
+            logits[row, (records[i]["label"] + (i % 3 > 0)) % 10] = 1
+        return logits, rows["label"]
 
-    monkeypatch.setattr(script, "predict", predict)
-    found = script.evaluate(config, state, 16, whole)
+    experiment.classify = classify
+    found = experiment.errors(state, 16, whole)
     assert found["error"] == pytest.approx(100 - 100 * 24 / 70)  # 0, 3, ... 69
     assert all(shape[0] == 16 for shape in shapes)
     if whole:
         assert len(shapes) > 1 and all(n % 8 == 0 for s in shapes for n in s[1:3])
     else:
         assert shapes == {(16, 16, 16, 3)}
+
+
+def test_phases_share_the_data(monkeypatch):
+    experiment, opened = app.build(script, smoke), []
+    load = script.ImageSplits._open
+    monkeypatch.setattr(
+        script.ImageSplits, "_open", lambda self, split: opened.append(split) or load(self, split)
+    )
+    for index in (0, 1, 2):
+        phase = experiment.phase(index)
+        phase.source.open()
+        assert len(phase.images.test) == 64
+    assert opened == ["train[:128]", "test[:64]"]
 
 
 ERRORS = {"fixed": 44.1, "progressive": 40.8, "no_last": 52.0, "small": 55.1}
@@ -166,7 +179,7 @@ def verdicts(rectangle=13.3, **errors):
         "square/error": np.zeros(2) + 17.1,
         "rectangular/error": np.zeros(2) + rectangle,
     }
-    return [bool(claim.holds) for claim in script.claims(results)]
+    return [bool(claim.holds) for claim in script.claims(Results(results))]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +202,6 @@ def test_arms_compared_see_the_same_pixels():
     costs = {}
     for arm, overrides in configs.arms_of(config).items():
         setting = configs.with_overrides(config, overrides)
-        experiments = map(functools.partial(script.build, setting), range(len(setting.phases)))
+        experiments = map(app.build(script, setting).phase, range(len(setting.phases)))
         costs[arm] = sum(e.num_steps * e.per_step["pixels"] for e in experiments)
     assert costs["progressive"] <= costs["fixed"]

@@ -8,33 +8,28 @@ from research.papers.imagenet_18min import canvases, rectangular
 SHAPES = [(int(h), int(w)) for h, w in np.random.default_rng(0).integers(40, 160, (103, 2))]
 
 
-def test_rectangular_batches():
-    batches = rectangular.rectangular_batches(SHAPES, 10, 64)
-    assert sorted(i for b in batches for i in b.indices) == list(range(103))
-    assert [len(b.indices) for b in batches] == [10] * 10 + [3]
-    means = [np.mean([SHAPES[i][1] / SHAPES[i][0] for i in b.indices]) for b in batches]
-    assert means == sorted(means)
-    for batch, aspect in zip(batches, means, strict=True):
-        height, width = batch.shape
-        short, long = min(batch.shape), max(batch.shape)
-        assert short == 64 and long % 8 == 0
+def test_rectangular_crops():
+    crops = rectangular.rectangular_crops(SHAPES, 10, 64)
+    assert sorted(i for images in crops.values() for i in images) == list(range(103))
+    aspects = np.array([width / height for height, width in SHAPES])
+    order = np.argsort(aspects)
+    found = {i: shape for shape, images in crops.items() for i in images}
+    for start in range(0, 103, 10):
+        chunk = order[start : start + 10]
+        (shape,) = {found[i] for i in chunk}  # one shape, that of the chunk's mean aspect
+        aspect = aspects[chunk].mean()
+        height, width = shape
+        assert min(shape) == 64 and max(shape) % 8 == 0
         ideal = 64 * max(aspect, 1 / aspect)
-        assert ideal - 8 < long <= ideal * 1.001
-        assert long == 64 or (width > height) == (aspect >= 1)
+        assert ideal - 8 < max(shape) <= ideal * 1.001
+        assert max(shape) == 64 or (width > height) == (aspect >= 1)
+    assert rectangular.square_crops(3, 64) == {(64, 64): [0, 1, 2]}
 
 
 def test_a_ratio_of_whole_numbers_is_not_rounded_down():
     assert rectangular.crop_shape(40 / 28, 28) == (28, 40)
     assert rectangular.crop_shape(28 / 56, 28) == (56, 28)
     assert rectangular.crop_shape(1.0, 288) == (288, 288)
-
-
-def test_workers_share_all_batches_in_as_many_steps():
-    batches = rectangular.rectangular_batches(SHAPES, 10, 64)
-    shares = [rectangular.share(batches, worker, 4) for worker in range(4)]
-    assert [len(own) for own in shares] == [3] * 4
-    assert sum(len(b.indices) == 0 for own in shares for b in own) == 1
-    assert sorted(i for own in shares for b in own for i in b.indices) == list(range(103))
 
 
 def test_fit_shows_the_middle_and_never_a_border():

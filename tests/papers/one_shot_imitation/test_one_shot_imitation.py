@@ -6,8 +6,10 @@ import pytest
 
 from configs.one_shot_imitation import get_config
 from experiments import one_shot_imitation
+from research import app
 from research.config import arms_of, with_overrides
 from research.core import UserError
+from research.report.claims import MissingResult, Results
 
 
 def configured(arm, **overrides):
@@ -19,11 +21,13 @@ def configured(arm, **overrides):
 @pytest.mark.slow
 def test_all_arms_of_a_seed_are_taught_the_same():
     states = {
-        arm: jax.jit(one_shot_imitation.build(configured(arm)).init)(jax.random.key(0))
+        arm: jax.jit(app.build(one_shot_imitation, configured(arm)).init)(jax.random.key(0))
         for arm in ("lstm", "lstm_attention")
     }
     jax.tree.map(
-        np.testing.assert_array_equal, states["lstm"].taught, states["lstm_attention"].taught
+        np.testing.assert_array_equal,
+        states["lstm"].demonstrations,
+        states["lstm_attention"].demonstrations,
     )
 
 
@@ -53,7 +57,7 @@ def test_evaluations_of_the_blocks_are_of_unseen_tasks():
 )
 def test_wrong_values_are_one_clear_line(arm, overrides):
     with pytest.raises(UserError):
-        one_shot_imitation.build(configured(arm, **overrides))
+        app.build(one_shot_imitation, configured(arm, **overrides))
 
 
 def rates(trained, *unseen):
@@ -65,20 +69,32 @@ def rates(trained, *unseen):
     }
 
 
-def holds(**results):
-    return [bool(claim.holds) for claim in one_shot_imitation.claims(results)]
+def holds(**arms):
+    return [claim.holds for claim in one_shot_imitation.claims(Results(arms))]
 
 
 def test_claims_are_missed_by_what_is_broken():
     good, rival = rates([0.98], [0.99], [0.95]), rates([0.98], [0.7], [0.4])
-    assert holds(attention=good, lstm_attention=rival) == [True, True, True]
+    assert holds(attention=good, lstm_attention=rival) == [True, True, True, True, True]
     # Attention that only does what it was trained on; a rival that generalises as well, or is not
     # trained.
-    assert holds(attention=rival, lstm_attention=rival) == [False, False, True]
-    assert holds(attention=good, lstm_attention=good) == [True, False, True]
+    assert holds(attention=rival, lstm_attention=rival) == [True, True, False, False, True]
+    assert holds(attention=good, lstm_attention=good) == [True, True, True, False, True]
     assert holds(attention=good, lstm_attention=rates([0.2], [0.2], [0.1]))[-1] is False
     assert holds(stacking=rates([0.95], [0.8]), stacking_no_demonstration=rates([0.9], [0.7])) == [
         True,
+        True,
         False,
     ]
-    assert holds(stacking=rates([0.95], [0.6])) == [False]
+    assert holds(stacking=rates([0.95], [0.6])) == [True, False]
+    assert holds(stacking=rates([0.85], [0.8])) == [False, True]
+    # Not judged: what cannot be missed where nobody was trained.
+    assert holds(attention=good, lstm=rival)[-1] is None
+
+
+def test_no_claim_holds_on_nothing():
+    for numbers in ({}, {"trained/success": np.array([1.0])}):
+        with pytest.raises(MissingResult):
+            holds(stacking=numbers)
+    with pytest.raises(MissingResult, match="more/success"):
+        holds(attention=rates([0.98], [0.99]))

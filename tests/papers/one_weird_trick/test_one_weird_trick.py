@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from research import app
 from research import config as configs
 from research.core.errors import UserError
+from research.report.claims import Results
 from tests.training.toy import ROOT
 
 script = configs.load_module(ROOT / "experiments" / "one_weird_trick.py")
@@ -33,7 +35,7 @@ def holds(**changed):
     results = {arm: {"test/cross_entropy": np.array([loss])} for arm, loss in losses.items()}
     checked = {**CHECKED, **{k: v for k, v in changed.items() if k not in losses}}
     results["variable"] |= {name: np.array([value]) for name, value in checked.items()}
-    return [bool(claim.holds) for claim in script.claims(results)]
+    return [bool(claim.holds) for claim in script.claims(Results(results))]
 
 
 def test_claims_hold_for_what_they_say():
@@ -58,30 +60,27 @@ def test_one_device_has_nothing_to_compare_programs_by():
     results = {
         arm: {"test/cross_entropy": np.array([0.1])} for arm in ("small", "large", "variable")
     }
-    assert len(script.claims(results)) == 2 and script.claims({"main": {}}) == []
+    assert len(script.claims(Results(results))) == 2
+    assert script.claims(Results({"main": {}})) == []
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         ({"fc_batch_size": 48}, "multiple of fc_batch_size"),
-        ({"accumulate_steps": 2}, "accumulate_steps is 1"),
         ({"scheme": "a"}, "scheme a has no rounds"),
     ],
 )
 def test_settings_that_are_refused(overrides, said):
     with pytest.raises(UserError, match=said):
-        script.build(configs.with_overrides(smoke, overrides))
+        app.build(script, configs.with_overrides(smoke, overrides))
 
 
 def test_rates_follow_the_batch_of_a_layer():
     """0.02 for 128 images: of the convolutions' batch for them, of the others' for the others."""
-    trunk, head = script.make_learners(
-        configs.with_overrides(
-            smoke, {"batch_size": 1024, "fc_batch_size": 128, "total_images": 2048}
-        )
-    )
-    for learner, rate in ((trunk, 0.16), (head, 0.02)):
+    overrides = {"batch_size": 1024, "fc_batch_size": 128, "total_images": 2048}
+    experiment = app.build(script, configs.with_overrides(smoke, overrides))
+    for learner, rate in ((experiment.trunk, 0.16), (experiment.head, 0.02)):
         params = {"kernel": np.zeros(1, np.float32)}
         updates, _ = learner.tx.update(
             {"kernel": np.ones(1, np.float32)}, learner.tx.init(params), params

@@ -48,8 +48,8 @@ def on_probes(names, bugs=("none",)):
 def test_solves_every_probe_and_bootstrapping_bugs_show():
     errors = on_probes(probe_runs.SEEN, probe_runs.BUGS)
     for name in probe_runs.SEEN:
-        most = 0.3 if probe_envs.PROBES[name].noisy else 0.15
-        assert errors[name, "none"] < most, name
+        limit = 0.3 if probe_envs.PROBES[name].noisy else 0.15
+        assert errors[name, "none"] < limit, name
     assert errors["probe_truncation", "truncation_is_termination"] > 0.3
     assert errors["probe_constant", "nothing_terminates"] > 0.3
 

@@ -85,8 +85,10 @@ def test_every_step_keeps_its_bound_and_moves_every_parameter():
 def test_a_line_search_that_lets_pass_too_much_is_seen(monkeypatch):
     """Whatever it says of itself."""
 
-    def lax(*args, kl_limit, **kwargs):
-        return line_search(*args, kl_limit=9 * kl_limit, **kwargs)._replace(kl=0.0)
+    def lax(params, full_step, *args, kl_limit, **kwargs):
+        # The step of nine times the limit, which is three times as long.
+        found = line_search(params, 3 * full_step, *args, kl_limit=9 * kl_limit, **kwargs)
+        return found._replace(kl=0.0)
 
     monkeypatch.setattr(trpo, "line_search", lax)
     config = configured()

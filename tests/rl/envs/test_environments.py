@@ -187,7 +187,7 @@ def test_unknown_names_are_one_clear_line():
         gymnax_env.make("Breakin-MinAtar", 1)
     for name in ("CartPole-v1", "Pendulum-v1"):
         with pytest.raises(UserError, match="images and discrete actions"):
-            games.training_games(play(name))
+            games.training_frames(play(name))
         assert games.training_environment(play(name)).num_envs == N
     with pytest.raises(UserError, match="no Atari game 'pongg'"):
         HostAtari(AtariSpec("pongg", 1)).reset(jax.random.key(0))
