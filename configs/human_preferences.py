@@ -119,6 +119,50 @@ VARIANTS = {
 }
 
 
+def reward_predictors() -> ConfigDict:
+    """The predictors of the reward, and how they are fitted."""
+    return ConfigDict(
+        {
+            "variant": "mlp",  # or "atari"
+            "members": 3,
+            "dropout": 0.0,  # of "atari"
+            "learning_rate": 1e-3,
+            "batch_size": 32,  # comparisons
+            "updates": 20,  # in each step of the run
+            "initial_updates": 150,  # in each of the random policy's
+            "error_rate": 0.1,  # share of answers that come at random
+            "l2": 1e-4,  # at first
+            "l2_rate": 0.05,  # by how much it changes in a step, where it is to
+            "validation_ratio": (1.1, 1.5),  # of validation to training loss, where it is not
+            "check_size": 128,  # comparisons that each loss is told from
+            "std": 1.0,  # of predicted rewards
+            "moments_decay": 0.0,  # of their mean and deviation, a rollout; 0: the newest alone
+        }
+    )
+
+
+def query_schedule() -> ConfigDict:
+    """Which clips are compared, when, and by whom."""
+    return ConfigDict(
+        {
+            "labeller": "oracle",  # or "person"
+            "selection": "variance",  # or "random"
+            "total_labels": 700,
+            "initial_fraction": 0.25,  # of them, of clips of the first, random policy
+            "initial_steps": 3,  # steps of the run in which that plays
+            # Labels come half as often after so many: M of M / (T + M).
+            "annealing_frames": 150_000,
+            "clip_steps": 25,  # agent steps
+            "candidates": 10,  # pairs, for each that is asked about
+            "history_steps": 200,  # agent steps of each environment from which clips are cut
+            "memory": 700,  # comparisons to learn from, the newest
+            "waiting": 16,  # queries without an answer with which the policy goes on; of a person
+            "goal_return": -636.0,  # labels are counted until a rollout has it; of the claim
+            "port": 8017,  # of a person's page; 0: any that is free
+        }
+    )
+
+
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     config.model = ConfigDict(
@@ -148,42 +192,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "rmsprop_epsilon": 1e-5,  # of A2C, with the same learning rate
         }
     )
-    config.reward = ConfigDict(
-        {
-            "variant": "mlp",  # or "atari"
-            "members": 3,
-            "dropout": 0.0,  # of "atari"
-            "learning_rate": 1e-3,
-            "batch_size": 32,  # comparisons
-            "updates": 20,  # in each step of the run
-            "initial_updates": 150,  # in each of the random policy's
-            "error_rate": 0.1,  # share of answers that come at random
-            "l2": 1e-4,  # at first
-            "l2_rate": 0.05,  # by how much it changes in a step, where it is to
-            "validation_ratio": (1.1, 1.5),  # of validation to training loss, where it is not
-            "check_size": 128,  # comparisons that each loss is told from
-            "std": 1.0,  # of predicted rewards
-            "moments_decay": 0.0,  # of their mean and deviation, a rollout; 0: the newest alone
-        }
-    )
-    config.queries = ConfigDict(
-        {
-            "labeller": "oracle",  # or "person"
-            "selection": "variance",  # or "random"
-            "total_labels": 700,
-            "initial_fraction": 0.25,  # of them, of clips of the first, random policy
-            "initial_steps": 3,  # steps of the run in which that plays
-            # Labels come half as often after so many: M of M / (T + M).
-            "annealing_frames": 150_000,
-            "clip_steps": 25,  # agent steps
-            "candidates": 10,  # pairs, for each that is asked about
-            "history_steps": 200,  # agent steps of each environment from which clips are cut
-            "memory": 700,  # comparisons to learn from, the newest
-            "waiting": 16,  # queries without an answer with which the policy goes on; of a person
-            "goal_return": -636.0,  # labels are counted until a rollout has it; of the claim
-            "port": 8017,  # of a person's page; 0: any that is free
-        }
-    )
+    config.reward = reward_predictors()
+    config.queries = query_schedule()
     config.total_frames = 150_000
     config.eval = common.rl_eval()
     config.log_every_steps = 2

@@ -80,6 +80,39 @@ VARIANTS = {
 }
 
 
+def training_terrain() -> ConfigDict:
+    """The tracks that a body trains on."""
+    return ConfigDict(
+        {
+            "kinds": OBSTACLES,  # () for flat ground
+            "difficulty": (0.0, 1.0),  # at a track's start and its end
+            "seed": 0,  # that tracks are drawn from
+            "tracks": 256,  # that an episode's is drawn from
+            "length": 60.0,  # in metres, as is the next
+            "width": 4.0,  # for bodies that can leave the plane
+        }
+    )
+
+
+def test_terrain() -> ConfigDict:
+    """The tracks that it is tested on."""
+    return ConfigDict(
+        {
+            "tracks": 64,  # of each terrain
+            "seed": 2_000_002,  # that they are drawn from
+            "terrains": ConfigDict(
+                {  # kinds of obstacles, difficulty at start and end
+                    "flat": ((), (0.0, 0.0)),
+                    "unseen": (OBSTACLES, (0.0, 1.0)),
+                    "hard": (OBSTACLES, (1.0, 1.0)),
+                    "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
+                },
+                convert_dict=False,
+            ),
+        }
+    )
+
+
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     config.model = ConfigDict(
@@ -99,16 +132,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "normalize_rewards": True,
         }
     )
-    config.terrain = ConfigDict(
-        {
-            "kinds": OBSTACLES,  # () for flat ground
-            "difficulty": (0.0, 1.0),  # at a track's start and its end
-            "seed": 0,  # that tracks are drawn from
-            "tracks": 256,  # that an episode's is drawn from
-            "length": 60.0,  # in metres, as is the next
-            "width": 4.0,  # for bodies that can leave the plane
-        }
-    )
+    config.terrain = training_terrain()
     config.agent = ConfigDict(
         {
             "rollout_steps": 64,  # steps of each environment
@@ -131,21 +155,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.max_grad_norm = 0.5
     config.total_frames = 1_000_000  # steps of all environments
-    config.eval = ConfigDict(
-        {
-            "tracks": 64,  # of each terrain
-            "seed": 2_000_002,  # that they are drawn from
-            "terrains": ConfigDict(
-                {  # kinds of obstacles, difficulty at start and end
-                    "flat": ((), (0.0, 0.0)),
-                    "unseen": (OBSTACLES, (0.0, 1.0)),
-                    "hard": (OBSTACLES, (1.0, 1.0)),
-                    "steps": (("steps",), (0.0, 1.0)),  # a kind that no arm trains on
-                },
-                convert_dict=False,
-            ),
-        }
-    )
+    config.eval = test_terrain()
     config.log_every_steps = 20
     config.eval_every_steps = 61
     config.best_metric, config.best_mode = "distance/unseen", "max"

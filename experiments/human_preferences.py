@@ -19,6 +19,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
@@ -194,7 +195,7 @@ class HumanPreferences(OnPolicy):
             max_queries=self.max_pairs,
             initial_steps=queries.initial_steps,
             find=lambda state: state.pending,
-            draw=lambda clip: film_strip(name, clip.observation),
+            draw=lambda clip: film_strip(name, np.asarray(clip.observation)),
             inner=self.source,
         )
 

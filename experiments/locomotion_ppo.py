@@ -36,10 +36,16 @@ from research.papers.locomotion_ppo.tracks import OnTracks, play_tracks
 from research.papers.locomotion_ppo.walker_film import save_film
 from research.report.claims import Claim, Paper, Results, spread
 from research.rl.acting.actor import Actors
-from research.rl.acting.rollouts import Collector, Rollout, normalize, sweep
+from research.rl.acting.distributions import DiagonalNormal
+from research.rl.acting.rollouts import (
+    Collector,
+    Rollout,
+    normalize,
+    normalize_advantage,
+    sweep,
+)
 from research.rl.agents.kl_penalty import kl_hinge, update_kl_coefficient
 from research.rl.agents.on_policy import OnPolicy
-from research.rl.agents.trpo import normalize_advantage
 from research.rl.envs import probe_envs
 from research.rl.envs.environments import Environment, Vectorized
 
@@ -163,6 +169,7 @@ class DistributedPPO(OnPolicy):
         """
         agent = self.config.agent
         pi, value = self.policy_and_value(variables, batch.observation)
+        assert isinstance(pi, DiagonalNormal)  # torques are continuous
         ratio = jnp.exp(pi.log_prob(batch.action) - batch.log_prob)
         kl = batch.policy.kl(pi).mean()
         policy_loss = -(ratio * batch.advantage).mean() + kl_coefficient * kl

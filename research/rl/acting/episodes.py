@@ -10,7 +10,7 @@ import numpy as np
 
 from research.rl.envs.environments import Environment
 
-Act = Callable[[Any, jax.Array, jax.Array], jax.Array]
+Act = Callable[[Any, Any, jax.Array], Any]
 
 
 class Evaluation:

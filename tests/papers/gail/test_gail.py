@@ -9,6 +9,7 @@ from configs.gail import get_config
 from experiments import gail
 from research import app
 from research.core import UserError
+from research.report.claims import Results
 from research.rl.demonstrations import Demonstrations
 from research.rl.envs.gymnax_env import ClassicControl
 
@@ -111,3 +112,17 @@ def test_wrong_values_are_one_clear_line(overrides):
     config = configured(**{k.replace(".", "__"): v for k, v in overrides.items()})
     with pytest.raises(UserError):
         jax.eval_shape(app.build(gail, config).init, jax.random.key(0))
+
+
+def test_claims_compare_the_worst_seed_with_the_best():
+    def holds(gail_1, cloning_1, cloning_11):
+        scores = {"gail_1": gail_1, "cloning_1": cloning_1, "cloning_11": cloning_11}
+        results = {
+            arm: {"score": np.array(values), "expert/pairs": np.full(2, 10.0)}
+            for arm, values in scores.items()
+        }
+        return [claim.holds for claim in gail.claims(Results(results))]
+
+    assert holds([0.65, 0.9], [0.1, 0.2], [0.0, 0.1]) == [True, True, True]
+    assert holds([0.5, 0.9], [0.1, 0.0], [0.2, 0.0]) == [False, True, False]
+    assert gail.claims(Results({"gail_4": {"score": np.ones(2)}})) == []

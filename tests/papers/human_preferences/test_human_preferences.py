@@ -17,6 +17,7 @@ from experiments import human_preferences
 from research import app, training
 from research.core import UserError
 from research.papers.human_preferences import label_page
+from research.report.claims import Results
 from research.rl.acting.rollouts import Trajectory, without_ends
 from research.rl.envs import gymnax_env
 
@@ -252,3 +253,24 @@ def test_paper_settings_trace():
     t = jax.ShapeDtypeStruct((), jnp.int32)
     after = jax.eval_shape(experiment.step, shapes, experiment.source.spec, t, jax.random.key(0))[0]
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, shapes)
+
+
+def test_claims_are_shares_of_the_way_that_the_reward_leads():
+    returns = {"preferences": -30, "random_queries": -30, "offline": -45, "no_labels": -82}
+
+    def holds(needed=(500.0, 560.0), **changes):
+        results = {arm: {"eval/return": np.full(3, x)} for arm, x in {**returns, **changes}.items()}
+        results["true_reward"] = {
+            "eval/return": np.array([-10.0, -20.0, -15.0]),  # -15 in the mean
+            "random/return": np.full(3, -95.0),
+        }
+        for arm, labels in zip(("preferences", "random_queries"), needed, strict=True):
+            results[arm]["labels/needed"] = np.full(3, labels)
+        claims = human_preferences.claims(Results(results))
+        return [claim.holds for claim in claims]
+
+    assert holds() == [True, True, True, True]
+    assert holds(preferences=-32) == [False, True, True, True]
+    assert holds(needed=(500.0, 540.0)) == [True, False, True, True]
+    assert holds(offline=-37) == [True, True, False, True]
+    assert holds(no_labels=-78) == [True, True, True, False]

@@ -9,6 +9,7 @@ import pytest
 
 from configs.locomotion_ppo import get_config
 from experiments import locomotion_ppo
+from research import app
 from research.papers.locomotion_ppo.mjx_track import BODIES, MJXTrack
 from research.papers.locomotion_ppo.terrain import START, Tracks, make_tracks
 from research.papers.locomotion_ppo.tracks import play_tracks
@@ -119,16 +120,16 @@ def test_it_learns_for_a_step_and_is_tested(name):
     config = get_config("smoke")
     config.env.name = name
     config.terrain.update(kinds=KINDS, width=4.0)
-    experiment = locomotion_ppo.build(config)
+    experiment = app.build(locomotion_ppo, config)
     state = jax.jit(experiment.init)(jax.random.key(0))
-    after, metrics = jax.jit(experiment.step)(state, None, jax.random.key(1))
+    after, metrics = jax.jit(experiment.step)(state, None, 0, jax.random.key(1))
     assert all(np.isfinite(v) for k, v in metrics.items() if k != "train/return")
     moved = jax.tree.map(
         lambda a, b: float(jnp.abs(a - b).max()), state.learner.params, after.learner.params
     )
     assert min(jax.tree.leaves(moved)) > 0
-    distances = experiment.evals["distance"](after, jax.random.key(2))
-    assert all(np.isfinite(x) for x in distances.values())
+    distances = experiment.evaluate(after, jax.random.key(2))
+    assert distances and all(np.isfinite(x) for x in distances.values())
 
 
 @pytest.mark.slow
