@@ -184,7 +184,6 @@ class GenerativePretraining(Experiment):
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            map_batches=training.map_batches,
         )
         samples = [vocabulary.decode([*p, *f]) for p, f in zip(prompts, found, strict=True)]
         path.write_text("\n\n---\n\n".join(samples), encoding="utf-8")

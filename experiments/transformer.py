@@ -129,9 +129,7 @@ class AttentionIsAllYouNeed(Experiment):
     def validation_loss(self, params: Any) -> float:
         """Cross-entropy per token of the validation pairs, unsmoothed."""
         pairs = self.text.encoded("validation")
-        found = map_pairs(
-            self.jit_nats, params, pairs, self.lengths, self.tokens_per_batch, training.map_batches
-        )
+        found = map_pairs(self.jit_nats, params, pairs, self.lengths, self.tokens_per_batch)
         nats, counts = np.array(found, np.float64).T
         return nats.sum() / counts.sum()
 
@@ -150,9 +148,7 @@ class AttentionIsAllYouNeed(Experiment):
     def translate(self, params: Any, split: str, beam: ConfigDict) -> list[np.ndarray]:
         """Token ids of the translation of every source of a split."""
         sources = [source for source, _ in self.text.encoded(split)]
-        return translate(
-            self.model, params, sources, self.lengths, **beam, map_batches=training.map_batches
-        )
+        return translate(self.model, params, sources, self.lengths, **beam)
 
     def cross_attention(self, params: Any, source: np.ndarray, output: np.ndarray) -> np.ndarray:
         """What each head of each layer looks at in `source` [S] while it writes `output` [T].

@@ -9,9 +9,10 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from research.core.map_batches import map_batches
 from research.data.dataset import Rows
 from research.decoding.beam import beam_search
-from research.decoding.sampling import MapBatches, sample
+from research.decoding.sampling import sample
 from research.nn.decoder_state import DecoderState
 
 
@@ -32,7 +33,6 @@ def complete(
     *,
     new_tokens: int,
     end: int,
-    map_batches: MapBatches,
     beam: int = 0,
     alpha: float = 0.6,
     temperature: float = 1.0,
@@ -49,7 +49,6 @@ def complete(
       seed: of the samples; those of a prompt do not depend on the other prompts' contents.
       new_tokens: tokens that a continuation has at most.
       end: token that ends one.
-      map_batches: `training.map_batches`, which shares the prompts over processes and devices.
       beam: 0 samples; otherwise the number of hypotheses of a beam search (GPT-3 answers free-form
         questions with 4, and a length penalty `alpha` of 0.6).
       temperature, top_k, top_p: see `sampling.truncate`.

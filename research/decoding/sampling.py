@@ -16,8 +16,6 @@ from research.nn.decoder_state import DecoderState
 
 Step = Callable[[Any, DecoderState, jax.Array], tuple[DecoderState, jax.Array]]
 Choose = Callable[[jax.Array, jax.Array], jax.Array]
-# `training.map_batches`: (function, variables, rows, batch_size) -> outputs of all rows.
-MapBatches = Callable[..., Any]
 
 
 class Sequences(NamedTuple):

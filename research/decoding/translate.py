@@ -12,7 +12,6 @@ import numpy as np
 
 from research.data.text.pairs import BOS, EOS, PAD, map_pairs
 from research.decoding.beam import beam_search
-from research.decoding.sampling import MapBatches
 from research.nn.decoder_state import DecoderState
 
 
@@ -26,7 +25,6 @@ def translate(
     alpha: float,
     extra_length: int,
     tokens_per_batch: int,
-    map_batches: MapBatches,
 ) -> list[np.ndarray]:
     """Best hypothesis for every source, as token ids up to and with `EOS`.
 
@@ -40,7 +38,6 @@ def translate(
       alpha: exponent of the length penalty.
       extra_length: a hypothesis has at most this many tokens more than its source, with `EOS`.
       tokens_per_batch: source tokens decoded at a time, padding included.
-      map_batches: `training.map_batches`, which shares the batches over processes and devices.
     """
 
     def apply(params: Any, *inputs: Any, method: str) -> Any:
@@ -69,5 +66,5 @@ def translate(
         return found.tokens[:, 0], found.lengths[:, 0]
 
     alone = [(source, source) for source in sources]
-    found = map_pairs(search, params, alone, lengths, tokens_per_batch, map_batches)
+    found = map_pairs(search, params, alone, lengths, tokens_per_batch)
     return [tokens[:length] for tokens, length in found]

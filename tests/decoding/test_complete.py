@@ -1,20 +1,17 @@
 """Continuations of ragged prompts are those of each prompt alone."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.core.map_batches import map_batches
 from research.decoding import complete as complete_module
-from research.decoding.complete import left_padded
+from research.decoding.complete import complete, left_padded
 from research.models.gpt import GPT
 from research.nn.decoder_state import DecoderState
 from research.papers.gpt.cache_error import cache_error
-from research.training import map_batches
 
-complete = functools.partial(complete_module.complete, map_batches=map_batches)
 PROMPTS = [np.array(p, np.int32) for p in ([3], [1, 2, 3, 4, 5], [7, 2])]
 
 
@@ -64,13 +61,15 @@ def test_samples_follow_the_key(model):
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_samples_do_not_depend_on_how_the_prompts_are_batched(model):
+def test_samples_do_not_depend_on_how_the_prompts_are_batched(model, monkeypatch):
     def one_by_one(function, params, rows, batch_size):
         return map_batches(function, params, rows, 1)
 
     how = dict(new_tokens=8, end=-1, temperature=8.0)
     together = complete(*model, PROMPTS, 3, **how)
-    apart = complete(*model, PROMPTS, 3, **{**how, "map_batches": one_by_one})
+    with monkeypatch.context() as patch:
+        patch.setattr(complete_module, "map_batches", one_by_one)
+        apart = complete(*model, PROMPTS, 3, **how)
     for a, b in zip(together, apart, strict=True):
         assert a.tolist() == b.tolist()
     alike = complete(*model, [PROMPTS[0]] * 3, 3, **how)

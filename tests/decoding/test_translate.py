@@ -7,7 +7,6 @@ import numpy as np
 from research.data.text.pairs import EOS
 from research.decoding.translate import translate
 from research.models.transformer import Transformer
-from research.training import map_batches
 
 
 def test_order_batches_and_lengths():
@@ -16,7 +15,7 @@ def test_order_batches_and_lengths():
     sources = [np.array([*rng.integers(3, 12, n), EOS], np.int32) for n in (2, 5, 1, 5, 3, 4)]
     tokens = jnp.zeros((1, 4), jnp.int32)
     params = model.init(jax.random.key(0), tokens, tokens, train=False)["params"]
-    setting = {"beam": 2, "alpha": 0.6, "extra_length": 3, "map_batches": map_batches}
+    setting = {"beam": 2, "alpha": 0.6, "extra_length": 3}
     together = translate(model, params, sources, [6], **setting, tokens_per_batch=24)
     assert len(together) == len(sources)
     for source, output in zip(sources, together, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from research.core import Source
+from research.core.map_batches import map_batches
 from research.data.dataset import Rows
 
 PAD, BOS, EOS = range(3)
@@ -193,9 +194,8 @@ def map_pairs(
     pairs: Sequence[EncodedPair],
     lengths: Sequence[int],
     tokens_per_batch: int,
-    map_batches: Callable[..., Any],
 ) -> list[Any]:
-    """Applies a function to all pairs, for evaluation: each in the bucket that it fits.
+    """Applies a function to all pairs, shared over processes and devices, by buckets of length.
 
     Pairs longer than the longest bucket get buckets of their own, twice as long, and so on.
 
@@ -206,7 +206,6 @@ def map_pairs(
       pairs: token ids of both sides.
       lengths: L of the buckets, ascending.
       tokens_per_batch: N * L, of one side, at most; N is 1 at least.
-      map_batches: `training.map_batches`, which shares the batches over processes and devices.
 
     Returns:
       The outputs of every pair, in order.

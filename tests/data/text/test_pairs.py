@@ -19,7 +19,6 @@ from research.data.text.pairs import (
     train_bpe,
 )
 from research.data.text.parallel import parallel_text
-from research.training import map_batches
 
 LINES = ["low lower lowest", "new newer newest", "wide wider widest"] * 5
 LENGTHS = [18, 26, 44]
@@ -139,7 +138,7 @@ def test_evaluation_has_every_pair_once_the_longest_too(text):
         fits = (batch["source"] != PAD).sum(1), (batch["target"] != PAD).sum(1)
         return {"sum": scale * (batch["source"].sum(1) + 7 * batch["target"].sum(1)), "size": fits}
 
-    outputs = map_pairs(function, 3, pairs, [10, 14], 90, map_batches)
+    outputs = map_pairs(function, 3, pairs, [10, 14], 90)
     for (source, target), output in zip(pairs, outputs, strict=True):
         assert output["sum"] == 3 * (source.sum() + 7 * target.sum())
         assert output["size"] == (len(source), len(target))
