@@ -124,7 +124,7 @@ class DomainRandomization(Experiment):
         return self.look.render(textures, look_key, scene, self.size), scene
 
     def unseen_sample(self, key: jax.Array) -> tuple[jax.Array, Scene]:
-        """As `training_sample`, of the look that no detector is trained on."""
+        """An image and its scene in the look that no detector is trained on."""
         scene_key, look_key = jax.random.split(key)
         scene = self.unseen_scenes.sample(scene_key)
         return unseen_look.render(look_key, scene, self.size), scene

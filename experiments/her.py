@@ -280,7 +280,7 @@ def return_range(gamma: float) -> tuple[float, float]:
 
 
 def normalized(moments: Moments, observation: jax.Array) -> jax.Array:
-    """In standard deviations from the mean of all observations, clipped to 5 (appendix A)."""
+    """Observations in standard deviations from the mean of all, clipped to 5 (appendix A)."""
     return jnp.clip(moments.normalize(observation), -5, 5)
 
 

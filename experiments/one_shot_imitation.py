@@ -260,8 +260,11 @@ def make_family(env: ConfigDict, numbers: Any, shapes: Any) -> TaskFamily:
 
 
 def unseen_tasks(env: ConfigDict) -> dict[str, TaskFamily]:
-    """For the particle arrangements drawn anew, and more landmarks than ever in training; of the
-    blocks towers of other heights."""
+    """Task families that nobody trains on, by name.
+
+    A particle meets arrangements drawn anew, and more landmarks than ever in training; blocks are
+    stacked to towers of other heights.
+    """
     if env.name == "stacking":
         return {"unseen": make_family(env, env.numbers, env.unseen_shapes)}
     return {
@@ -309,7 +312,7 @@ def film(experiment: OneShotImitation, policy: LearnerState, path: Path) -> None
 
 
 def claims(results: Results) -> list[Claim]:
-    """Of each task that has been run: its attention policy, then the others against it."""
+    """Judges each task that has been run: its attention policy, then the others against it."""
     return [
         claim
         for task, ours in NAMES.items()

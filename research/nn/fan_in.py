@@ -22,7 +22,7 @@ def within(bound: float) -> Initializer:
 
 
 def bias_init(fan_in: int) -> Initializer:
-    """For the bias of a layer of that fan-in."""
+    """An initializer for the bias of a layer with that many inputs."""
     return within(fan_in**-0.5)
 
 

@@ -16,7 +16,7 @@ from flax.typing import Dtype, Initializer
 
 
 class GhostBatchNorm(nn.Module):
-    """As `flax.linen.BatchNorm` over rows `[i * group_size, (i + 1) * group_size)`, for each i.
+    """`flax.linen.BatchNorm` over the rows `[i * group_size, (i + 1) * group_size)`, for each i.
 
     Attributes:
       group_size: rows of a group; divides the batch.

@@ -29,8 +29,12 @@ from research.nn.conv import Conv, explicit_padding
 
 
 class Factors(NamedTuple):
-    """Of one layer of I inputs and O outputs. Attributes: inputs, A, `[I + 1, I + 1]` (`[I, I]`
-    without a bias); outputs, G, `[O, O]`."""
+    """The Kronecker factors of one layer of I inputs and O outputs.
+
+    Attributes:
+      inputs: A, `[I + 1, I + 1]`; `[I, I]` without a bias.
+      outputs: G, `[O, O]`.
+    """
 
     inputs: jax.Array
     outputs: jax.Array
@@ -186,7 +190,7 @@ class KFAC:
         return state.replace(factors=factors, observed=observed)
 
     def update(self, gradient: Any, state: KFACState, params: Any = None) -> tuple[Any, KFACState]:
-        """Of the gradient of a mean loss."""
+        """Preconditions the gradient of a mean loss."""
         inverses = jax.lax.cond(
             state.taken % self.inverse_every == 0,
             lambda: {name: damped_inverses(f, self.damping) for name, f in state.factors.items()},

@@ -94,7 +94,7 @@ def collectives(text: str, mesh: Mapping[str, int]) -> list[Traffic]:
 
 
 def _share_sent(kind: str, devices: int) -> float:
-    """Of an array, what each device sends to a neighbour when it goes round a ring."""
+    """The share of an array that each device sends to a neighbour when it goes round a ring."""
     if kind in ("collective-permute", "collective-broadcast"):
         return 1.0
     return (2 if kind == "all-reduce" else 1) * (devices - 1) / devices

@@ -104,7 +104,7 @@ def prism(sides: int, height: float) -> np.ndarray:
 
 
 def pyramid(sides: int, height: float) -> np.ndarray:
-    """As `prism`, its tip at `height`."""
+    """A pyramid over the base that `prism` has, its tip at `height`."""
     inner = math.cos(math.pi / sides)
     slant = math.hypot(height, inner)
     walls = [

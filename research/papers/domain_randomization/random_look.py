@@ -108,8 +108,11 @@ class RandomLook:
         return jax.vmap(texture)(index)
 
     def noisy(self, key: jax.Array, drawn: jax.Array, image: jax.Array) -> jax.Array:
-        """With noise of each pixel and colour, of each pixel, or with pixels lost to any colour;
-        `drawn [2]` in 0..1 says which and how much."""
+        """The image with noise of pixels and colours, of pixels, or with pixels lost to any colour.
+
+        Args:
+          drawn: `[2]` in 0..1, which noise and how much.
+        """
         if not self.noise:
             return image
         kind, amount = jnp.floor(_NOISES * drawn[0]), self.noise * drawn[1]

@@ -26,7 +26,7 @@ ALPHABETS = sorted(
 
 
 def omniglot(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: image uint8 [105, 105, 3], alphabet, alphabet_char_id, label."""
+    """Records: image uint8 [105, 105, 3], alphabet, alphabet_char_id, label, as in TFDS."""
     archive = Archive(folder / f"images_background_{split}.zip")
 
     def record(name: str) -> Record:

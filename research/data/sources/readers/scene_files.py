@@ -70,7 +70,9 @@ def coco_segmentation(folder: Path, split: str) -> Sequence[Record]:
 
 
 def bccd(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: image uint8 [480, 640, 3], image/filename, objects (bbox, label int64 [N]).
+    """Records have TFDS's features: image uint8 [480, 640, 3], image/filename, objects.
+
+    Objects are a dictionary of bbox and label, int64 [N].
 
     A bbox float32 [N, 4] is (ymin, xmin, ymax, xmax) in parts of the image's height and width;
     labels count `BLOOD_CELLS`.

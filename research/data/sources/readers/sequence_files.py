@@ -55,7 +55,10 @@ def omniglot_strokes(folder: Path, split: str) -> Sequence[Record]:
 
 
 def spoken_digits(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: audio int64 [T], label, audio/filename (`<digit>_<speaker>_<take>.wav`)."""
+    """Records have TFDS's features: audio int64 [T], label, audio/filename.
+
+    A filename is `<digit>_<speaker>_<take>.wav`.
+    """
     archive = Archive(folder / "recordings.zip")
 
     def record(name: str) -> Record:

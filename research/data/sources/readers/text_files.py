@@ -79,9 +79,10 @@ def labelled(folder: Path, split: str, files: Mapping[str, str]) -> Sequence[Rec
 
 
 def trec(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: text, label-coarse (of `QUESTION_TYPES`), label-fine (of `QUESTION_SUBTYPES`).
+    """Records have TFDS's features: text, label-coarse, label-fine.
 
-    TFDS names the fine classes without the coarse one, which leaves 47 of the 50.
+    Labels count `QUESTION_TYPES` and `QUESTION_SUBTYPES`. TFDS names the fine classes without the
+    coarse one, which leaves 47 of the 50.
     """
     path = folder / f"TREC.{split}"
     records = []
@@ -112,7 +113,10 @@ def movie_reviews(folder: Path, split: str) -> Sequence[Record]:
 
 
 def imdb(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: text, label (0 negative, 1 positive); the two in turns. Takes some seconds."""
+    """Records have TFDS's features: text, label (0 negative, 1 positive), the two in turns.
+
+    Reading takes some seconds.
+    """
     (path,) = folder.glob("*.tar.xz")
     texts = read_tar_xz(path, f"aclImdb/{split}/")
     entries = []
@@ -170,10 +174,11 @@ def _stories(text: str, task: int) -> list[Record]:
 
 
 def squad(folder: Path, split: str) -> Sequence[Record]:
-    """As in TFDS: id, title, context, question, answers: text (tuple of str), answer_start int64.
+    """Records have TFDS's features: id, title, context, question, answers.
 
-    `answer_start` counts characters of the context. Records of an article follow each other, so a
-    part of the split that is cut between two titles shares no article with the rest.
+    Answers are a dictionary of text, a tuple of str, and answer_start, int64, which counts
+    characters of the context. Records of an article follow each other, so a part of the split that
+    is cut between two titles shares no article with the rest.
     """
     (path,) = folder.glob("*.json.gz")
     with naming(path):
