@@ -93,6 +93,7 @@ def smoke(config: ConfigDict) -> None:
     config.batch_size = 16
     config.num_steps = 24
     config.log_every_steps = 4
+    config.checkpoint_every_steps = 8
     config.schedule.update({"warmup_steps": 4, "warmup_until_error": 0.0})
     config.schedule.lower_at_steps = (16,)
     config.test.batch_size = 32
