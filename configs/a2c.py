@@ -12,7 +12,6 @@ there is. The second expects days on a CPU.
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -102,29 +101,12 @@ def atari(config: ConfigDict, game: str) -> None:
     common.single(config)
     images(config)
     config.model.variant = "2016"
-    config.env.update(
-        name=game,
-        stack=4,
-        action_repeat=4,
-        max_noops=30,
-        fire_reset=True,
-        life_loss_ends=True,
-        reward_clip=1.0,
-    )
-    config.total_frames = 320_000_000
-    config.eval.update(episodes=30, max_noops=30)
-    config.steps_per_call = 1
-    config.log_every_steps = 100
-    config.checkpoint_every_steps = 10_000
-    config.seeds = (0,)
+    common.atari_frames(config, game, total_frames=320_000_000)
 
 
 VARIANTS = {
     "smoke": smoke,
     "minatar": minatar,
     "paper": paper,
-    **{
-        game: common.described(f"As `:paper`, on the Atari game {game}.", atari, game=game)
-        for game in ATARI_57
-    },
+    **common.atari_games(atari),
 }

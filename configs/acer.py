@@ -11,7 +11,6 @@ more replay needs fewer frames to the same score (figure 1). Atari expects days 
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -119,22 +118,8 @@ def _images(config: ConfigDict) -> None:
 def _atari(config: ConfigDict, game: str) -> None:
     _images(config)
     config.model.variant = "2015"
-    config.env.update(
-        name=game,
-        stack=4,
-        action_repeat=4,
-        max_noops=30,
-        fire_reset=True,
-        life_loss_ends=True,
-        reward_clip=1.0,
-    )
-    config.total_frames = 40_000_000
+    common.atari_frames(config, game, total_frames=40_000_000)
     config.replay.update(capacity_frames=16 * 50_000 * 4, learning_starts_frames=160_000 * 4)
-    config.eval.update(episodes=30, max_noops=30)
-    config.steps_per_call = 1
-    config.log_every_steps = 100
-    config.checkpoint_every_steps = 10_000
-    config.seeds = (0,)
 
 
 VARIANTS = {
@@ -142,5 +127,5 @@ VARIANTS = {
     "ablations": ablations,
     "minatar": minatar,
     "paper": paper,
-    **{game: common.described("the same on this Atari game", _atari, game) for game in ATARI_57},
+    **common.atari_games(_atari),
 }

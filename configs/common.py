@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from research.rl.envs.ale import ATARI_57
 from research.training import run_config
 
 Variant = Callable[[ConfigDict], None]
@@ -77,6 +78,37 @@ def rl_eval() -> ConfigDict:
             "max_noops": 0,
         }
     )
+
+
+def atari_frames(config: ConfigDict, game: str, total_frames: int) -> None:
+    """An Atari game as agents with actors side by side play it, four repeats of four frames.
+
+    Lost lives end episodes and rewards are clipped, for learning alone; 30 whole episodes are
+    played to evaluate.
+    """
+    config.env.update(
+        name=game,
+        stack=4,
+        action_repeat=4,
+        max_noops=30,
+        fire_reset=True,
+        life_loss_ends=True,
+        reward_clip=1.0,
+    )
+    config.eval.update(episodes=30, max_noops=30)
+    config.total_frames = total_frames
+    # A step is long enough to be dispatched alone, and a run to be kept on the way.
+    config.steps_per_call = 1
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 10_000
+    config.seeds = (0,)
+
+
+def atari_games(atari: Callable[..., None]) -> dict[str, Variant]:
+    """A variant for each of the 57 games: `atari(config, game)`."""
+    return {
+        game: described(f"as `:paper`, on the Atari game {game}", atari, game) for game in ATARI_57
+    }
 
 
 def trpo_agent() -> ConfigDict:

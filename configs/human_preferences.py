@@ -15,7 +15,6 @@ the paper's settings for Atari, and takes days on a CPU.
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
 
 
 def smoke(config: ConfigDict) -> None:
@@ -115,7 +114,7 @@ VARIANTS = {
     "person": person,
     "continuous": continuous,
     "paper": paper,
-    **{game: common.described("the same on this Atari game", atari, game) for game in ATARI_57},
+    **common.atari_games(atari),
 }
 
 

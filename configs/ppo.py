@@ -13,7 +13,6 @@ expect days on a CPU, and the scores of the paper's table 6.
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -147,8 +146,5 @@ VARIANTS = {
     "minatar": minatar,
     "continuous": continuous,
     "paper": paper,
-    **{
-        game: common.described(f"As `:paper`, on the Atari game {game}.", atari, game=game)
-        for game in ATARI_57
-    },
+    **common.atari_games(atari),
 }

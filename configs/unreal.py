@@ -16,7 +16,6 @@ each, one seed at a time.
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
 
 # Without auxiliary tasks.
 BASE = {
@@ -87,7 +86,7 @@ VARIANTS = {
     "features": features,
     "atari": atari,
     "paper": paper,
-    **{game: common.described("the same on this Atari game", atari, game) for game in ATARI_57},
+    **common.atari_games(atari),
 }
 
 
