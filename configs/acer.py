@@ -69,7 +69,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.env.num_envs = 8
     config.total_frames = 8 * 20 * 30
     config.replay.learning_starts_frames = 320
@@ -81,7 +81,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def ablations(config: ConfigDict) -> None:
-    """without the trust region, without truncation, with less replay"""
+    """Without the trust region, without truncation, with less replay."""
     config.arms = ConfigDict(
         {
             "acer": {},
@@ -95,7 +95,7 @@ def ablations(config: ConfigDict) -> None:
 
 
 def minatar(config: ConfigDict) -> None:
-    """Breakout-MinAtar, images; others by --config.env.name"""
+    """Breakout-MinAtar, images; others by --config.env.name."""
     _images(config)
     config.model.variant = "minatar"
     config.env.update(name="Breakout-MinAtar", num_envs=64)
@@ -103,7 +103,7 @@ def minatar(config: ConfigDict) -> None:
 
 
 def paper(config: ConfigDict) -> None:
-    """Atari, Breakout; OpenAI Baselines' settings; 40M frames"""
+    """Atari, Breakout; OpenAI Baselines' settings; 40M frames."""
     _atari(config, "breakout")
     config.published_as = "2015"
 

@@ -67,7 +67,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.env.num_envs = 8
     config.model.hidden = (16, 16)
     config.replay.update(capacity_frames=800, learning_starts_frames=80)
@@ -81,7 +81,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def ablation(config: ConfigDict) -> None:
-    """target networks and batch normalization, with and without"""
+    """Target networks and batch normalization, with and without."""
     batch_norm = {"model.normalization": "batch"}
     config.arms = ConfigDict(
         {
@@ -95,14 +95,14 @@ def ablation(config: ConfigDict) -> None:
 
 
 def parameter_noise(config: ConfigDict) -> None:
-    """noise on the actor's parameters in place of its actions, layer norm"""
+    """Noise on the actor's parameters in place of its actions, layer norm."""
     config.model.normalization = "layer"
     config.exploration.name = "parameters"
     config.check_claims = False
 
 
 def paper(config: ConfigDict) -> None:
-    """the paper's networks and settings, on Pendulum; 1M frames"""
+    """The paper's networks and settings, on Pendulum; 1M frames."""
     config.model.update(hidden=(400, 300), normalization="batch")
     config.replay.capacity_frames = 1_000_000
     config.agent.tau = 1e-3

@@ -85,7 +85,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.total_frames = 1_600
     config.replay.capacity = 2_000
     config.replay.learning_starts_frames = 320
@@ -97,7 +97,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def minatar(config: ConfigDict) -> None:
-    """Breakout-MinAtar for longer, 64 environments; other games by --config.env.name"""
+    """Breakout-MinAtar for longer, 64 environments; other games by --config.env.name."""
     common.single(config)
     config.env.num_envs = 64
     config.agent.update(agent_steps_per_update=16, epsilon_decay_frames=200_000)
@@ -106,7 +106,7 @@ def minatar(config: ConfigDict) -> None:
 
 
 def paper(config: ConfigDict) -> None:
-    """Atari, network and settings of 2015 (Nature); 200M frames"""
+    """Atari, network and settings of 2015 (Nature); 200M frames."""
     _atari(config, "breakout")
     config.env.update(num_envs=1, actor="host")
     config.replay.update(capacity=1_000_000, learning_starts_frames=200_000)
@@ -125,7 +125,7 @@ def paper(config: ConfigDict) -> None:
 
 
 def paper_2013(config: ConfigDict) -> None:
-    """Atari, network and settings of 2013; 10M agent steps, no target network"""
+    """Atari, network and settings of 2013; 10M agent steps, no target network."""
     paper(config)
     config.model.variant = config.published_as = "2013"
     config.env.life_loss_ends = False
@@ -169,7 +169,7 @@ VARIANTS = {
     "paper_2013": paper_2013,
     **{
         game: common.described(
-            "real Atari frames, fast recipe: many emulators, Adam, double Q, 5-step returns",
+            "Real Atari frames, fast recipe: many emulators, Adam, double Q, 5-step returns.",
             _fast_recipe,
             game,
         )

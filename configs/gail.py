@@ -15,7 +15,7 @@ EPISODES = (1, 4, 11)
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.env.num_envs = 8
     config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
     config.expert.update(total_frames=8 * 8 * 10, max_episode_steps=100)
@@ -29,7 +29,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def episodes(config: ConfigDict) -> None:
-    """both methods after 1, 4 and 11 episodes of the expert"""
+    """Both methods after 1, 4 and 11 episodes of the expert."""
     config.arms = ConfigDict(
         {
             f"{method}_{n}": {"method": method, "expert.episodes": n}
@@ -49,17 +49,17 @@ def discrete(config: ConfigDict, task: str, reward: str) -> None:
 
 
 def cartpole(config: ConfigDict) -> None:
-    """CartPole, discrete actions"""
+    """CartPole, discrete actions."""
     discrete(config, "CartPole-v1", "-log D")
 
 
 def acrobot(config: ConfigDict) -> None:
-    """Acrobot, discrete actions; the task is to end the episode"""
+    """Acrobot, discrete actions; the task is to end the episode."""
     discrete(config, "Acrobot-v1", "log(1 - D)")
 
 
 def paper(config: ConfigDict) -> None:
-    """settings of the authors' code for classic control, on Acrobot; 1.5M frames"""
+    """Settings of the authors' code for classic control, on Acrobot; 1.5M frames."""
     acrobot(config)
     config.env.num_envs = 10
     config.agent.update(rollout_steps=500, gamma=0.995, value_minibatches=20)

@@ -64,7 +64,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.env.num_bits = 5
     config.replay.capacity_frames = 400
     config.agent.updates_per_cycle = 5
@@ -78,7 +78,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def bits(config: ConfigDict) -> None:
-    """success with and without goals in hindsight, over the number of bits"""
+    """Success with and without goals in hindsight, over the number of bits."""
     cycles = 1_000
     arms = {}
     for n in BITS:
@@ -90,20 +90,20 @@ def bits(config: ConfigDict) -> None:
 
 
 def reach(config: ConfigDict) -> None:
-    """DDPG, reaching in the plane"""
+    """DDPG, reaching in the plane."""
     _plane(config, "reach")
     config.total_frames = 160_000
     config.check_claims = False  # reaching is learned without
 
 
 def push(config: ConfigDict) -> None:
-    """DDPG, pushing a puck in the plane"""
+    """DDPG, pushing a puck in the plane."""
     _plane(config, "push")
     config.total_frames = 640_000
 
 
 def paper(config: ConfigDict) -> None:
-    """networks, buffer, batches and schedule of the paper's robot, pushing in the plane"""
+    """Networks, buffer, batches and schedule of the paper's robot, pushing in the plane."""
     _plane(config, "push")
     workers = 8
     config.agent.batch_size = workers * 128

@@ -18,7 +18,7 @@ from configs import common
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.env.num_envs = 8
     config.agent.update(rollout_steps=8, value_epochs=2, value_minibatches=2)
     config.reward.update(members=2, batch_size=8, updates=2, initial_updates=4, check_size=8)
@@ -40,7 +40,7 @@ def alone(config: ConfigDict) -> None:
 
 
 def person(config: ConfigDict) -> None:
-    """you compare the clips, on a page in your browser"""
+    """You compare the clips, on a page in your browser."""
     alone(config)
     config.env.name = "Pendulum-v1"
     config.queries.update(labeller="person", total_labels=120)
@@ -49,7 +49,7 @@ def person(config: ConfigDict) -> None:
 
 
 def continuous(config: ConfigDict) -> None:
-    """the paper's settings of continuous control (A.1), on Pendulum"""
+    """The paper's settings of continuous control (A.1), on Pendulum."""
     alone(config)
     config.env.update(name="Pendulum-v1", num_envs=8, normalize_rewards=False)
     config.agent.update(rollout_steps=600, gamma=0.995, gae_lambda=0.97)
@@ -104,7 +104,7 @@ def atari(config: ConfigDict, game: str) -> None:
 
 
 def paper(config: ConfigDict) -> None:
-    """Atari (A.2), Breakout; 5,500 comparisons, 200M frames"""
+    """Atari (A.2), Breakout; 5,500 comparisons, 200M frames."""
     atari(config, "breakout")
     config.seeds = (0, 1, 2)
 

@@ -22,7 +22,7 @@ OBSTACLES = ("hurdles", "gaps", "platforms")
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.model.update(hidden=(8,), trunk=(8,))
     config.env.update(num_envs=8, horizon=20)
     config.terrain.update(tracks=8, length=12.0)
@@ -38,12 +38,12 @@ def smoke(config: ConfigDict) -> None:
 
 
 def blind(config: ConfigDict) -> None:
-    """the walker with and without sight of the ground"""
+    """The walker with and without sight of the ground."""
     config.arms = ConfigDict({"curriculum": {}, "blind": {"env.blind": True}}, convert_dict=False)
 
 
 def paper(config: ConfigDict) -> None:
-    """the planar walker at the paper's scale"""
+    """The planar walker at the paper's scale."""
     common.single(config)
     config.seeds = (0,)
     config.env.update(num_envs=1024, horizon=1000)
@@ -62,12 +62,12 @@ def mujoco(config: ConfigDict, body: str) -> None:
 
 
 def quadruped(config: ConfigDict) -> None:
-    """twelve torques, in MuJoCo; walls and slaloms as well"""
+    """Twelve torques, in MuJoCo; walls and slaloms as well."""
     mujoco(config, "quadruped")
 
 
 def humanoid(config: ConfigDict) -> None:
-    """28 coordinates and 21 torques, in MuJoCo; walls and slaloms as well"""
+    """28 coordinates and 21 torques, in MuJoCo; walls and slaloms as well."""
     mujoco(config, "humanoid")
 
 

@@ -31,7 +31,7 @@ def alone(task: str) -> dict[str, float]:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds: every part at a tiny size"""
+    """Seconds: every part at a tiny size."""
     config.model.variant = "tiny"
     config.env.num_envs = 8
     config.agent.rollout_steps = 5
@@ -48,7 +48,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def features(config: ConfigDict) -> None:
-    """feature control in place of pixel control, beside the base agent"""
+    """Feature control in place of pixel control, beside the base agent."""
     config.auxiliary.control = "features"
     config.auxiliary.control_weight = 3e-5  # activations have no bounds, as pixels have
     config.arms = ConfigDict(
@@ -58,7 +58,7 @@ def features(config: ConfigDict) -> None:
 
 
 def atari(config: ConfigDict, game: str = "breakout") -> None:
-    """Atari, Breakout; any other game by its own name"""
+    """Atari, Breakout; any other game by its own name."""
     common.single(config)
     config.model.variant = "paper"
     config.env.update(
@@ -76,7 +76,7 @@ def atari(config: ConfigDict, game: str = "breakout") -> None:
 
 
 def paper(config: ConfigDict) -> None:
-    """Atari, Breakout; the paper's network and settings"""
+    """Atari, Breakout; the paper's network and settings."""
     atari(config)
     config.total_frames = 200_000_000
 

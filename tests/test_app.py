@@ -60,6 +60,13 @@ def test_a_claim_about_what_was_not_measured_is_an_error(line, tmp_path, capsys)
     assert result(tmp_path / "run")["arms"]["fast"]
 
 
+def test_one_setting_alone_compares_nothing(line, tmp_path):
+    flags = ["--config", f"{TOYS}/configs/line.py:smoke", "--workdir", str(tmp_path / "run")]
+    line.claims = lambda results: [results["test/error"].above("a", "b", claim="", paper="")]
+    assert app.main(line, [*flags, "--config.check_claims=false"]) == 0
+    assert result(tmp_path / "run")["claims"] == []
+
+
 def test_claims_are_not_checked_where_the_config_says_so(line, tmp_path):
     line.claims = lambda results: [app.Claim("no", "", "", False)]
     assert run(line, tmp_path / "run", "--config.check_claims=false") == 0

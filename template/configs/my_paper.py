@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """seconds; what the tests run"""
+    """Seconds; what the tests run."""
     config.check_claims = False
     config.seeds = (0,)
     config.num_steps, config.log_every_steps = 8, 2
@@ -41,7 +41,7 @@ def smoke(config: ConfigDict) -> None:
 
 
 def paper(config: ConfigDict) -> None:
-    """the paper's sizes and schedule (Polyak has none; yours will)"""
+    """The paper's sizes and schedule (Polyak has none; yours will)."""
     common.single(config)
     config.num_steps = 10_000
 

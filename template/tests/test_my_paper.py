@@ -8,6 +8,7 @@ import pytest
 
 from research import app, config
 
+# In tests/papers/my_paper/ this is `parents[3]`.
 FOLDER = Path(__file__).resolve().parents[1]
 
 
