@@ -27,7 +27,7 @@ from research import config as configs
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.data.images.images import Images, ImageSplits
 from research.data.pipeline import MergedStreams, steps_of
-from research.losses.classification import softmax_loss, top1_error
+from research.losses.softmax import softmax_loss, top1_error
 from research.metrics.classification import cross_entropy, test_errors, view_probabilities
 from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
 from research.optim.error_schedule import ErrorSchedule, ScheduleState

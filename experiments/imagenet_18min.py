@@ -27,7 +27,7 @@ from research.core import Aux, Experiment, Learner, LearnerState
 from research.data.dataset import Dataset, Lazy, Record
 from research.data.images.images import Images, ImageSplits, normalize
 from research.data.pipeline import steps_of
-from research.losses.classification import softmax_loss
+from research.losses.softmax import softmax_loss
 from research.metrics.classification import test_errors
 from research.models.resnet import ResNet
 from research.optim.loss_scale import scale_gradient

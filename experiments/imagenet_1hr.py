@@ -27,7 +27,7 @@ from research.core import Aux, Experiment, Learner, LearnerState
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits, normalize
 from research.data.pipeline import steps_of
-from research.losses.classification import softmax_loss
+from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import test_errors, view_probabilities
 from research.models.resnet import ResNet

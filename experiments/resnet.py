@@ -23,7 +23,7 @@ from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.data.images.images import Images, ImageSplits
 from research.data.pipeline import steps_of
-from research.losses.classification import softmax_loss
+from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import response_deviations, test_errors, view_probabilities
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet

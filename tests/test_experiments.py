@@ -247,7 +247,7 @@ def test_resumes_bit_identically_from_its_oldest_checkpoint(name, smoke_runs, tm
         result.unlink()
     for checkpoints in (workdir / arm).rglob("checkpoints"):
         oldest, *newer = sorted(checkpoints.glob("[0-9]*"), key=lambda step: int(step.name))
-        assert newer
+        assert newer, f"{checkpoints} holds one checkpoint: save on the way (checkpoint_every_steps)"
         for step in newer:
             shutil.rmtree(step)
     flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir), f"--arm={arm}"]

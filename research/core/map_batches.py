@@ -49,10 +49,10 @@ def map_batches(
     parts, pending = [], None
     for index, batch in _own_batches(rows, batch_size):
         index, batch = _put((index, batch), mesh)
-        following = index, function(variables, batch)
+        outputs_ahead = index, function(variables, batch)
         if pending is not None:  # read while the devices work on the next batch
             parts.append(_gather(pending))
-        pending = following
+        pending = outputs_ahead
     parts.append(_gather(pending))
     index, outputs = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     # Rows come back in the order of the mesh's devices, which need not be that of the processes;

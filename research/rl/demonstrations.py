@@ -60,9 +60,11 @@ def record(
         observation, env_state, present = carry
         act_key, env_key = jax.random.split(key)
         action = act(observation, act_key)
-        following, env_state, _, terminated, truncated, _ = env.step(env_key, env_state, action)
+        next_observation, env_state, _, terminated, truncated, _ = env.step(
+            env_key, env_state, action
+        )
         still_present = present & ~(terminated | truncated)
-        return (following, env_state, still_present), (observation, action, present)
+        return (next_observation, env_state, still_present), (observation, action, present)
 
     start = observation, env_state, jnp.ones(env.num_envs, bool)
     # Whole strides, so that every offset finds a row for each of them.

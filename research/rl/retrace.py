@@ -43,8 +43,8 @@ def retrace(
     # observation between them: its own cut trace times how far the target is from its value.
     def body(carry: jax.Array, step: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         reward, q, next_value, trace, terminated, ended = step
-        following = next_value + jnp.where(ended, 0.0, carry)
-        target = reward + gamma * jnp.where(terminated, 0.0, following)
+        corrected = next_value + jnp.where(ended, 0.0, carry)
+        target = reward + gamma * jnp.where(terminated, 0.0, corrected)
         return trace * (target - q), target
 
     steps = (reward, q, next_value, trace, terminated, ended)

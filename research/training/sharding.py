@@ -118,6 +118,6 @@ def check_batch(source: Source, mesh: Mesh, micro_batches: int) -> None:
             if size % parts:
                 raise UserError(
                     f"batch of {size} ({name}) does not divide by {ways} devices (mesh data x "
-                    f"fsdp) x {micro_batches} micro-batches (accumulate_steps); make "
+                    f"fsdp) x {micro_batches} micro-batches of a step; make "
                     f"{source.sized_by} a multiple of {parts}, or change the mesh"
                 )

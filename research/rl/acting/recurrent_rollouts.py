@@ -182,8 +182,6 @@ def collect_recurrent(
     return actors, steps, returns
 
 
-def append_next(
-    steps: RecurrentTrajectory, following: RecurrentObservation
-) -> RecurrentObservation:
+def append_next(steps: RecurrentTrajectory, last: RecurrentObservation) -> RecurrentObservation:
     """What was acted on in T steps and what is acted on next: leaves `[T + 1, N, ...]`."""
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), steps.inputs, following)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), steps.inputs, last)

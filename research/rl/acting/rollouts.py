@@ -174,8 +174,8 @@ class Collector:
         actors, trajectory = jax.lax.scan(body, actors.receive(self.env, batch), keys)
         # Where an episode goes on, the next step's value serves; the last step has none after it.
         last_value = policy(normalize(moments, actors.observation))[1]
-        following = jnp.concatenate([trajectory.value[1:], last_value[None]])
-        next_value = jnp.where(trajectory.done, trajectory.next_value, following)
+        value_after = jnp.concatenate([trajectory.value[1:], last_value[None]])
+        next_value = jnp.where(trajectory.done, trajectory.next_value, value_after)
         if moments is not None:
             actors = actors.replace(moments=moments.update(trajectory.observation))
         return actors, trajectory._replace(
@@ -224,8 +224,8 @@ def without_ends(trajectory: Trajectory, last_value: jax.Array) -> Trajectory:
       last_value: `[N]`, of the observation after the last step.
     """
     never = jnp.zeros_like(trajectory.done)
-    following = jnp.concatenate([trajectory.value[1:], last_value[None]])
-    return trajectory._replace(terminated=never, done=never, next_value=following)
+    next_value = jnp.concatenate([trajectory.value[1:], last_value[None]])
+    return trajectory._replace(terminated=never, done=never, next_value=next_value)
 
 
 def normalize(moments: Moments | None, observation: jax.Array) -> jax.Array:

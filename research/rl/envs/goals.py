@@ -62,11 +62,11 @@ def advance(
     reward = env.reward(env.achieved_goal(observation), observation[..., -env.goal_size :])
     over = time == env.horizon
     _, fresh = env.reset(key)
-    following = jax.tree.map(
+    next_state = jax.tree.map(
         lambda a, b: jnp.where(over, a, b), fresh, TimedState(observation, time)
     )
     info = {"final_observation": observation, "life_lost": jnp.zeros((), bool)}
-    return following.observation, following, reward, jnp.zeros((), bool), over, info
+    return next_state.observation, next_state, reward, jnp.zeros((), bool), over, info
 
 
 class Episode(NamedTuple):
@@ -96,8 +96,13 @@ def play(
         observation, env_state = carry
         act_key, env_key = jax.random.split(key)
         action = act(observation, act_key)
-        following, env_state, reward, _, _, info = env.step(env_key, env_state, action)
-        return (following, env_state), (observation, action, reward, info["final_observation"])
+        next_observation, env_state, reward, _, _, info = env.step(env_key, env_state, action)
+        return (next_observation, env_state), (
+            observation,
+            action,
+            reward,
+            info["final_observation"],
+        )
 
     keys = jax.random.split(key, horizon)
     _, (observation, action, reward, final) = jax.lax.scan(step, env.reset(reset_key), keys)

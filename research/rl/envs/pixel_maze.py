@@ -114,10 +114,10 @@ class PixelMaze:
         truncated = (time == self.time_limit) & ~terminated
         last_observation, (first_observation, first) = observe(final), self.reset(key)
         done = terminated | truncated
-        following = jax.tree.map(lambda a, b: jnp.where(done, a, b), first, final)
+        next_state = jax.tree.map(lambda a, b: jnp.where(done, a, b), first, final)
         observation = jnp.where(done, first_observation, last_observation)
         info = {"final_observation": last_observation, "life_lost": jnp.zeros((), bool)}
-        return observation, following, reward, terminated, truncated, info
+        return observation, next_state, reward, terminated, truncated, info
 
 
 def _plan(key: jax.Array) -> jax.Array:

@@ -25,7 +25,7 @@ class Probe:
     Attributes:
       levels: `[S]` grey level that a state is seen as.
       starts: states that an episode begins in, equally likely.
-      following: `[S][A]` next state; -1 where the episode terminates.
+      next_state: `[S][A]` next state; -1 where the episode terminates.
       reward: `[S][A]` expected reward.
       time_limit: episodes are truncated after so many steps; 0 for never.
       noisy: rewards are +1 or -1 at random with the expectation of the table.
@@ -33,7 +33,7 @@ class Probe:
 
     levels: tuple[int, ...]
     starts: tuple[int, ...]
-    following: tuple[tuple[int, ...], ...]
+    next_state: tuple[tuple[int, ...], ...]
     reward: tuple[tuple[float, ...], ...]
     time_limit: int = 0
     noisy: bool = False
@@ -54,10 +54,10 @@ class Probe:
 
     def values(self, gamma: float) -> np.ndarray:
         """Optimal action values `[S, A]`; a time limit does not change them."""
-        reward, following = np.array(self.reward), np.array(self.following)
+        reward, next_state = np.array(self.reward), np.array(self.next_state)
         q = np.zeros_like(reward)
         for _ in range(200):
-            after = np.where(following < 0, 0.0, q.max(axis=1)[following])
+            after = np.where(next_state < 0, 0.0, q.max(axis=1)[next_state])
             q = reward + gamma * after
         return q
 
@@ -70,8 +70,8 @@ class Probe:
         reward = jnp.array(self.reward, jnp.float32)[state, action]
         noise = jnp.where(jax.random.bernoulli(noise_key, (1 + reward) / 2), 1.0, -1.0)
         reward = jnp.where(self.noisy, noise, reward)
-        following = jnp.array(self.following)[state, action]
-        return _go_on(self, reset_key, env_state, following, reward)
+        next_state = jnp.array(self.next_state)[state, action]
+        return _go_on(self, reset_key, env_state, next_state, reward)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ContinuousProbe:
     Attributes:
       levels: `[S]` number that a state is seen as, an observation `[1]`.
       starts: states that an episode begins in, equally likely.
-      following: `[S]` next state; -1 where the episode terminates.
+      next_state: `[S]` next state; -1 where the episode terminates.
       best: `[S]` the best action, in [-1, 1].
       bonus: `[S]` its reward.
       time_limit: episodes are truncated after so many steps; 0 for never.
@@ -89,7 +89,7 @@ class ContinuousProbe:
 
     levels: tuple[float, ...]
     starts: tuple[int, ...]
-    following: tuple[int, ...]
+    next_state: tuple[int, ...]
     best: tuple[float, ...]
     bonus: tuple[float, ...]
     time_limit: int = 0
@@ -106,10 +106,10 @@ class ContinuousProbe:
 
     def values(self, gamma: float) -> np.ndarray:
         """Values `[S]` of the best actions; a time limit does not change them."""
-        bonus, following = np.array(self.bonus), np.array(self.following)
+        bonus, next_state = np.array(self.bonus), np.array(self.next_state)
         values = np.zeros_like(bonus)
         for _ in range(200):
-            values = bonus + gamma * np.where(following < 0, 0.0, values[following])
+            values = bonus + gamma * np.where(next_state < 0, 0.0, values[next_state])
         return values
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -119,7 +119,7 @@ class ContinuousProbe:
         state = env_state["state"]
         miss = jnp.clip(action[0], -1, 1) - jnp.array(self.best, jnp.float32)[state]
         reward = jnp.array(self.bonus, jnp.float32)[state] - miss**2
-        return _go_on(self, key, env_state, jnp.array(self.following)[state], reward)
+        return _go_on(self, key, env_state, jnp.array(self.next_state)[state], reward)
 
 
 def _begin(
@@ -133,18 +133,18 @@ def _go_on(
     probe: Probe | ContinuousProbe,
     key: jax.Array,
     env_state: dict[str, jax.Array],
-    following: jax.Array,
+    next_state: jax.Array,
     reward: jax.Array,
 ) -> Step:
-    """The step to state `following`, or to a new episode where that is -1 or the time is over."""
+    """The step to state `next_state`, or to a new episode where that is -1 or the time is over."""
     time = env_state["time"] + 1
-    terminated = following < 0
+    terminated = next_state < 0
     truncated = (time == probe.time_limit) & ~terminated
-    final = probe.observe(jnp.maximum(following, 0))
+    final = probe.observe(jnp.maximum(next_state, 0))
     first, fresh = probe.reset(key)
     done = terminated | truncated
     env_state = {
-        "state": jnp.where(done, fresh["state"], following),
+        "state": jnp.where(done, fresh["state"], next_state),
         "time": jnp.where(done, 0, time),
     }
     info = {"final_observation": final, "life_lost": jnp.zeros((), bool)}

@@ -152,11 +152,11 @@ class Segments:
         def body(
             observation: jax.Array, step: tuple[jax.Array, ...]
         ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            following_frame, reset, next_frame = step
+            frame_after, reset, next_frame = step
             # What the step led to and what is acted on next are two things where it ended.
             next_observation = push_frame(observation, next_frame)
-            following = push_frame(observation, following_frame, first=reset)
-            return following, (observation, next_observation)
+            observation_after = push_frame(observation, frame_after, first=reset)
+            return observation_after, (observation, next_observation)
 
         # Rolled, frames are those acted on one step later. What comes after the last step, where
         # the first frame now is, is in the carry alone and not used.

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from research.losses.classification import softmax_loss
+from research.losses.softmax import softmax_loss
 
 
 def test_mean_cross_entropy_and_error_in_percent():
