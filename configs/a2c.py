@@ -59,6 +59,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds; every part at a tiny size."""
+    common.keep_arms(config, "parallel")
     config.env.update(num_envs=8, normalize_observations=True)
     config.total_frames = 8 * 5 * 60
     config.eval.episodes = 8

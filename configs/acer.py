@@ -70,6 +70,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "acer", "on_policy")
     config.env.num_envs = 8
     config.total_frames = 8 * 20 * 30
     config.replay.learning_starts_frames = 320

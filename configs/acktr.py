@@ -77,6 +77,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds; every part at a tiny size."""
+    common.keep_arms(config, "acktr", "a2c")
     config.env.update(num_envs=8, normalize_observations=True)
     config.agent.rollout_steps = 8
     config.total_frames = 8 * 8 * 40

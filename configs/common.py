@@ -47,6 +47,11 @@ def single(config: ConfigDict) -> None:
     config.check_claims = False
 
 
+def keep_arms(config: ConfigDict, *names: str) -> None:
+    """Leaves some of the arms: enough for every line of a script to run."""
+    config.arms = ConfigDict({name: config.arms[name] for name in names}, convert_dict=False)
+
+
 def rl_env(name: str, num_envs: int, *, normalize_rewards: bool = False) -> ConfigDict:
     """`config.env` of agents with actors side by side: the fields of `games.Settings`."""
     return ConfigDict(

@@ -68,6 +68,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "full")
     config.env.num_envs = 8
     config.model.hidden = (16, 16)
     config.replay.update(capacity_frames=800, learning_starts_frames=80)

@@ -86,6 +86,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "full")
     config.total_frames = 1_600
     config.replay.capacity = 2_000
     config.replay.learning_starts_frames = 320

@@ -16,6 +16,7 @@ EPISODES = (1, 4, 11)
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "gail_1", "cloning_1")
     config.env.num_envs = 8
     config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
     config.expert.update(total_frames=8 * 8 * 10, max_episode_steps=100)

@@ -129,7 +129,7 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.steps_per_call = 1
     config.log_every_steps = config.checkpoint_every_steps = 2
-    config.arms.one_layer = {"model.layers": 1}
+    del config.arms.one_layer
     config.arms.text = {
         **_text("python_reference", rows=16, length=32, steps=10),
         "model.layers": 2,

@@ -83,6 +83,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
+    common.keep_arms(config, "pretrained")
     config.check_claims = False
     config.log_every_steps = config.checkpoint_every_steps = 2
     config.eval_every_steps = 4

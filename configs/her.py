@@ -65,6 +65,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "her")
     config.env.num_bits = 5
     config.replay.capacity_frames = 400
     config.agent.updates_per_cycle = 5

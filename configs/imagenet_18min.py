@@ -130,7 +130,6 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.arms = ConfigDict(convert_dict=False)
     config.arms.progressive = {}
-    config.arms.fixed = {"phases": ((0, 16, 16),)}
     config.seeds = (0,)
     config.log_every_steps = 4
     config.checkpoint_every_steps = 4

@@ -98,7 +98,6 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.arms = ConfigDict(convert_dict=False)
     config.arms.warmup = {"check_exactly": True}
-    config.arms.base = {"batch_size": 16}
     config.seeds = (0,)
     config.model.update({"variant": "flat1", "width": 4, "norm_group": 16})
     config.batch_size = 32

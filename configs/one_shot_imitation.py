@@ -123,7 +123,6 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.arms = ConfigDict(
         {
-            "lstm": {"model.variant": "lstm"},
             "lstm_attention": {"model.variant": "lstm_attention"},
             "stacking": {"env.name": "stacking", "dagger.episodes": 8},
         },

@@ -69,9 +69,7 @@ def smoke(config: ConfigDict) -> None:
     config.total_frames = 8 * 8 * 30
     config.eval.episodes = 8
     config.seeds = (0,)
-    config.arms = ConfigDict(
-        {"clip": {}, "unbounded": {"agent.objective": "unbounded"}}, convert_dict=False
-    )
+    common.keep_arms(config, "clip")
     config.checkpoint_every_steps = 10
     config.check_claims = False
 

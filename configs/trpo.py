@@ -35,6 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds; every part at a tiny size."""
+    common.keep_arms(config, "trust_region")
     config.env.update(num_envs=8, normalize_observations=True)
     config.agent.update(rollout_steps=8, fisher_every=2, value_epochs=2, value_minibatches=2)
     config.total_frames = 8 * 8 * 30

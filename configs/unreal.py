@@ -32,6 +32,7 @@ def alone(task: str) -> dict[str, float]:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds: every part at a tiny size."""
+    common.keep_arms(config, "full")
     config.model.variant = "tiny"
     config.env.num_envs = 8
     config.agent.rollout_steps = 5
