@@ -37,8 +37,8 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 MINUTES = 60.0
 
 # The scripts that differ most: environments and replay inside the step, sequences of several
-# lengths, images in phases. What is the same for every script is proved on these and on the toy of `test_app.py`;
-# for the others it is with the slow tests.
+# lengths, images in phases. What is the same for every script is proved on these and on the toy of
+# `test_app.py`; for the others it is with the slow tests.
 DIFFERENT = ("ddpg", "transformer", "imagenet_18min")
 
 
@@ -172,14 +172,15 @@ def test_smoke_trains_and_emits_claims(name, smoke_runs):
 
 
 def claims_of_all_arms(name: str, trained: dict[str, dict[str, dict[str, float]]]) -> list:
-    """The default's claims, on metrics that smoke runs report: of each arm or of one that is there.
+    """The default's claims, where an arm that was not trained reports what some other did.
 
-    So a claim about a metric that no run reports is noticed where few arms are trained.
+    So a claim about a metric that no run reports is noticed though few arms are trained.
     """
+    reported = {k: v for seeds in trained.values() for k, v in seeds["0"].items()}
     arms = {}
     for arm in config.arms_of(config.load_config(config_file(name))):
-        runs = trained.get(arm) or next(iter(trained.values()))
-        arms[arm] = {k: np.array([run[k] for run in runs.values()]) for k in runs["0"]}
+        numbers = {**reported, **trained[arm]["0"]} if arm in trained else reported
+        arms[arm] = {metric: np.array([value]) for metric, value in numbers.items()}
     return config.load_module(script(name)).claims(Results(arms))
 
 
