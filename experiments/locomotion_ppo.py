@@ -271,6 +271,7 @@ def claims(results: Results) -> list[Claim]:
     """Metres on test tracks. The paper shows curves of rewards; it has no numbers for these."""
     if "curriculum" not in results.arms:  # one body alone
         return []
+    how: dict[str, Any] = {"paper": "", "rule": "mean", "digits": 1}
     unseen = results["distance/unseen"]
     rows = []
     if "flat" in results.arms:
@@ -280,18 +281,14 @@ def claims(results: Results) -> list[Claim]:
                 "flat",
                 by=8.0,
                 claim="varied terrain, not flat ground: metres on unseen obstacles",
-                paper="",
-                rule="mean",
-                digits=1,
+                **how,
             ),
             results["distance/steps"].above(
                 "curriculum",
                 "flat",
                 by=5.0,
                 claim="the same, on a kind of obstacle that neither met",
-                paper="",
-                rule="mean",
-                digits=1,
+                **how,
             ),
         ]
     if "stationary" in results.arms:
@@ -301,17 +298,13 @@ def claims(results: Results) -> list[Claim]:
                 "stationary",
                 by=5.0,
                 claim="obstacles that grow, not hard ones, where they grow: metres",
-                paper="",
-                rule="mean",
-                digits=1,
+                **how,
             ),
             results["distance/hard"].above(
                 "stationary",
                 "curriculum",
                 claim="the other way round where all are hard: metres",
-                paper="",
-                rule="mean",
-                digits=1,
+                **how,
                 judged=False,
             ),
         ]
@@ -320,9 +313,7 @@ def claims(results: Results) -> list[Claim]:
             "curriculum",
             "blind",
             claim="with sight, not blind: metres on unseen obstacles",
-            paper="",
-            rule="mean",
-            digits=1,
+            **how,
             judged=False,
         )
         rows.append(sight)
