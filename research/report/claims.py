@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Required, TypedDict, Unpack
 
 import numpy as np
 
@@ -120,17 +120,58 @@ class Results:
         return Scores(arm, {label: self[metric][arm] for label, metric in metrics.items()})
 
 
-class Scores(Mapping[str, np.ndarray]):
-    """One metric of all arms that report it, and the comparisons that claims are made of.
+class RowOptions(TypedDict, total=False):
+    """What every comparison takes beside its arms and its margin.
 
-    A comparison takes the same last arguments everywhere:
+    Attributes:
       claim, paper: texts of the row.
-      rule: how seeds count. "every seed": the worst seed of one side against the best of the
-        other, or against the number. "seed by seed": each seed against the same seed of the other
-        arm. "mean", "median": of all seeds. It stands in the row.
-      digits: decimals shown.
+      rule: how seeds count. "every seed", the default: the worst seed of one side against the best
+        of the other, or against the number. "seed by seed": each seed against the same seed of the
+        other arm. "mean", "median": of all seeds. It stands in the row.
+      digits: decimals shown, 2 by default.
       judged: False where this run does not suffice to tell; the row then says «not checked».
     """
+
+    claim: Required[str]
+    paper: Required[str]
+    rule: Rule
+    digits: int
+    judged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """`RowOptions` with their defaults, and what a comparison makes of them."""
+
+    claim: str
+    paper: str
+    rule: Rule = "every seed"
+    digits: int = 2
+    judged: bool = True
+
+    def of_seeds(self, values: np.ndarray, worst: Callable[[np.ndarray], float]) -> float:
+        """Seeds as one of NumPy's floats, which may be divided by zero."""
+        together: dict[str, Callable] = {"mean": np.mean, "median": np.median}
+        return together.get(self.rule, worst)(values)
+
+    def compared(self, a: np.ndarray, b: np.ndarray, compare: Callable) -> float:
+        """`compare(a, b)`, as the rule takes seeds together."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to nothing is infinite
+            if self.rule == "seed by seed":
+                return float(np.min(compare(a, b)))
+            return float(compare(self.of_seeds(a, np.min), self.of_seeds(b, np.max)))
+
+    def judge(self, margin: str, ours: str, holds: bool) -> Claim:
+        return Claim(
+            claim=f"{self.claim} ({margin})",
+            paper=self.paper,
+            ours=f"{ours} [{self.rule}]",
+            holds=bool(holds) if self.judged else None,
+        )
+
+
+class Scores(Mapping[str, np.ndarray]):
+    """One metric of all arms that report it, and the comparisons that claims are made of."""
 
     def __init__(self, metric: str, arms: Mapping[str, np.ndarray]):
         self.metric = metric
@@ -151,113 +192,42 @@ class Scores(Mapping[str, np.ndarray]):
         return len(self._arms)
 
     def above(
-        self,
-        higher: str,
-        lower: str,
-        *,
-        by: float = 0.0,
-        claim: str,
-        paper: str,
-        rule: Rule = "every seed",
-        digits: int = 2,
-        judged: bool = True,
+        self, higher: str, lower: str, *, by: float = 0.0, **options: Unpack[RowOptions]
     ) -> Claim:
         """Arm `higher` exceeds arm `lower` by at least `by`."""
-        gap = self._gap(higher, lower, operator.sub, rule)
-        shown = f"{self._named(higher, digits)}, {self._named(lower, digits)}; by {gap:.{digits}f}"
-        return _row(
-            f"{claim} ({higher} - {lower} >= {by:g})", paper, shown, rule, gap >= by, judged
-        )
+        row = _Row(**options)
+        gap = row.compared(self[higher], self[lower], operator.sub)
+        shown = f"{self._shown(row, higher, lower)}; by {gap:.{row.digits}f}"
+        return row.judge(f"{higher} - {lower} >= {by:g}", shown, gap >= by)
 
-    def ratio(
-        self,
-        higher: str,
-        lower: str,
-        factor: float,
-        *,
-        claim: str,
-        paper: str,
-        rule: Rule = "every seed",
-        digits: int = 2,
-        judged: bool = True,
-    ) -> Claim:
+    def ratio(self, higher: str, lower: str, factor: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `higher` is at least `factor` times arm `lower`; both are positive."""
-        found = self._gap(higher, lower, operator.truediv, rule)
-        shown = f"{self._named(higher, digits)}, {self._named(lower, digits)}; {found:.2f} x"
-        text = f"{claim} ({higher} >= {factor:g} x {lower})"
-        return _row(text, paper, shown, rule, found >= factor, judged)
+        row = _Row(**options)
+        found = row.compared(self[higher], self[lower], operator.truediv)
+        shown = f"{self._shown(row, higher, lower)}; {found:.2f} x"
+        return row.judge(f"{higher} >= {factor:g} x {lower}", shown, found >= factor)
 
-    def at_least(
-        self,
-        arm: str,
-        least: float,
-        *,
-        claim: str,
-        paper: str,
-        rule: Rule = "every seed",
-        digits: int = 2,
-        judged: bool = True,
-    ) -> Claim:
+    def at_least(self, arm: str, least: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` reaches the number `least`."""
-        found = _of_seeds(self[arm], rule, np.min)
-        shown = self._named(arm, digits)
-        return _row(f"{claim} (>= {least:g})", paper, shown, rule, found >= least, judged)
+        row = _Row(**options)
+        found = row.of_seeds(self[arm], np.min)
+        return row.judge(f">= {least:g}", self._shown(row, arm), found >= least)
 
-    def at_most(
-        self,
-        arm: str,
-        most: float,
-        *,
-        claim: str,
-        paper: str,
-        rule: Rule = "every seed",
-        digits: int = 2,
-        judged: bool = True,
-    ) -> Claim:
+    def at_most(self, arm: str, most: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` stays at or below the number `most`."""
-        found = _of_seeds(self[arm], rule, np.max)
-        shown = self._named(arm, digits)
-        return _row(f"{claim} (<= {most:g})", paper, shown, rule, found <= most, judged)
+        row = _Row(**options)
+        found = row.of_seeds(self[arm], np.max)
+        return row.judge(f"<= {most:g}", self._shown(row, arm), found <= most)
 
-    def within(
-        self,
-        arm: str,
-        low: float,
-        high: float,
-        *,
-        claim: str,
-        paper: str,
-        rule: Rule = "every seed",
-        digits: int = 2,
-        judged: bool = True,
-    ) -> Claim:
+    def within(self, arm: str, low: float, high: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` lies between two numbers, both included."""
-        bottom, top = (_of_seeds(self[arm], rule, worst) for worst in (np.min, np.max))
-        text = f"{claim} ({low:g} to {high:g})"
-        return _row(
-            text, paper, self._named(arm, digits), rule, low <= bottom and top <= high, judged
-        )
+        row = _Row(**options)
+        bottom, top = (row.of_seeds(self[arm], worst) for worst in (np.min, np.max))
+        holds = low <= bottom and top <= high
+        return row.judge(f"{low:g} to {high:g}", self._shown(row, arm), holds)
 
-    def _gap(self, higher: str, lower: str, compare: Callable, rule: Rule) -> float:
-        """`compare(higher, lower)`, as the rule takes seeds together."""
-        a, b = self[higher], self[lower]
-        with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to nothing is infinite
-            if rule == "seed by seed":
-                return float(np.min(compare(a, b)))
-            return float(compare(_of_seeds(a, rule, np.min), _of_seeds(b, rule, np.max)))
-
-    def _named(self, arm: str, digits: int) -> str:
-        return f"{arm} {spread(self[arm], digits)}"
-
-
-def _of_seeds(values: np.ndarray, rule: Rule, worst: Callable[[np.ndarray], float]) -> float:
-    """One of NumPy's floats, which may be divided by zero."""
-    together: dict[str, Callable] = {"mean": np.mean, "median": np.median}
-    return together.get(rule, worst)(values)
-
-
-def _row(claim: str, paper: str, ours: str, rule: Rule, holds: bool, judged: bool) -> Claim:
-    return Claim(claim, paper, f"{ours} [{rule}]", bool(holds) if judged else None)
+    def _shown(self, row: _Row, *arms: str) -> str:
+        return ", ".join(f"{arm} {spread(self[arm], row.digits)}" for arm in arms)
 
 
 def spread(values: np.ndarray, digits: int = 1) -> str:
