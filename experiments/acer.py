@@ -104,12 +104,7 @@ class ActorCriticWithExperienceReplay(Experiment):
             ),
             max_grad_norm=config.max_grad_norm,
         )
-        test_env = games.evaluation_games(
-            settings,
-            config.eval.episodes,
-            max_noops=config.eval.max_noops,
-            max_episode_frames=config.eval.max_episode_frames,
-        )
+        test_env = games.evaluation_games(settings, games.EvaluationSettings(**config.eval))
         self._test = evaluation(test_env, self.policy, greedy=config.eval.greedy)
 
     def init(self, key):

@@ -118,9 +118,11 @@ class DeepQNetwork(Experiment):
 
         self.test_env = games.evaluation_games(
             settings,
-            config.eval.episodes,
-            max_noops=config.eval.max_noops,
-            max_episode_frames=config.eval.max_episode_frames,
+            games.EvaluationSettings(
+                config.eval.episodes,
+                max_noops=config.eval.max_noops,
+                max_episode_frames=config.eval.max_episode_frames,
+            ),
         )
         self._test = self.evaluation(config.eval.epsilon)
 

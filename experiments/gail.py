@@ -281,16 +281,15 @@ def make_actor(config: ConfigDict, env: Environment) -> Actor:
 
 def make_test_env(config: ConfigDict) -> Environment:
     return games.evaluation_games(
-        games.Settings(**config.env),
-        config.eval.episodes,
-        max_noops=config.eval.max_noops,
-        max_episode_frames=config.eval.max_episode_frames,
+        games.Settings(**config.env), games.EvaluationSettings(**config.eval)
     )
 
 
 def demonstrators(config: ConfigDict) -> Environment:
     """A copy of the task for each of the expert's episodes that is seen."""
-    return games.evaluation_games(games.Settings(**config.env), config.expert.episodes)
+    return games.evaluation_games(
+        games.Settings(**config.env), games.EvaluationSettings(config.expert.episodes)
+    )
 
 
 def no_demonstrations(config: ConfigDict) -> Demonstrations:

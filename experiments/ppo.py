@@ -69,12 +69,7 @@ class ProximalPolicyOptimization(OnPolicy):
         super().__init__(
             make_collector(settings, agent.rollout_steps, agent.gamma, agent.gae_lambda),
             total_frames=config.total_frames,
-            test_env=games.evaluation_games(
-                settings,
-                config.eval.episodes,
-                max_noops=config.eval.max_noops,
-                max_episode_frames=config.eval.max_episode_frames,
-            ),
+            test_env=games.evaluation_games(settings, games.EvaluationSettings(**config.eval)),
             greedy=config.eval.greedy,
         )
         size = settings.num_envs * agent.rollout_steps

@@ -133,12 +133,7 @@ class UNREAL(Experiment):
         self.replays_sequences = bool(self.control or tasks.value_weight)
         self.replays_histories = tasks.reward_weight > 0
 
-        test_game = games.evaluation_games(
-            settings,
-            config.eval.episodes,
-            max_noops=config.eval.max_noops,
-            max_episode_frames=config.eval.max_episode_frames,
-        )
+        test_game = games.evaluation_games(settings, games.EvaluationSettings(**config.eval))
         self.evaluation = Evaluation(self.with_memory(test_game), self.act)
 
     def with_memory(self, game: Environment) -> RecurrentEnvironment:

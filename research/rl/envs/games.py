@@ -148,24 +148,30 @@ def source(
     return None
 
 
-def evaluation_games(
-    settings: Settings,
-    episodes: int,
-    *,
-    max_noops: int = 0,
-    max_episode_frames: int = 108_000,
-) -> StackFrames:
-    """Environments apart from training, one for each episode of an evaluation.
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How a policy is evaluated.
 
-    Args:
-      settings: of the training environment.
-      episodes: number of copies.
+    Attributes:
+      episodes: number of whole episodes, each in an environment of its own.
+      greedy: plays the policy's mode.
       max_noops, max_episode_frames: of Atari games, in place of those of training.
     """
-    copies = dataclasses.replace(settings, num_envs=episodes)
+
+    episodes: int
+    greedy: bool = False
+    max_noops: int = 0
+    max_episode_frames: int = 108_000
+
+
+def evaluation_games(settings: Settings, evaluation: EvaluationSettings) -> StackFrames:
+    """Environments apart from training, one for each episode of an evaluation."""
+    copies = dataclasses.replace(settings, num_envs=evaluation.episodes)
     if is_atari(settings.name):
         copies = dataclasses.replace(
-            copies, max_noops=max_noops, max_episode_frames=max_episode_frames
+            copies,
+            max_noops=evaluation.max_noops,
+            max_episode_frames=evaluation.max_episode_frames,
         )
         return StackFrames(HostAtari(atari_spec(copies)), settings.stack)
     return StackFrames(_in_jax(copies), settings.stack)

@@ -28,7 +28,7 @@ class Still(OnPolicy):
         super().__init__(
             make_collector(settings, T, gamma=0.9, gae_lambda=1.0),
             total_frames=10 * N * T + 5,
-            test_env=games.evaluation_games(settings, 8),
+            test_env=games.evaluation_games(settings, games.EvaluationSettings(8)),
             greedy=True,
         )
         network = ActorCritic(self.env.num_actions, self.env.action_size, "mlp", shared=False)
