@@ -17,8 +17,8 @@ TWO_DEVICES = """
 import json, jax, jax.numpy as jnp
 from research.models.alexnet import TOWER_RULES, AlexNet, Trunk, apply_towers
 from research.training import sharding
-from research.training.comparison import relative_difference
-from research.training.config import run_config
+from research.pods.equivalence import relative_difference
+from research.training.run_config import run_config
 
 net = AlexNet("small_towers", 10, norm={"alpha": 1.0})
 x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
