@@ -121,13 +121,7 @@ def smoke(config: ConfigDict) -> None:
     config.checkpoint_every_steps = 5
     config.seeds = (0,)
     config.check_claims = False
-    config.arms = ConfigDict(
-        {
-            "lstm_attention": {"model.variant": "lstm_attention"},
-            "stacking": {"env.name": "stacking", "dagger.episodes": 8},
-        },
-        convert_dict=False,
-    )
+    common.keep_arms(config, "attention")
 
 
 def stacking(config: ConfigDict) -> None:

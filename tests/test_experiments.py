@@ -219,7 +219,13 @@ def published(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"), [(name, variant) for name in SCRIPTS for variant in published(name)]
+    ("name", "variant"),
+    [
+        # Of 1202 layers, each traced by itself: with the slow tests.
+        pytest.param(name, variant, marks=[pytest.mark.slow] * ("1202" in variant))
+        for name in SCRIPTS
+        for variant in published(name)
+    ],
 )
 def test_published_parameter_counts(name, variant):
     module = config.load_module(script(name))
@@ -260,13 +266,14 @@ def test_resumes_bit_identically_from_its_oldest_checkpoint(name, smoke_runs, tm
     shutil.copytree(unbroken, workdir)
     for result in workdir.glob(f"{arm}/*/result.json"):
         result.unlink()
+    removed = 0
     for checkpoints in (workdir / arm).rglob("checkpoints"):
-        oldest, *newer = sorted(checkpoints.glob("[0-9]*"), key=lambda step: int(step.name))
-        assert newer, (
-            f"{checkpoints} holds one checkpoint: save on the way (checkpoint_every_steps)"
-        )
+        # A small training beside the paper's may save at its end alone: it is not run again.
+        _, *newer = sorted(checkpoints.glob("[0-9]*"), key=lambda step: int(step.name))
         for step in newer:
             shutil.rmtree(step)
+            removed += 1
+    assert removed, "no run has saved on the way: set checkpoint_every_steps in :smoke"
     flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir), f"--arm={arm}"]
     with gradients_noted():
         assert app.main(config.load_module(script(name)), flags) == 0

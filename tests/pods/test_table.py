@@ -65,12 +65,12 @@ def test_entries_exist_and_their_batches_divide(pod):
     kind, _, shape = pod.slice.partition(":")
     assert kind in topology.CHIPS
     ways = math.prod(map(int, shape.split("x"))) // config.mesh.model
-    source = configs.build(
-        configs.load_module(table.ROOT / "experiments" / f"{pod.script}.py"), config
-    ).source
+    module = configs.load_module(table.ROOT / "experiments" / f"{pod.script}.py")
+    experiment = configs.build(module, config)
+    source = experiment.source
     if source is not None:
         mesh = AbstractMesh((ways, 1, config.mesh.model), sharding.AXES)
-        sharding.check_batch(source, mesh, config.accumulate_steps)
+        sharding.check_batch(source, mesh, experiment.micro_batches)
 
 
 def test_a_script_without_an_entry():

@@ -25,6 +25,7 @@ def configured(variant="smoke", **overrides):
     return config
 
 
+@pytest.mark.slow  # PPO's stands for the on-policy agents
 def test_solves_every_probe_and_bootstrapping_bugs_show():
     config = configured(
         env__normalize_observations=False,

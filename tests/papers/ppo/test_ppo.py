@@ -121,6 +121,7 @@ def test_parameters_at_paper_size():
         assert count == 1_684_128 + 513 * actions + 513
 
 
+@pytest.mark.slow  # DQN's stands for all that play emulators inside the step
 def test_atari_resumes_bit_identically_with_fresh_emulators(tmp_path):
     config = configured(
         "breakout",

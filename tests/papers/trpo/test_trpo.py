@@ -25,6 +25,7 @@ def configured(variant="smoke", **overrides):
     return config
 
 
+@pytest.mark.slow  # PPO's stands for the on-policy agents
 @pytest.mark.parametrize(
     ("names", "kind"),
     [
