@@ -111,9 +111,8 @@ def atari_frames(config: ConfigDict, game: str, total_frames: int) -> None:
 
 def atari_games(atari: Callable[..., None]) -> dict[str, Variant]:
     """A variant for each of the 57 games: `atari(config, game)`."""
-    return {
-        game: described(f"As `:paper`, on the Atari game {game}.", atari, game) for game in ATARI_57
-    }
+    text = "As `:paper`, on the Atari game of this name."
+    return {game: described(text, atari, game) for game in ATARI_57}
 
 
 def trpo_agent() -> ConfigDict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from research.config import load_module
+from research.config import describe_variants, load_module, shortened
 from research.core import UserError
 from research.report import compare, page
 from research.report.claims import Paper
@@ -40,18 +39,6 @@ def read_recorded() -> dict[str, list[dict[str, Any]]]:
     return {paper: sorted(runs, key=lambda run: run["variant"]) for paper, runs in found.items()}
 
 
-def describe_variants(name: str) -> dict[str, str]:
-    """Descriptions of a paper's configurations, by variant.
-
-    A variant is a function, whose docstring describes it, or the description itself.
-    """
-    variants = load_module(ROOT / "configs" / f"{name}.py").VARIANTS
-    return {
-        variant: made if isinstance(made, str) else inspect.cleandoc(made.__doc__ or "")
-        for variant, made in variants.items()
-    }
-
-
 def print_papers() -> None:
     """Prints every paper: its claim, variants, and what was measured."""
     console, results = Console(markup=False, highlight=False), read_recorded()
@@ -70,12 +57,9 @@ def _paper_table(name: str, paper: Paper, runs: Sequence[dict[str, Any]]) -> Tab
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("claim", paper.claim)
-    variants: dict[str, list[str]] = {}
-    for variant, text in describe_variants(name).items():
-        variants.setdefault(" ".join(text.split()), []).append(f":{variant}")
-    for text, names in variants.items():  # dozens of games have one description
-        few = names if len(names) < 4 else [*names[:2], f"... ({len(names)})"]
-        table.add_row(", ".join(few), text)
+    config = load_module(ROOT / "configs" / f"{name}.py")
+    for text, names in describe_variants(config).items():
+        table.add_row(shortened([f":{name}" for name in names]), text)
     words = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}
     for run in runs:
         for claim in run["claims"]:

@@ -270,21 +270,31 @@ def _few(names: Any, limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")
 
 
-def describe_variants(module: ModuleType) -> dict[str, str]:
-    """What each variant of a configuration file is, in one line, by name."""
-    return {
-        name: (variant if isinstance(variant, str) else variant.__doc__ or "").split("\n\n")[0]
-        for name, variant in module.VARIANTS.items()
-    }
+def describe_variants(module: ModuleType) -> dict[str, list[str]]:
+    """Names of a configuration file's variants, by what the docstrings say of them.
+
+    Variants that are alike, such as dozens of games, have one description.
+    """
+    described: dict[str, list[str]] = {}
+    for name, variant in module.VARIANTS.items():
+        text = " ".join((variant.__doc__ or "").split("\n\n")[0].split())
+        described.setdefault(text, []).append(name)
+    return described
 
 
-def _described(variants: Mapping[str, str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """A few names as they are, the first two of many."""
+    return ", ".join(names if len(names) < 4 else [*names[:2], f"... ({len(names)})"])
+
+
+def _list_variants(module: ModuleType) -> str:
     """Names and descriptions as a list no wider than a terminal of 80 columns."""
-    wide = max(map(len, variants))
+    rows = {shortened(names): text for text, names in describe_variants(module).items()}
+    wide = max(map(len, rows))
     lines = []
-    for name, text in variants.items():
-        first, *more = textwrap.wrap(" ".join(text.split()), 80 - wide - 4) or [""]
-        lines.append(f"  {name:{wide}}  {first}".rstrip())
+    for names, text in rows.items():
+        first, *more = textwrap.wrap(text, 80 - wide - 4) or [""]
+        lines.append(f"  {names:{wide}}  {first}".rstrip())
         lines += [" " * (wide + 4) + line for line in more]
     return "\n".join(lines)
 
@@ -294,7 +304,7 @@ def _usage(script: Path, default: Path) -> str:
     return USAGE.format(
         script=f"experiments/{script.name}",
         file=f"configs/{default.name}",
-        variants=_described(describe_variants(module)),
+        variants=_list_variants(module),
         workdir=f"runs/{script.stem}[-VARIANT]",
         arms=_few(arms_of(module.get_config())),
     )

@@ -70,34 +70,28 @@ def test_papers_lists_every_script_with_its_variants(capsys, monkeypatch):
     shown = capsys.readouterr().out
     for name in command_line.load_scripts():
         assert f"{name}: " in shown
-        for text in command_line.describe_variants(name).values():
-            assert text and " ".join(text.split()) in shown
+        module = config.load_module(command_line.ROOT / "configs" / f"{name}.py")
+        for text in config.describe_variants(module):
+            assert text and text in shown
     assert ":smoke" in shown and ":paper" in shown
 
 
-def test_variant_is_described_by_its_functions_docstring_or_by_a_string(monkeypatch, tmp_path):
+def test_variants_of_one_description_share_a_row(monkeypatch, tmp_path):
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "toy.py").write_text(
-        'def smoke(config):\n    """Seconds.\n\n    And more.\n    """\n'
-        'VARIANTS = {"smoke": smoke, "paper": "all of it"}\n'
+    (tmp_path / "configs" / "games.py").write_text(
+        'def smoke(config):\n    """Seconds, of\n    two lines.\n\n    And more.\n    """\n'
+        'def game(config):\n    """The same on this game."""\n'
+        'NAMES = ("alien", "amidar", "assault", "asterix")\n'
+        'VARIANTS = {"smoke": smoke} | dict.fromkeys(NAMES, game)\n'
     )
     monkeypatch.setattr(command_line, "ROOT", tmp_path)
-    assert command_line.describe_variants("toy") == {
-        "smoke": "Seconds.\n\nAnd more.",
-        "paper": "all of it",
-    }
-
-
-def test_variants_of_one_description_share_a_row(monkeypatch):
-    games = {name: "the same on this game" for name in ("alien", "amidar", "assault", "asterix")}
-    monkeypatch.setattr(command_line, "describe_variants", lambda _: {"smoke": "seconds", **games})
     paper = Paper("Games", "A. Author", 2013, "", "Games are played.")
     output = io.StringIO()
     Console(file=output, width=100).print(command_line._paper_table("games", paper, []))
     rows = [line.split("  ") for line in output.getvalue().splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
-    assert [":smoke", "seconds"] in cells
-    assert [":alien, :amidar, ... (4)", "the same on this game"] in cells
+    assert [":smoke", "Seconds, of two lines."] in cells
+    assert [":alien, :amidar, ... (4)", "The same on this game."] in cells
 
 
 def test_unknown_command(capsys):
