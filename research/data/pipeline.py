@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -242,19 +242,3 @@ class MergedStreams(Source):
     def set_state(self, state: dict[str, Any]) -> None:
         for name, stream in self.streams.items():
             stream.set_state(state[name])
-
-
-def padded_batches(
-    dataset: Sequence[Mapping[str, Any]], batch_size: int, names: Sequence[str]
-) -> Iterator[dict[str, np.ndarray]]:
-    """One pass in order, for evaluation: every record once, every batch of one shape.
-
-    Yields:
-      Features `names`, each `[batch_size, ...]`, and "mask" bool `[batch_size]`: False for the rows
-      of the last batch that only fill it up (they repeat its first row).
-    """
-    for start in range(0, len(dataset), batch_size):
-        size = min(batch_size, len(dataset) - start)
-        records = [dataset[start + i if i < size else start] for i in range(batch_size)]
-        batch = {name: np.stack([np.asarray(r[name]) for r in records]) for name in names}
-        yield {**batch, "mask": np.arange(batch_size) < size}

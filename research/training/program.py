@@ -30,8 +30,8 @@ def step_key(seed: jax.Array, step: jax.Array) -> jax.Array:
 def eval_key(seed: int, step: int) -> jax.Array:
     """Key of the evaluation at a step, a function of (seed, step) alone."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _EVAL), step)
-    # Evaluations once had names, each with a key of its own: of the numbers in `results/`, all come
-    # from the first one's.
+    # Evaluations once had names, and keys of their own. This is the first one's, with which the
+    # numbers in `results/` were drawn, but for domain_randomization's unseen scenes.
     return jax.random.fold_in(key, 0)
 
 

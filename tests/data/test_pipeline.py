@@ -168,14 +168,6 @@ def test_error_of_a_record_reaches_the_caller():
         source(None)
 
 
-def test_evaluation_sees_every_record_once():
-    records = [{"x": np.float32(i), "text": str(i)} for i in range(10)]
-    batches = list(pipeline.padded_batches(records, 4, ["x"]))
-    assert [set(batch) for batch in batches] == [{"x", "mask"}] * 3
-    assert all(batch["x"].shape == batch["mask"].shape == (4,) for batch in batches)
-    assert_equal(np.concatenate([b["x"][b["mask"]] for b in batches]), np.arange(10.0))
-
-
 def test_steps_of_an_epoch_whose_last_batch_is_not_full():
     steps = {r: pipeline.steps_of(1, 1437, 100, r) for r in ("down", "nearest", "up")}
     assert steps == {"down": 14, "nearest": 14, "up": 15}
