@@ -33,11 +33,6 @@ class LearnerState(flax.struct.PyTreeNode):
     variables: Variables
     ema: Any = None
 
-    @property
-    def eval_params(self) -> Any:
-        """Parameters to evaluate with: the moving average where one is kept."""
-        return self.params if self.ema is None else self.ema["params"]
-
 
 class Aux(NamedTuple):
     """What a loss function returns beside the loss.

@@ -100,10 +100,6 @@ class Tabletop:
     distractor_radius: tuple[float, float]
     camera: bool
 
-    @property
-    def num_surfaces(self) -> int:
-        return OBJECT + 1 + self.distractors
-
     def sample(self, key: jax.Array) -> Scene:
         # All that is drawn, in 0..1: the camera's row, then one for each body.
         drawn = jax.random.uniform(key, (2 + self.distractors, 6))
