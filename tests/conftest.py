@@ -12,6 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `tests.training.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # C++ notices, also of child processes
 
+from tests import mutants  # noqa: E402
+
+mutants.install()  # breaks one place of the source, where the environment asks for it
+
 # Tests compile far more than they compute; benchmarks are about what is computed.
 _FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # A third to a half of what is left of compilation; XLA ends a process over a flag it does not know.
