@@ -1,4 +1,4 @@
-"""Every mutant is caught: `python -m pytest -n 2 -m mutants`. By default: that each is well formed."""
+"""Every mutant is caught: `python -m pytest -m mutants`. By default: that each is well formed."""
 
 import json
 import os
