@@ -19,7 +19,7 @@ from configs import common
 # FitNet's layouts, in stages that end in pooling.
 FITNET_19 = ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)
 
-WIDTH = {"plain": 71, "highway": 50, "residual": 71, "careful": 71}  # equal parameters a layer
+WIDTH = {"plain": 71, "highway": 50, "careful": 71}  # equal parameters a layer
 
 
 def network(kind: str, depth: int, learning_rate: float) -> dict:
@@ -40,7 +40,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.highway_10 = network("highway", 10, 0.03)
     config.arms.plain_50 = network("plain", 50, 0.01)
     config.arms.highway_50 = network("highway", 50, 0.03)
-    config.arms.residual_50 = network("residual", 50, 0.003)
     config.arms.careful_50 = network("careful", 50, 0.003)
     config.seeds = (0, 1, 2)
     config.log_every_steps = 28

@@ -4,9 +4,9 @@ Training Very Deep Networks, arXiv:1507.06228.
 Claim: plain networks train worse when they are deeper; layers with a gate that carries their input
 train at any depth, and most of them can be taken out again without harm.
 
-Departures: the two other cures of degradation are arms beside the paper's, residual layers (He et
-al., 2015) and a careful start of plain ones (orthogonal kernels, Saxe et al., 2013). The paper
-searches 100 random settings a network; each arm here has the best of several rates, which its
+Departures: another cure of degradation is an arm beside the paper's, a careful start of plain
+layers (orthogonal kernels, Saxe et al., 2013); the third, residual layers, is `resnet.py`. The
+paper searches 100 random settings a network; each arm here has the best of several rates, which its
 configuration names. The convolutional layouts are FitNet's, with the widths that make the published
 number of parameters; the paper does not print them.
 """

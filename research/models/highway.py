@@ -1,4 +1,4 @@
-"""Plain, highway and residual networks of one width: Highway Networks (Srivastava et al., 2015)."""
+"""Plain and highway networks of one width: Highway Networks (Srivastava et al., 2015)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeepMLP(nn.Module):
       depth: hidden layers, the first plain one included: 10, 20, 50 or 100 in the paper.
       width: units of each: 50 with gates, 71 without, which makes as many parameters.
       num_classes: K.
-      block: "plain", "highway" or "residual", see `research.nn.highway`.
+      block: "plain" or "highway", see `research.nn.highway`.
       activation: "relu" or "tanh".
       initializer: of all kernels, one of `INITIALIZERS`.
       transform_bias: of the gates at the start.

@@ -10,17 +10,16 @@ import jax.numpy as jnp
 from flax.linen import initializers
 from flax.typing import Initializer
 
-BLOCKS = ("plain", "highway", "residual")
+BLOCKS = ("plain", "highway")
 
 
 class GatedBlock(nn.Module):
-    """One layer of a deep network: plain, highway or residual, on the same transform H.
+    """One layer of a deep network, plain or with gates, on the same transform H.
 
     With H(x) = activation(W_H x + b_H) and the transform gate T(x) = sigmoid(W_T x + b_T):
 
     - "plain": y = H(x), equation 1 of the paper;
-    - "highway": y = H(x) T(x) + x (1 - T(x)), equation 3, for which x and y have one shape;
-    - "residual": y = x + H(x), the highway whose two gates are open (He et al., 2015).
+    - "highway": y = H(x) T(x) + x (1 - T(x)), equation 3, for which x and y have one shape.
 
     Attributes:
       layer: makes an affine map of its own weights, `layer(kernel_init=, bias_init=, name=)`: a
@@ -50,9 +49,6 @@ class GatedBlock(nn.Module):
         h = self.activation(affine(x))
         if self.block == "plain":
             return h, jnp.ones_like(h)
-        if self.block == "residual":
-            gate = jnp.where(removed, 0.0, jnp.ones_like(h))
-            return x + h * gate, gate
         gate = nn.sigmoid(
             self.layer(
                 kernel_init=self.kernel_init,

@@ -54,7 +54,7 @@ def test_orthogonal_start_keeps_the_power_of_activations_through_fifty_layers():
     np.testing.assert_allclose(kernels[7].T @ kernels[7], 2 * np.eye(71), atol=1e-4)
 
 
-@pytest.mark.parametrize(("block", "gates"), [("highway", 2), ("plain", 1), ("residual", 1)])
+@pytest.mark.parametrize(("block", "gates"), [("highway", 2), ("plain", 1)])
 def test_convolutional_network_has_the_parameters_of_its_layers(block, gates):
     network = DeepConvNet(((3, 3), (5, 5, 5)), 10, block)
     shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 8, 8, 2), np.float32))
