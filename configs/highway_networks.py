@@ -3,10 +3,13 @@
     python experiments/highway_networks.py
     python experiments/highway_networks.py --config configs/highway_networks.py:mnist
 
-The default trains plain and highway networks of 10 and 50 layers on scikit-learn's digits, with
-nothing downloaded, and two other cures of degradation beside them: residual layers, and plain ones
-whose kernels start orthogonal. The rate of each arm is the best of 0.003, 0.01, 0.03 and 0.1 for
-it, on seeds 10 and 11; gates start with a bias of -2 at 10 layers and -4 at 50.
+The default trains plain and highway networks of 10 and 100 layers on scikit-learn's digits, with
+nothing downloaded, and another cure of degradation beside them: 100 plain layers of tanh whose
+kernels start orthogonal. The rate of each arm is the best for it of several, on seeds 10 and 11
+(plain_10 0.003 to 0.1; highway_10 0.003 to 0.1; plain_100 0.001, 0.003, 0.01; highway_100 0.03,
+0.05, 0.1, of which the last diverges; careful_100 0.003, 0.01, 0.03). Orthogonal kernels with ReLU
+do not cure 100 layers (training loss 1.3 to 1.7 at 0.001 and 0.003). Gates start with a bias of -2
+at 10 layers and -4 at 100.
 
 Paper: MNIST, training loss of 10, 20, 50 and 100 layers (figure 1); CIFAR-10 accuracy 92.24 % with
 19 layers and 2.3M parameters.
@@ -24,9 +27,11 @@ WIDTH = {"plain": 71, "highway": 50, "careful": 71}  # equal parameters a layer
 
 def network(kind: str, depth: int, learning_rate: float) -> dict:
     """Overrides of an arm."""
+    careful = kind == "careful"
     return {
-        "model.block": "plain" if kind == "careful" else kind,
-        "model.initializer": "orthogonal_relu" if kind == "careful" else "he",
+        "model.block": "plain" if careful else kind,
+        "model.activation": "tanh" if careful else "relu",
+        "model.initializer": "orthogonal" if careful else "he",
         "model.depth": depth,
         "model.width": WIDTH[kind],
         "model.transform_bias": -4.0 if depth >= 50 else -2.0,  # more negative for deeper
@@ -37,15 +42,15 @@ def network(kind: str, depth: int, learning_rate: float) -> dict:
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     config.arms.plain_10 = network("plain", 10, 0.03)
-    config.arms.highway_10 = network("highway", 10, 0.03)
-    config.arms.plain_50 = network("plain", 50, 0.01)
-    config.arms.highway_50 = network("highway", 50, 0.03)
-    config.arms.careful_50 = network("careful", 50, 0.003)
+    config.arms.highway_10 = network("highway", 10, 0.1)
+    config.arms.plain_100 = network("plain", 100, 0.001)
+    config.arms.highway_100 = network("highway", 100, 0.03)
+    config.arms.careful_100 = network("careful", 100, 0.01)
     config.seeds = (0, 1, 2)
     config.log_every_steps = 28
     config.model = ConfigDict(
         {
-            "depth": 50,  # hidden layers, the first plain one included
+            "depth": 100,  # hidden layers, the first plain one included
             "width": 50,
             "stages": (),  # () for fully connected; else widths of convolutions by stage
             "block": "highway",

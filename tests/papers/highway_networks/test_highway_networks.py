@@ -96,9 +96,14 @@ def test_demo_takes_layers_out(experiment):
 
 
 MEASURED = {
-    "train/loss": {"plain_10": 0.0, "highway_10": 0.0, "plain_50": 1.4, "highway_50": 0.03},
-    "lesion/harmless": {"highway_50": 0.8},
-    "lesion/worst": {"highway_50": 40.0},
+    "train/loss": {
+        "plain_10": 0.0,
+        "highway_10": 0.0,
+        "plain_100": 1.4,
+        "highway_100": 0.3,
+        "careful_100": 0.0,
+    },
+    "lesion/harmless": {"highway_100": 0.8},
 }
 
 
@@ -114,10 +119,10 @@ def results(**changed):
     ("changed", "fails"),
     [
         ({}, set()),
-        ({"loss": {"plain_50": 0.1}}, {0, 2}),  # plain layers with a way around them after all
-        ({"loss": {"highway_50": 1.4}}, {1, 2}),  # carry and transform exchanged
-        ({"harmless": {"highway_50": 0.1}}, {3}),
-        ({"worst": {"highway_50": 0.5}}, {4}),  # nothing is removed
+        ({"loss": {"plain_100": 0.2}}, {0, 1, 4}),  # plain layers with a way around them after all
+        ({"loss": {"highway_100": 1.4}}, {1, 2}),  # carry and transform exchanged
+        ({"harmless": {"highway_100": 0.1}}, {3}),
+        ({"loss": {"careful_100": 1.4}}, {4}),
     ],
 )
 def test_claims_fail_where_the_idea_is_broken(changed, fails):
