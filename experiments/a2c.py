@@ -92,7 +92,6 @@ def claims(results: Results) -> list[Claim]:
             350,
             claim="CartPole: return of 500 at most",
             paper="not on this task",
-            rule="mean",
             digits=0,
         ),
         returns.ratio(
@@ -101,7 +100,6 @@ def claims(results: Results) -> list[Claim]:
             2.0,
             claim="sixteen actors, not one, at equal frames: return",
             paper="training is stabilised by parallel actors (section 4)",
-            rule="mean",
             digits=0,
         ),
     ]

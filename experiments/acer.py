@@ -275,7 +275,7 @@ def claims(results: Results) -> list[Claim]:
             by=100,
             claim="without replay, longer steps: lower return",
             paper=paper,
-            rule="mean",
+            rule="interval",
             digits=0,
         ),
     ]

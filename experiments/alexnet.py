@@ -270,7 +270,6 @@ def claims(results: Results) -> list[Claim]:
                 claim="tanh takes more epochs than ReLU to 25 % training error, each at its best "
                 "rate",
                 paper="six times",
-                rule="mean",
                 digits=1,
             )
         ]
@@ -285,7 +284,6 @@ def claims(results: Results) -> list[Claim]:
                     1 / 0.85,
                     claim=f"dropout lowers the test {metric.replace('_', '-')} by 15 %",
                     paper="160 to 110 of 10,000",
-                    rule="mean",
                     digits=3,
                     judged=bool(judged),
                 )

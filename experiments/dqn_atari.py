@@ -292,7 +292,7 @@ def main(experiment: DeepQNetwork, config: ConfigDict, workdir: Path) -> dict[st
 
 
 def claims(results: Results) -> list[Claim]:
-    """The whole agent against those that lack a part, in mean returns over seeds."""
+    """The whole agent against those that lack a part, by returns."""
     if "full" not in results.arms:  # one game, nothing compared
         return []
     test_return = results["eval/return"]
@@ -301,9 +301,7 @@ def claims(results: Results) -> list[Claim]:
 
     def ratio(arm: str, factor: float, claim: str, paper: str, min_seeds: int = 1) -> Claim:
         judged = len(everyone[arm]) >= min_seeds
-        return everyone.ratio(
-            "full", arm, factor, claim=claim, paper=paper, rule="mean", judged=judged
-        )
+        return everyone.ratio("full", arm, factor, claim=claim, paper=paper, judged=judged)
 
     return [
         ratio("no_replay", 1.1, "replay: return", "Breakout 316.8, 10.2 without"),

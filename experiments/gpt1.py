@@ -218,7 +218,6 @@ def claims(results: Results) -> list[Claim]:
             by=0.08,
             claim="pre-training adds to the accuracy after fine-tuning",
             paper="14.8 points on average over nine tasks (table 5)",
-            rule="seed by seed",
         ),
     ]
 

@@ -271,7 +271,7 @@ def claims(results: Results) -> list[Claim]:
     """Metres on test tracks. The paper shows curves of rewards; it has no numbers for these."""
     if "curriculum" not in results.arms:  # one body alone
         return []
-    how: dict[str, Any] = {"paper": "", "rule": "mean", "digits": 1}
+    how: dict[str, Any] = {"paper": "", "rule": "interval", "digits": 1}
     unseen = results["distance/unseen"]
     rows = []
     if "flat" in results.arms:

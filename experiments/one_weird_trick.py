@@ -258,7 +258,6 @@ def claims(results: Results) -> list[Claim]:
                     1 / factor,
                     claim=f"{claim}: loss <= {factor} x the {arm} batch's",
                     paper=f"2.651, {paper}",
-                    rule="mean",
                     digits=4,
                 )
             ]

@@ -199,7 +199,7 @@ def main(experiment: DeepResidualLearning, config: ConfigDict, workdir: Path) ->
 
 
 def claims(results: Results) -> list[Claim]:
-    """Compares the training loss of the last epoch, seed by seed."""
+    """Compares the training loss of the last epoch."""
     depths = sorted({int(arm.split("_")[1]) for arm in results.arms if "_" in arm})
     if not depths:  # one network alone
         return []
@@ -212,7 +212,6 @@ def claims(results: Results) -> list[Claim]:
             by=0.2,
             claim="deeper plain networks train worse",
             paper="plain-34 28.5 %, plain-18 27.9 %",
-            rule="seed by seed",
         ),
         "cure": loss.above(
             f"plain_{high}",
@@ -220,7 +219,6 @@ def claims(results: Results) -> list[Claim]:
             by=0.3,
             claim="shortcuts cure it",
             paper="plain-34 28.5 %, ResNet-34 25.0 %",
-            rule="seed by seed",
         ),
         "depth": loss.above(
             f"residual_{low}",
@@ -228,14 +226,12 @@ def claims(results: Results) -> list[Claim]:
             by=-0.25,
             claim="deeper residual networks train",
             paper="ResNet-18 27.9 %, ResNet-34 25.0 %",
-            rule="seed by seed",
         ),
         "ease": loss.above(
             f"plain_{low}",
             f"residual_{low}",
             claim="shortcuts ease shallow nets",
             paper="ResNet-18 converges faster",
-            rule="seed by seed",
         ),
     }
     if low == high:  # one depth alone is not compared with another
