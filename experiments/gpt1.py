@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner
 from research.data import load, pipeline
-from research.data.dataset import Record
+from research.data.dataset import Dataset
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
@@ -128,14 +128,14 @@ class FineTuning(Experiment):
         self.source = pipeline.stream(self.train_questions, spec, phase.rows, config.seed)
         self.per_step = {"questions": phase.rows}
 
-    def train_questions(self) -> list[Record]:
+    def train_questions(self) -> Dataset:
         return self._read("train", self.data.train_questions)
 
     @functools.cached_property
-    def test_questions(self) -> list[Record]:
+    def test_questions(self) -> Dataset:
         return self._read(self.data.test_split, self.data.test_questions)
 
-    def _read(self, split: str, max_questions: int) -> list[Record]:
+    def _read(self, split: str, max_questions: int) -> Dataset:
         """Questions of a split in random order, laid out as in figure 1."""
         data = self.data
         if data.task == "endings":
@@ -143,11 +143,13 @@ class FineTuning(Experiment):
             records: Any = endings(
                 texts, data.context_characters, data.ending_characters, self.seed
             )
+            origin = f"endings of {self.corpus.origin}"
         else:
             records = load(data.task, split, data.dir)
+            origin = records.origin
         asked = questions(records, self.form, self.corpus.vocabulary.encode, self.marks)
         chosen = np.random.default_rng(self.seed).permutation(len(asked))[:max_questions]
-        return [asked[int(i)] for i in chosen]
+        return Dataset([asked[int(i)] for i in chosen], origin)
 
     def init(self, key):
         tokens = jnp.zeros((1, self.form.sequences, 4), jnp.int32)

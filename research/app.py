@@ -29,6 +29,7 @@ from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
 from research.report.claims import Claim, MissingResult, Results
+from research.report.provenance import Provenance
 from research.report.results import Numbers, RunFolder, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
@@ -102,16 +103,16 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     results = RunFolder(workdir, script.stem, as_json, flags.variant)
     results.check()
     # Whatever can be refused is refused before anything is compiled or written.
-    experiments, origin = {}, ""
+    experiments, origins = {}, {}
     for arm in [flags.arm] if flags.arm else arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
         checked = experiments[arm] = build(module, setting)
         if flags.config.vmap_seeds:
             seeds.SeedBatch(checked, flags.config.seeds)
         loop.check(checked, setting)
-        if checked.source is not None:
-            origin = checked.source.origin
+        origins[arm] = "" if checked.source is None else checked.source.origin
 
+    provenance = Provenance.of(script, argv)
     results.create()
     for arm in list(experiments):
         # The first seed's experiment is at hand; no seed's parts are kept for the next.
@@ -127,9 +128,11 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             started = time.monotonic()
             if experiment is None:
                 experiment = build(module, setting)
+            before = 0.0 if together else results.seconds(arm, seed)
             numbers = train(module, experiment, setting, results.folder(arm, seed))
-            results.add(arm, seed, numbers, together + time.monotonic() - started)
-    return _finish(module, flags.config, results, arms, origin)
+            seconds = before + together + time.monotonic() - started
+            results.add(arm, seed, numbers, seconds, origins[arm], provenance)
+    return _finish(module, flags.config, results, arms, provenance)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -148,7 +151,11 @@ def _train_seeds(
 
 
 def _finish(
-    module: ModuleType, config: ConfigDict, results: RunFolder, arms: dict[str, Any], origin: str
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arms: dict[str, Any],
+    provenance: Provenance,
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -162,7 +169,7 @@ def _finish(
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
-                    results.write([], origin, startup.device(), startup.versions())
+                    results.write([], provenance)
                 raise
             # A variant that runs one setting alone compares nothing.
     if jax.process_index() != 0:
@@ -173,7 +180,7 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, origin, startup.device(), startup.versions())
+    results.write(claims, provenance)
     results.draw(module.PAPER)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
