@@ -28,6 +28,7 @@ PAPER = Paper(
     authors="Mnih et al.",
     year=2016,
     arxiv="1602.01783",
+    field="reinforcement learning",
     claim="Parallel actors stabilise actor-critic learning without replay.",
     # With Breakout's 4 actions: the paper's network, and Baselines'.
     parameters={"2016": 677_429, "2015": 1_686_693},

@@ -38,6 +38,7 @@ PAPER = Paper(
     authors="Wang et al.",
     year=2016,
     arxiv="1611.01224",
+    field="reinforcement learning",
     claim="Replay makes an actor-critic learn from fewer frames than on-policy alone.",
     parameters={"2015": 1_684_128 + 2 * 513 * 4},  # trunk, and Breakout's 4 actions twice
     curves=("train/return",),

@@ -44,6 +44,7 @@ PAPER = Paper(
     authors="Alex Krizhevsky, Ilya Sutskever, Geoffrey Hinton",
     year=2012,
     arxiv="",
+    field="images",
     claim="Rectified linear units learn faster than tanh; dropout lowers the error on new images.",
     parameters={"two_towers": 60_965_224, "one_tower": 62_378_344},
     curves=("error", "loss"),

@@ -44,6 +44,7 @@ PAPER = Paper(
     authors="Alec Radford, Luke Metz, Soumith Chintala",
     year=2015,
     arxiv="1511.06434",
+    field="generative models",
     claim="discriminator features beat pixels and an untrained network; latent arithmetic works",
     parameters={
         "paper": {"generator": 18_855_040, "discriminator": 17_232_768},

@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Mnih et al.",
     year=2015,
     arxiv="1312.5602",
+    field="reinforcement learning",
     claim="Experience replay, with a target network, makes deep Q-learning work.",
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
     curves=("train/return",),

@@ -39,6 +39,7 @@ PAPER = Paper(
     authors="Radford, Narasimhan, Salimans, Sutskever; Brown et al.",
     year=2020,
     arxiv="2005.14165",
+    field="language",
     claim="a language model learns a task from the examples in its context",
     parameters=gpt.PARAMETERS,
     curves=("loss",),

@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Radford, Narasimhan, Salimans, Sutskever",
     year=2018,
     arxiv="",
+    field="language",
     claim="pre-training on text without labels makes a task with few labels easier",
     # The language model's 116,534,784, three new tokens, and a layer with two outputs.
     parameters={"gpt1": gpt.PARAMETERS["gpt1"] + 3 * 768 + 2 * 768 + 2},

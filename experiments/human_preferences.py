@@ -55,6 +55,7 @@ PAPER = Paper(
     authors="Christiano et al.",
     year=2017,
     arxiv="1706.03741",
+    field="reinforcement learning",
     claim="Some hundred comparisons of short clips stand in for the reward.",
     curves=("train/return", "reward/correlation"),
     x="frames",

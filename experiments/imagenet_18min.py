@@ -43,6 +43,7 @@ PAPER = Paper(
     authors="Jeremy Howard, Andrew Shaw, Yaroslav Bulatov",
     year=2018,
     arxiv="",
+    field="images",
     claim="Small images first and large ones last train better than large ones throughout, for the "
     "same pixels; testing on whole images beats testing on squares.",
     parameters={"resnet50": 25_557_032},

@@ -44,6 +44,7 @@ PAPER = Paper(
     "Aapo Kyrola, Andrew Tulloch, Yangqing Jia, Kaiming He",
     year=2017,
     arxiv="1706.02677",
+    field="images",
     claim="With a rate scaled linearly and warmed up, large minibatches train as small ones do.",
     parameters={"resnet50": 25_557_032, "resnet101": 44_549_160},
     curves=("loss", "train/error", "test/error"),

@@ -54,6 +54,7 @@ PAPER = Paper(
     authors="Heess et al.",
     year=2017,
     arxiv="1707.02286",
+    field="reinforcement learning",
     claim="Varied terrain teaches what flat ground does not, and growing obstacles lead farther on "
     "such tracks than hard ones, which lead farther on tracks hard all along.",
     curves=("distance/unseen", "distance/hard", "train/return"),

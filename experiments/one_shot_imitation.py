@@ -53,6 +53,7 @@ PAPER = Paper(
     authors="Duan et al.",
     year=2017,
     arxiv="1703.07326",
+    field="reinforcement learning",
     claim="Attention over a single demonstration generalises to unseen tasks.",
     curves=("unseen/success", "trained/success", "loss"),
 )

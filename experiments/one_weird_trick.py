@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Alex Krizhevsky",
     year=2014,
     arxiv="1404.5997",
+    field="images",
     claim="The same gradients with less communication, and small fully-connected batches.",
     parameters={"one_tower": {"trunk": 2_469_696, "head": 58_631_144}},
     curves=("loss", "error"),

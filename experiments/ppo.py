@@ -37,6 +37,7 @@ PAPER = Paper(
     authors="Schulman et al.",
     year=2017,
     arxiv="1707.06347",
+    field="reinforcement learning",
     claim="A clipped objective allows many epochs of updates on one rollout, and they pay.",
     parameters={"atari": 1_686_693},  # Baselines' network with Breakout's 4 actions
     curves=("train/return", "kl"),

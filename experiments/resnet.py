@@ -37,6 +37,7 @@ PAPER = Paper(
     authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",
     year=2015,
     arxiv="1512.03385",
+    field="images",
     claim="Plain networks train worse when they are deeper; residual networks do not.",
     parameters={
         "resnet18": 11_689_512,

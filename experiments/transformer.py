@@ -36,6 +36,7 @@ PAPER = Paper(
     authors="Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin",
     year=2017,
     arxiv="1706.03762",
+    field="language",
     claim="attention alone translates, once it is told the positions",
     parameters={"base": 63_045_632, "big": 214_171_648},
     curves=("valid/loss",),

@@ -44,6 +44,7 @@ PAPER = Paper(
     authors="Schulman et al.",
     year=2015,
     arxiv="1502.05477",
+    field="reinforcement learning",
     claim="A bound on the KL divergence of each step makes improvement nearly monotone.",
     curves=("train/return", "kl"),
     x="frames",

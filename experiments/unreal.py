@@ -57,6 +57,7 @@ PAPER = Paper(
     authors="Jaderberg et al.",
     year=2016,
     arxiv="1611.05397",
+    field="reinforcement learning",
     claim="Auxiliary tasks that share the network make the agent learn from fewer frames.",
     curves=("train/return",),
     x="frames",

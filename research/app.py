@@ -21,16 +21,15 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
-from research.report.claims import Claim, MissingResult, Results
+from research.report.claims import Claim, MissingResult
 from research.report.provenance import Provenance
-from research.report.results import Numbers, RunFolder, print_claims
+from research.report.results import RunFolder, by_metric, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
 
@@ -165,7 +164,7 @@ def _finish(
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
         try:
-            claims = module.claims(_by_metric(numbers))
+            claims = module.claims(by_metric(numbers))
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
@@ -185,19 +184,6 @@ def _finish(
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
-
-
-def _by_metric(numbers: Numbers) -> Results:
-    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
-    arms = {
-        arm: {
-            metric: np.array([run[metric] for run in seeds.values()])
-            for metric in next(iter(seeds.values()))
-            if all(metric in run for run in seeds.values())
-        }
-        for arm, seeds in numbers.items()
-    }
-    return Results(arms)
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:

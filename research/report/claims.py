@@ -14,6 +14,14 @@ from research.core.errors import UserError
 
 Rule = Literal["every seed", "seed by seed", "interval"]
 
+FIELDS = (
+    "reinforcement learning",
+    "images",
+    "generative models",
+    "language",
+    "sound",
+    "",  # not yet sorted
+)
 INTERVAL_SEEDS = 5  # fewer say too little of how seeds scatter for an interval to be made of them
 
 
@@ -28,6 +36,7 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      field: one of `FIELDS`, under which the README lists it.
     """
 
     title: str
@@ -38,6 +47,11 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    field: str = ""
+
+    def __post_init__(self):
+        if self.field not in FIELDS:
+            raise ValueError(f"no field {self.field!r}; fields: {', '.join(FIELDS)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from research.core import UserError
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
 from research.report.provenance import Provenance
 from research.training.writers import read_metrics
@@ -208,6 +209,19 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
                 xs, ys = zip(*points, strict=True)
                 curves.setdefault(metric, {}).setdefault(folder.parent.name, []).append((xs, ys))
     return curves
+
+
+def by_metric(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Results:
+    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
+    arms = {
+        arm: {
+            metric: np.array([run[metric] for run in seeds.values()])
+            for metric in next(iter(seeds.values()))
+            if all(metric in run for run in seeds.values())
+        }
+        for arm, seeds in numbers.items()
+    }
+    return Results(arms)
 
 
 def print_claims(paper: Paper, claims: list[Claim]) -> None:
