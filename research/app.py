@@ -112,6 +112,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
         origins[arm] = "" if checked.source is None else checked.source.origin
 
     provenance = Provenance.of(script, argv)
+    tried = getattr(configs.load_module(flags.path), "TRIED", {})
     results.create()
     for arm in list(experiments):
         # The first seed's experiment is at hand; no seed's parts are kept for the next.
@@ -131,7 +132,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             numbers = train(module, experiment, setting, results.folder(arm, seed))
             seconds = before + together + time.monotonic() - started
             results.add(arm, seed, numbers, seconds, origins[arm], provenance)
-    return _finish(module, flags.config, results, arms, provenance)
+    return _finish(module, flags.config, results, arms, provenance, tried)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -155,6 +156,7 @@ def _finish(
     results: RunFolder,
     arms: dict[str, Any],
     provenance: Provenance,
+    tried: Mapping[str, str],
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -168,7 +170,7 @@ def _finish(
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
-                    results.write([], provenance)
+                    results.write([], provenance, tried)
                 raise
             # A variant that runs one setting alone compares nothing.
     if jax.process_index() != 0:
@@ -179,7 +181,7 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, provenance)
+    results.write(claims, provenance, tried)
     results.draw(module.PAPER)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)

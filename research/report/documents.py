@@ -100,7 +100,10 @@ def claim_table(recorded: Recorded) -> str:
         f"`{page.command(result)}`",
     ]
     head = ["claim", "paper", "measured", "holds"]
-    return f"\n{_table(head, rows)}\n\n{' · '.join(measured)}\n"
+    tried = "".join(
+        f"\nTried for `{arm}`: {text}.\n" for arm, text in result.get("tried", {}).items()
+    )
+    return f"\n{_table(head, rows)}\n\n{' · '.join(measured)}\n{tried}"
 
 
 def seed_table(recorded: Recorded, metrics: Sequence[str]) -> str:

@@ -141,7 +141,7 @@ class RunFolder:
             if all(self.has(arm, s) for s in seeds)
         }
 
-    def write(self, claims: list[Claim], provenance: Provenance) -> None:
+    def write(self, claims: list[Claim], provenance: Provenance, tried: Mapping[str, str]) -> None:
         """Writes the `result.json` of the whole run.
 
         Its arms may have been run at several commits; "commit" then has them all.
@@ -149,6 +149,7 @@ class RunFolder:
         Args:
           claims: as judged.
           provenance: of this session.
+          tried: settings that were tried for an arm, by its name; kept of the arms that ran.
         """
         arms: Numbers = {}
         data: dict[str, str] = {}
@@ -166,6 +167,7 @@ class RunFolder:
                 "variant": self.variant,
                 "arms": arms,
                 "claims": [dataclasses.asdict(claim) for claim in claims],
+                "tried": {arm: text for arm, text in tried.items() if arm in arms},
                 "data": data,
                 "seconds": sum(run["seconds"] for run in runs),
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

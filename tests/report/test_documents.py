@@ -37,8 +37,13 @@ RESULT = {
     "date": "2026-01-01",
     "command": "python experiments/p.py",
     "versions": {},
+    "tried": {"rival": "rates 1 and 2 on seed 9"},
 }
-OLD = {k: v for k, v in RESULT.items() if k not in ("cpu", "commit", "clean", "date", "command")}
+OLD = {
+    k: v
+    for k, v in RESULT.items()
+    if k not in ("cpu", "commit", "clean", "date", "command", "tried")
+}
 OLD |= {"variant": "mnist", "data": "digits"}
 PAPERS = {
     "p": types.SimpleNamespace(PAPER=Paper("T", "A", 2000, "1.2", "it works", field="images")),
@@ -69,6 +74,7 @@ def test_claims_have_their_verdict_and_where_they_come_from(makers):
     assert "| d |  |  | not checked |" in text
     where = "seeds 0, 2, 10 · 1.5 minutes in all on 1 x cpu, a processor · data: ours: digits · "
     assert where + "commit `0123456789`, 2026-01-01 · `python experiments/p.py`" in text
+    assert text.endswith("\nTried for `rival`: rates 1 and 2 on seed 9.\n")
     old = makers["claims"]("p_mnist")
     assert "data: digits · commit not recorded · `python experiments/p.py --config" in old
 

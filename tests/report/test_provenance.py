@@ -79,9 +79,10 @@ def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
     folder.create()
     folder.add("a", 0, {"x": 1.0}, 2.0, "digits", made_with("c1"))
     folder.add("b", 0, {"x": 2.0}, 3.0, "", made_with("c2", clean=False))
-    folder.write([Claim("c", "", "", True)], made_with("c2"))
+    folder.write([Claim("c", "", "", True)], made_with("c2"), {"a": "rates", "z": "none"})
     found = json.loads((tmp_path / "run" / "result.json").read_text())
     assert found["data"] == {"a": "digits", "b": ""} and found["seconds"] == 5.0
+    assert found["tried"] == {"a": "rates"}, "of the arms that ran"
     assert found["commit"] == "c1 c2" and found["clean"] is False
     assert found["command"] == "python experiments/p.py" and found["cpu"] == "a processor"
     assert len(found["date"]) == len("2026-01-01")
