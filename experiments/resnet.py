@@ -122,7 +122,7 @@ class DeepResidualLearning(Experiment):
     def init(self, key: jax.Array) -> State:
         images = jnp.zeros((1, *self.images.shape))
         return State(
-            learner=self.learner.init(key, images, train=True),
+            learner=self.learner.init(key, images, train=False),
             schedule=self.schedule.init(),
             epoch=epoch_means.start(),
         )
