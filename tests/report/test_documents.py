@@ -7,7 +7,7 @@ import types
 import pytest
 
 from research import __main__ as command_line
-from research.config import load_config
+from research.config import load_config, load_module
 from research.core import UserError
 from research.report import documents, recorded
 from research.report.claims import Paper
@@ -142,6 +142,14 @@ def test_recorded_verdicts_are_those_of_todays_claims():
         config = load_config(ROOT / "configs" / f"{found.paper}.py", found.variant)
         judged = recorded.judged(found, scripts[found.paper], config.check_claims)
         assert judged == found.result, f"{found.stem}: python -m research results --judge"
+
+
+def test_what_was_tried_is_of_arms():
+    for path in sorted((ROOT / "configs").glob("*.py")):
+        module = load_module(path)
+        tried = getattr(module, "TRIED", {})
+        if tried:
+            assert set(tried) <= set(module.get_config().arms), path.name
 
 
 @pytest.fixture
