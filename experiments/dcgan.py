@@ -381,6 +381,12 @@ def latent_claims(results: Results, arm: str) -> list[Claim]:
             claim="dropping the maps that draw glasses removes them; other maps do not",
             paper="by eye",
         ),
+        results["removal/dropped"].at_most(
+            arm, 0.25, claim="share of maps that are dropped for it", paper="few (section 6.3.2)"
+        ),
+        results["removal/same_marker"].at_least(
+            arm, 0.9, claim="share of faces whose sex is kept", paper="by eye"
+        ),
     ]
 
 
