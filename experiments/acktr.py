@@ -34,6 +34,7 @@ PAPER = Paper(
     authors="Wu, Mansimov, Liao, Grosse, Ba",
     year=2017,
     arxiv="1708.05144",
+    field="reinforcement learning",
     claim="Natural gradients by Kronecker factors learn from fewer frames than first-order ones.",
     parameters={"2015": 1_686_693},  # Baselines' network with Breakout's 4 actions
     curves=("train/return",),

@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Mnih et al.",
     year=2015,
     arxiv="1312.5602",
+    field="reinforcement learning",
     claim="Experience replay, with a target network, makes deep Q-learning work.",
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
     curves=("train/return",),
@@ -292,7 +293,7 @@ def main(experiment: DeepQNetwork, config: ConfigDict, workdir: Path) -> dict[st
 
 
 def claims(results: Results) -> list[Claim]:
-    """The whole agent against those that lack a part, in mean returns over seeds."""
+    """The whole agent against those that lack a part, by returns."""
     if "full" not in results.arms:  # one game, nothing compared
         return []
     test_return = results["eval/return"]
@@ -301,9 +302,7 @@ def claims(results: Results) -> list[Claim]:
 
     def ratio(arm: str, factor: float, claim: str, paper: str, min_seeds: int = 1) -> Claim:
         judged = len(everyone[arm]) >= min_seeds
-        return everyone.ratio(
-            "full", arm, factor, claim=claim, paper=paper, rule="mean", judged=judged
-        )
+        return everyone.ratio("full", arm, factor, claim=claim, paper=paper, judged=judged)
 
     return [
         ratio("no_replay", 1.1, "replay: return", "Breakout 316.8, 10.2 without"),

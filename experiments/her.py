@@ -46,6 +46,7 @@ PAPER = Paper(
     authors="Andrychowicz et al.",
     year=2017,
     arxiv="1707.01495",
+    field="reinforcement learning",
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
     curves=("eval/success", "train/success"),
     x="frames",
