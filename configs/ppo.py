@@ -7,8 +7,8 @@ game: agent steps times action repeat.
 
 The first checks the claim on Pendulum, five seeds of four arms, in about a minute on one core. The
 second reaches CartPole's 500 in 200,000 frames. The third has the paper's settings for Atari, but
-epochs and weight of the value's error are OpenAI Baselines'; expect days on a CPU, and the scores of
-the paper's table 6.
+epochs and weight of the value's error are OpenAI Baselines'; expect days on a CPU, and the scores
+of the paper's table 6.
 """
 
 from ml_collections import ConfigDict

@@ -190,3 +190,41 @@ def lambda_returns(
                 out[t, n] += weight * (1 - lambda_) * (total + follows)
                 weight *= lambda_
     return out
+
+
+# Natural gradients
+
+
+def fisher(x: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Fisher matrix `[P, P]` of a policy of logits `x w`, by w as it lies in memory.
+
+    The mean over states of x x^T (x) (diag(p) - p p^T): expectations over the policy's actions.
+    """
+    p = np.exp(log_softmax(logits))
+    of_logits = p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
+    matrix = np.einsum("sd,se,sab->daeb", x, x, of_logits) / len(x)
+    return matrix.reshape(x.shape[1] * p.shape[1], -1)
+
+
+def trust_region_step(
+    w: np.ndarray,
+    surrogate: Callable[[np.ndarray], float],
+    divergence: Callable[[np.ndarray], float],
+    matrix: np.ndarray,
+    *,
+    limit: float,
+    backtracks: int,
+) -> tuple[np.ndarray, float]:
+    """TRPO's step (Schulman et al., 2015, appendix C): parameters, and the fraction taken.
+
+    s = A^-1 g by a dense solve, as long as s^T A s / 2 = limit, then halved until the surrogate has
+    not fallen and the divergence is within the limit.
+    """
+    g = gradient(lambda params: surrogate(params["w"]), {"w": w})["w"].ravel()
+    s = np.linalg.solve(matrix, g)
+    s = s * np.sqrt(2 * limit / (s @ matrix @ s))
+    for i in range(backtracks):
+        new = w + 0.5**i * s.reshape(w.shape)
+        if surrogate(new) >= surrogate(w) and divergence(new) <= limit:
+            return new, 0.5**i
+    return w, 0.0

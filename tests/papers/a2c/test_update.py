@@ -55,9 +55,10 @@ def test_two_updates_are_the_papers(lambda_, start):
             played.reward, played.next_value, played.terminated, played.done, 0.9, lambda_
         )
         x, action = (y.reshape(T * N, *y.shape[2:]) for y in (played.observation, played.action))
-        advantage = (returns - played.value).ravel()
+        returns = returns.ravel()
+        advantage = returns - played.value.ravel()
 
-        def loss(w, x=x, action=action, advantage=advantage, returns=returns.ravel()):
+        def loss(w, x=x, action=action, advantage=advantage, returns=returns):
             logits, value = x @ w["policy"], (x @ w["value"])[:, 0]
             gain = reference.taken(reference.log_softmax(logits), action) * advantage
             error = (returns - value) ** 2

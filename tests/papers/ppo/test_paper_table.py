@@ -40,7 +40,7 @@ ATARI = {
     "model.shared": True,
     "eval.episodes": 30,
 }
-# Table 3 (continuous control, 1M steps), with Baselines' normalization (ppo2/defaults.py, `mujoco`).
+# Table 3 (continuous control, 1M steps), and Baselines' normalization (ppo2/defaults.py, mujoco).
 CONTINUOUS = {
     "agent.objective": "clip",
     "agent.rollout_steps": 2048,
