@@ -159,6 +159,22 @@ def kl(logits: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (np.exp(log_p) * (log_p - log_q)).sum(axis=-1)
 
 
+# Normal policies over D numbers, from means [B, D] and logarithmic deviations [D] or [B, D]
+
+
+def normal_log_density(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray) -> np.ndarray:
+    scaled = (action - mean) / np.exp(log_std)
+    return -(scaled**2 / 2 + log_std + np.log(2 * np.pi) / 2).sum(axis=-1)
+
+
+def normal_kl(
+    mean: np.ndarray, log_std: np.ndarray, other: np.ndarray, other_log_std: np.ndarray
+) -> np.ndarray:
+    """KL(first, second), in nats."""
+    squares = np.exp(2 * log_std) + (mean - other) ** 2
+    return (other_log_std - log_std + squares / (2 * np.exp(2 * other_log_std)) - 0.5).sum(axis=-1)
+
+
 # Returns of T steps of N environments
 
 

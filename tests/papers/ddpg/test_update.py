@@ -1,4 +1,4 @@
-"""What `test_ddpg.test_update_is_the_papers` leaves open: optimizers, the order of updates, noise."""
+"""What `test_ddpg.test_update_is_the_papers` leaves open: optimizers, order of updates, noise."""
 
 import jax
 import jax.numpy as jnp
