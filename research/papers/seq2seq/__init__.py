@@ -1,0 +1,1 @@
+"""What the script of `seq2seq` alone uses."""
