@@ -1,4 +1,6 @@
-"""Sequence to Sequence Learning with Neural Networks (Sutskever, Vinyals, Le, 2014), arXiv:1409.3215.
+"""Sequence to Sequence Learning with Neural Networks (Sutskever, Vinyals, Le, 2014).
+
+It is arXiv:1409.3215.
 
 Claim: two LSTMs translate through one vector, and do better where the source is read backward.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +154,11 @@ class PairBatches(Source):
 
     A pair goes to the first bucket that its longer side fits; longer pairs are left out. A batch
     has `sentences` pairs, or where that is 0 about `tokens` tokens on each side: N = tokens / L,
-    rounded down to a multiple of `multiple`. So there are as many shapes as buckets. Every epoch is a new permutation of the pairs, cut into batches within
-    each bucket, and the batches in random order. A rest that does not fill a batch moves up to the
-    next bucket; that of the last bucket is left out, others in every epoch. Batch t is a function
-    of (seed, t), whatever the number of processes: each takes its rows of it.
+    rounded down to a multiple of `multiple`. So there are as many shapes as buckets. Every epoch is
+    a new permutation of the pairs, cut into batches within each bucket, and the batches in random
+    order. A rest that does not fill a batch moves up to the next bucket; that of the last bucket is
+    left out, others in every epoch. Batch t is a function of (seed, t), whatever the number of
+    processes: each takes its rows of it.
     """
 
     sized_by = "data.batch_multiple"

@@ -88,10 +88,10 @@ def test_published_counts_are_those_of_the_tables():
     v, w, d = 160_000, 80_000, 1000
     layer = 4 * d * (d + d + 1)
     assert SCRIPT.PAPER.parameters["seq2seq"] == v * d + w * d + 8 * layer + w * (d + 1)
-    k, m, n, l = 15_000, 100, 1000, 500  # noqa: E741: the paper's letters
+    k, m, n, half = 15_000, 100, 1000, 500
     gru = 3 * n * (m + n + 1)
     between = 3 * n * n + 2 * n * (n + 1)  # C, V and V'
-    output = 2 * l * (n + m + n + 1) + k * (l + 1)
+    output = 2 * half * (n + m + n + 1) + k * (half + 1)
     assert SCRIPT.PAPER.parameters["cho"] == 2 * k * m + 2 * gru + between + output
 
 
