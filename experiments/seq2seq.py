@@ -20,7 +20,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
@@ -47,6 +46,7 @@ from research.metrics.translation import (
 )
 from research.models.gru_encoder_decoder import GRUEncoderDecoder
 from research.models.seq2seq import Seq2Seq
+from research.optim.named import named
 from research.optim.schedules import halving
 from research.papers.seq2seq.sentence_map import plot_sentences
 from research.report.claims import Claim, Paper, Results
@@ -78,7 +78,7 @@ class SequenceToSequence(Experiment):
 
     def __init__(self, config: ConfigDict):
         self.config = config
-        data = config.data
+        data, optimizer = config.data, config.optimizer
         if data.sentences_per_batch < 1:
             raise UserError("data.sentences_per_batch is a number of sentences, 1 or more")
         if not 1 <= config.n_best <= config.beam.beam:
@@ -96,7 +96,15 @@ class SequenceToSequence(Experiment):
         self.model = make_network(config)
         self.learner = Learner(
             self.model,
-            make_optimizer(config.optimizer),
+            # Section 3.4 halves the rate each half epoch, after the fifth.
+            named(
+                optimizer.name,
+                halving(
+                    optimizer.learning_rate,
+                    optimizer.halve_after_steps,
+                    optimizer.halve_every_steps,
+                ),
+            ),
             accumulate=config.accumulate_steps,
             # Section 3.4: s = ||g||, g <- 5 g / s where s > 5.
             max_grad_norm=config.max_grad_norm,
@@ -197,20 +205,6 @@ def make_network(config: ConfigDict) -> nn.Module:
     if config.network == "gru":
         return GRUEncoderDecoder(**sizes, **config.gru, **special, alignment=0)
     raise UserError(f"network is lstm or gru, not {config.network!r}")
-
-
-def make_optimizer(optimizer: ConfigDict) -> optax.GradientTransformation:
-    """SGD without momentum, halved again and again (section 3.4), or others."""
-    schedule = halving(
-        optimizer.learning_rate, optimizer.halve_after_steps, optimizer.halve_every_steps
-    )
-    if optimizer.name == "sgd":
-        return optax.sgd(schedule)
-    if optimizer.name == "adadelta":  # Cho et al., section 4.1
-        return optax.adadelta(schedule, rho=0.95, eps=1e-6)
-    if optimizer.name == "adam":  # of neither paper: learns in some hundred steps
-        return optax.adam(schedule)
-    raise UserError(f"optimizer.name is sgd, adadelta or adam, not {optimizer.name!r}")
 
 
 def main(experiment: SequenceToSequence, config: ConfigDict, workdir: Path) -> dict[str, float]:

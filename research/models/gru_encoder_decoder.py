@@ -19,7 +19,6 @@ from research.nn.additive_attention import additive_scores, masked_softmax
 from research.nn.decoder_state import DecoderState
 from research.nn.recurrent import RNN, GRUCell, side_by_side
 
-GAUSSIAN = nn.initializers.normal(0.01)  # of all weights that nothing else is said of (B.1)
 ALIGNMENT = nn.initializers.normal(0.001)  # of W_a and U_a (B.1)
 
 
@@ -48,6 +47,7 @@ class GRUEncoderDecoder(nn.Module):
       units: n, of each direction of the encoder and of the decoder.
       maxout: l, units of the output layer, each the larger of two.
       alignment: n', hidden units of the alignment model; 0 for one vector of a sentence.
+      init_scale: standard deviation of all weights that nothing else is said of (B.1).
       pad_id, bos_id: token that fills a batch up, and the one fed to the decoder first.
       dtype: of the product before the softmax; everything else is in float32.
     """
@@ -58,24 +58,26 @@ class GRUEncoderDecoder(nn.Module):
     units: int
     maxout: int
     alignment: int
+    init_scale: float = 0.01
     pad_id: int = 0
     bos_id: int = 1
     dtype: Dtype | None = None
 
     def setup(self) -> None:
-        n, dense = self.units, functools.partial(nn.Dense, kernel_init=GAUSSIAN)
+        gaussian = nn.initializers.normal(self.init_scale)
+        n, dense = self.units, functools.partial(nn.Dense, kernel_init=gaussian)
         self.source_table = self.param(
-            "source_embedding", GAUSSIAN, (self.source_vocab, self.embedding)
+            "source_embedding", gaussian, (self.source_vocab, self.embedding)
         )
         self.target_table = self.param(
-            "target_embedding", GAUSSIAN, (self.target_vocab, self.embedding)
+            "target_embedding", gaussian, (self.target_vocab, self.embedding)
         )
         orthogonal = side_by_side(nn.initializers.orthogonal(), 3)
-        cell = functools.partial(GRUCell, n, kernel_init=GAUSSIAN, recurrent_init=orthogonal)
+        cell = functools.partial(GRUCell, n, kernel_init=gaussian, recurrent_init=orthogonal)
         self.encoder = RNN(cell, bidirectional=self.alignment > 0)
         self.cell = cell()
         width = 2 * n if self.alignment else n  # of a context
-        self.context_kernel = self.param("context_kernel", GAUSSIAN, (width, 3 * n))
+        self.context_kernel = self.param("context_kernel", gaussian, (width, 3 * n))
         self.first_state = dense(n)  # W_s, or V'
         if self.alignment:
             self.alignment_query = self.param("W_a", ALIGNMENT, (n, self.alignment))

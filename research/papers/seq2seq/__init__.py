@@ -1,1 +1,1 @@
-"""What the script of `seq2seq` alone uses."""
+"""What `experiments/seq2seq.py` alone uses."""

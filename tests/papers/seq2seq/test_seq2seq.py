@@ -73,7 +73,7 @@ def test_paper_schedule_halves_each_half_epoch_after_five():
     assert config.num_steps / epoch == pytest.approx(7.5, rel=1e-4)
     assert config.data.sentences_per_batch == 128 and config.max_grad_norm == 5.0
     assert (config.lstm.layers, config.lstm.units, config.lstm.embedding) == (4, 1000, 1000)
-    tx = SCRIPT.make_optimizer(config.optimizer)
+    tx = app.build(SCRIPT, config).learner.tx
     one = {"w": jnp.ones(())}
 
     def rate(step):
