@@ -83,10 +83,11 @@ def test_n_best_are_the_most_probable_sequences():
 
 def test_a_forbidden_token_is_never_written():
     logits = jnp.array([-9.0, -9.0, 0.0, 3.0, 1.0])
-    sources = [np.array([4, 4, EOS])]
-    (free,) = translate(toy(), logits, sources, [4], **SETTING)
-    (kept,) = translate(without(toy(), 3), logits, sources, [4], **SETTING)
-    assert 3 in free and 3 not in kept
+    decoder = without(toy(), 3)
+    state = decoder.start(logits, jnp.ones((2, 2), int), 4)
+    _, found = decoder.step(logits, state, jnp.ones(2, int))
+    assert np.all(found[:, 3] == -np.inf)
+    assert np.array_equal(np.delete(found, 3, axis=1), np.tile(np.delete(logits, 3), (2, 1)))
 
 
 def test_the_winner_of_two_scores_has_the_best_mean_of_them():
