@@ -26,8 +26,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.forward = {"lstm.reverse": False}
     config.arms.reversed = {"members": 2}
     config.seeds = (0, 1, 2)
-    config.num_steps = 800
-    config.eval_every_steps = 200
+    config.num_steps = 600
+    config.eval_every_steps = 150
     config.accumulate_steps = 1  # micro-batches in one step
     config.max_grad_norm = 5.0
     config.members = 1  # networks of an ensemble; claims about one take the first
@@ -39,21 +39,23 @@ def get_config(variant: str = "") -> ConfigDict:
             "embedding": 32,
             "units": 96,
             "reverse": True,
-            # The paper's 0.08 for 1,000 cells, times the root of 1000 / 96: the same gain.
-            "init_scale": 0.25,
+            # The paper's gain would be 0.26, which is 0.08 times the root of 1000 / 96. With it,
+            # or 0.12, the forward order learns nothing in the first hundreds of steps; without the
+            # bias of the forget gate, which the paper does not have, neither. (Seeds 100 to 102.)
+            "init_scale": 0.4,
             "forget_bias": 1.0,
         }
     )
     config.gru = ConfigDict({"embedding": 32, "units": 96, "maxout": 48})
     config.optimizer = ConfigDict(
         {
-            # Of "sgd", the paper's, and "adadelta", Cho's: 800 steps of either are too few here.
+            # Of "sgd", the paper's, and "adadelta", Cho's: 600 steps of either are too few here.
             "name": "adam",
-            # The best of 0.004, 0.008 and 0.016 for the forward order, on a seed that is not
+            # The best of 0.004, 0.008 and 0.016 for the forward order, on seeds that are not
             # reported; with SGD at 0.7 it has learned nothing after 500 steps.
             "learning_rate": 0.008,
-            "halve_after_steps": 560,
-            "halve_every_steps": 80,
+            "halve_after_steps": 420,
+            "halve_every_steps": 60,
         }
     )
     config.data.update(
@@ -119,7 +121,7 @@ def multi30k(config: ConfigDict) -> None:
     """Multi30k German to English: captions of up to 11 words, two layers."""
     config.seeds = (0,)
     config.num_steps, config.eval_every_steps = 1280, 160
-    config.lstm.update(layers=2, embedding=96, units=128)
+    config.lstm.update(layers=2, embedding=96, units=128, init_scale=0.2)
     config.optimizer.update(learning_rate=0.004, halve_after_steps=960, halve_every_steps=80)
     config.data.update(
         name="multi30k_en_de",
