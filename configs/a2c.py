@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "learning_rate": 3e-3,
             "rmsprop_decay": 0.99,
             "rmsprop_epsilon": 1e-5,
+            "rmsprop_initial_scale": 0.0,  # of the second moment; in Baselines, TensorFlow's: 1
         }
     )
     config.max_grad_norm = 0.5
@@ -115,6 +116,7 @@ def atari(config: ConfigDict, game: str) -> None:
     common.single(config)
     images(config)
     config.model.variant = "2016"
+    config.optimizer.rmsprop_initial_scale = 1.0
     common.atari_frames(config, game, total_frames=320_000_000)
 
 

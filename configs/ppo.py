@@ -6,8 +6,9 @@ game: agent steps times action repeat.
     python experiments/ppo.py --config configs/ppo.py:pong
 
 The first checks the claim on Pendulum, five seeds of four arms, in about a minute on one core. The
-second reaches CartPole's 500 in 200,000 frames. The third has the paper's settings for Atari;
-expect days on a CPU, and the scores of the paper's table 6.
+second reaches CartPole's 500 in 200,000 frames. The third has the paper's settings for Atari, but
+epochs and weight of the value's error are OpenAI Baselines'; expect days on a CPU, and the scores
+of the paper's table 6.
 """
 
 from ml_collections import ConfigDict
@@ -118,7 +119,7 @@ def paper(config: ConfigDict) -> None:
 
 
 def atari(config: ConfigDict, game: str) -> None:
-    """An Atari game by table 5."""
+    """An Atari game by table 5; epochs, the clipped value and its weight as in OpenAI Baselines."""
     common.single(config)
     config.model.update(variant="2015", shared=True)
     config.env.update(
@@ -134,7 +135,7 @@ def atari(config: ConfigDict, game: str) -> None:
     )
     config.agent.update(
         rollout_steps=128,
-        epochs=4,
+        epochs=4,  # Baselines'
         minibatches=4,
         gamma=0.99,
         clip=0.1,

@@ -61,7 +61,12 @@ class AdvantageActorCritic(OnPolicy):
         )
         last_rate = 0.0 if agent.anneal else optimizer.learning_rate
         rate = optax.linear_schedule(optimizer.learning_rate, last_rate, self.num_steps)
-        tx = optax.rmsprop(rate, decay=optimizer.rmsprop_decay, eps=optimizer.rmsprop_epsilon)
+        tx = optax.rmsprop(
+            rate,
+            decay=optimizer.rmsprop_decay,
+            eps=optimizer.rmsprop_epsilon,
+            initial_scale=optimizer.rmsprop_initial_scale,
+        )
         self.learner = Learner(network, tx, max_grad_norm=config.max_grad_norm)
 
     def loss(self, variables, batch: Rollout, key):

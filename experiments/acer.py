@@ -101,7 +101,10 @@ class ActorCriticWithExperienceReplay(Experiment):
         self.learner = Learner(
             ActorQ(self.env.num_actions, model.variant, model.shared, config.compute_dtype),
             optax.inject_hyperparams(optax.rmsprop)(
-                optimizer.learning_rate, optimizer.rmsprop_decay, optimizer.rmsprop_epsilon
+                optimizer.learning_rate,
+                optimizer.rmsprop_decay,
+                optimizer.rmsprop_epsilon,
+                optimizer.rmsprop_initial_scale,
             ),
             max_grad_norm=config.max_grad_norm,
         )

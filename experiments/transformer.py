@@ -19,11 +19,13 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner
 from research.data.dataset import Rows
-from research.data.text.pairs import BOS, PAD, PairBatches, bucket_lengths, map_pairs
+from research.data.text.pairs import BOS, PAD, PairBatches, bucket_lengths
 from research.data.text.parallel import parallel_text
-from research.decoding.translate import translate
+from research.data.text.tokenization import JointBPE
+from research.decoding.translate import decoder_of, translate
 from research.losses.token_cross_entropy import masked_mean, smoothed_cross_entropy
 from research.metrics.bleu import bleu
+from research.metrics.translation import row_nats, token_loss, write_translations
 from research.models.transformer import Transformer
 from research.optim.averaging import CheckpointAverage
 from research.optim.schedules import noam
@@ -62,7 +64,7 @@ class AttentionIsAllYouNeed(Experiment):
             data.dir,
             data.source,
             data.target,
-            data.vocab_size,
+            JointBPE(data.vocab_size),
             data.procedural_train,
             data.procedural_test,
         )
@@ -86,6 +88,7 @@ class AttentionIsAllYouNeed(Experiment):
         self.label_smoothing = config.label_smoothing
         self.average = CheckpointAverage(config.num_steps, **config.average)
         self.jit_nats = jax.jit(self.nats)
+        self.decoder = decoder_of(self.model)
 
         self.num_steps = config.num_steps
         self.micro_batches = config.accumulate_steps
@@ -124,15 +127,12 @@ class AttentionIsAllYouNeed(Experiment):
         """Cross-entropy, unsmoothed, summed over each target, and its number of tokens: [B]."""
         source, target = batch["source"], batch["target"]
         logits, _ = self.model.apply({"params": params}, source, target, train=False)
-        mask = target != PAD
-        return jnp.sum(smoothed_cross_entropy(logits, target) * mask, axis=1), jnp.sum(mask, axis=1)
+        return row_nats(logits, target)
 
     def validation_loss(self, params: Any) -> float:
         """Cross-entropy per token of the validation pairs, unsmoothed."""
         pairs = self.text.encoded("validation")
-        found = map_pairs(self.jit_nats, params, pairs, self.lengths, self.tokens_per_batch)
-        nats, counts = np.array(found, np.float64).T
-        return nats.sum() / counts.sum()
+        return token_loss(self.jit_nats, params, pairs, self.lengths, self.tokens_per_batch)
 
     def averaged_params(self, state: dict) -> Any:
         """The mean of the last checkpoints (section 6.1)."""
@@ -149,7 +149,7 @@ class AttentionIsAllYouNeed(Experiment):
     def translate(self, params: Any, split: str, beam: ConfigDict) -> list[np.ndarray]:
         """Token ids of the translation of every source of a split."""
         sources = [source for source, _ in self.text.encoded(split)]
-        return translate(self.model, params, sources, self.lengths, **beam)
+        return translate(self.decoder, params, sources, self.lengths, **beam)
 
     def cross_attention(self, params: Any, source: np.ndarray, output: np.ndarray) -> np.ndarray:
         """What each head of each layer looks at in `source` [S] while it writes `output` [T].
@@ -179,13 +179,16 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
     dictionary = ibm_model1.fit(text.pairs("train")[: config.dictionary_pairs])
     by_word = bleu([ibm_model1.translate(dictionary, line) for line in sources], references)
 
-    lines = map("\t".join, zip(sources, hypotheses, references, strict=True))
-    header = f"# {config.data.name}: BLEU {ours.score:.2f} {ours.signature}"
-    (workdir / "translations.tsv").write_text("\n".join([header, *lines]), encoding="utf-8")
-    text.tokenizer.save(str(workdir / "tokenizer.json"))
+    write_translations(
+        workdir / "translations.tsv",
+        f"{config.data.name}: BLEU {ours.score:.2f} {ours.signature}",
+        {"source": sources, "ours": hypotheses, "reference": references},
+    )
+    text.save(workdir)
     source, output = text.encoded("test")[0][0], outputs[0]
     maps = experiment.cross_attention(params, source, output)
-    plot_attention(workdir / "attention.png", maps, text.tokens(output), text.tokens(source))
+    labels = text.target_tokens(output), text.source_tokens(source)
+    plot_attention(workdir / "attention.png", maps, *labels)
     return {
         **numbers,
         "test/bleu": ours.score,

@@ -317,7 +317,9 @@ def test_parameters_at_paper_size(variant, game, parameters):
     [
         {"env.name": "pongg"},
         {"env.actor": "bogus"},
-        {"env.sticky_actions": 0.25},
+        {"env.name": "probe_both", "env.sticky_actions": 0.25},
+        {"env.sticky_actions": 1.0},
+        {"agent.target_period_frames": 10},
         {"replay.sampling": "bogus"},
         {"optimizer.name": "sgd"},
     ],
