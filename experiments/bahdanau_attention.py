@@ -43,6 +43,7 @@ PAPER = Paper(
     authors="Bahdanau, Cho, Bengio",
     year=2014,
     arxiv="1409.0473",
+    field="language",
     claim="a decoder that aligns translates long sentences as well as short ones",
     parameters={"rnnsearch": 80_443_000},
     curves=("valid/loss",),

@@ -315,7 +315,6 @@ def claims(results: Results) -> list[Claim]:
             "blind",
             claim="with sight, not blind: metres on unseen obstacles",
             **how,
-            judged=False,
         )
         rows.append(sight)
     if not rows:

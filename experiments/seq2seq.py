@@ -57,6 +57,7 @@ PAPER = Paper(
     authors="Sutskever, Vinyals, Le",
     year=2014,
     arxiv="1409.3215",
+    field="language",
     claim="two LSTMs translate through one vector, and better if the source is reversed",
     parameters={"seq2seq": 384_112_000, "cho": 24_224_000},
     curves=("valid/accuracy",),
@@ -344,6 +345,7 @@ def claims(results: Results) -> list[Claim]:
                 claim="an ensemble has a lower loss than its best member",
                 paper="BLEU 30.6 to 34.8 with five (table 1)",
                 rule="seed by seed",
+                pairs="the same members",
                 digits=3,
             )
         )

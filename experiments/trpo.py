@@ -257,23 +257,6 @@ def claims(results: Results) -> list[Claim]:
             rule="interval",
             digits=0,
         ),
-        *natural_gradient_claims(results),
-    ]
-
-
-def natural_gradient_claims(results: Results) -> list[Claim]:
-    """A limit on every step against one length for all, the best of several."""
-    if "natural_gradient" not in results.arms:
-        return []
-    return [
-        results["eval/return"].above(
-            "trust_region",
-            "natural_gradient",
-            claim="than with natural gradients of one length: return higher",
-            paper="a fixed penalty fails on the harder tasks (figure 4)",
-            rule="interval",
-            digits=0,
-        )
     ]
 
 

@@ -85,6 +85,8 @@ def print_results() -> None:
 def load_mutants() -> dict[str, list]:
     """The mutants of every paper that has some."""
     module = load_module(ROOT / "tests" / "mutants.py")
+    # Papers' files import it by this name, which another package's `tests` may have taken.
+    sys.modules["tests.mutants"] = module
     return {paper: module.of_paper(paper) for paper in module.papers()}
 
 
