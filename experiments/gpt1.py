@@ -129,6 +129,7 @@ class FineTuning(Experiment):
         self.per_step = {"questions": phase.rows}
 
     def train_questions(self) -> list[Record]:
+        _ = self.test_questions  # wrong ones are noticed now, and not when all training is done
         return self._read("train", self.data.train_questions)
 
     @functools.cached_property

@@ -81,6 +81,7 @@ class OneWeirdTrick(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
         dtype = jnp.dtype(config.compute_dtype)
         self.trunk = self._learner(

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from research.core import Source
+from research.core import Source, UserError
 from research.core.map_batches import map_batches
 from research.data.dataset import Rows
 
@@ -26,6 +26,9 @@ def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
 
     Bytes are its alphabet, so it encodes any text and `decode` gives the text back. Ids 0, 1, 2 are
     `PAD`, `BOS`, `EOS`. The vocabulary stays below `vocab_size` where the text has too few merges.
+
+    Raises:
+      UserError: `vocab_size` is less than the alphabet.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -37,6 +40,13 @@ def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.encode_special_tokens = True  # "</s>" that stands in a text does not end it
+    size = tokenizer.get_vocab_size()
+    if size > vocab_size:
+        raise UserError(
+            f"the alphabet of bytes and special tokens has {size} tokens; set "
+            f"--config.data.vocab_size={size} or more"
+        )
     return tokenizer
 
 
