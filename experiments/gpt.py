@@ -53,14 +53,18 @@ class GenerativePretraining(Experiment):
     def __init__(self, config: ConfigDict):
         data = config.data
         self.length, self.seed = data.length, config.seed
-        if config.eval.stride_tokens > data.length:
-            raise UserError("eval.stride_tokens is at most data.length: it would leave out tokens")
+        if data.length > config.model.max_length:
+            raise UserError(
+                f"data.length={data.length} is more than model.max_length={config.model.max_length}"
+            )
         self.model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
         self.ramp = BatchRamp.linear(**config.batch, tokens_per_row=data.length)
         self.task: KeyLabels | None = None
         if data.names == ("key_labels",):
             self.task = key_labels(config)
         else:
+            if config.eval.stride_tokens > data.length:
+                raise UserError("eval.stride_tokens is at most data.length, or tokens are left out")
             self.corpus = Corpus(
                 data.names,
                 data.weights,

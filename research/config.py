@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import importlib.util
 import math
+import os
 import sys
 import textwrap
 import traceback
@@ -21,7 +22,7 @@ from ml_collections import ConfigDict
 from research import schema
 from research.core import Experiment, UserError
 from research.core.errors import first_line, quoted
-from research.core.files import expand_user, is_file
+from research.core.reading import expand_user, is_file, is_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python {script} [--config FILE[:VARIANT]]
@@ -204,6 +205,8 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
             f"no arm {quoted(flags['--arm'])}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"
         )
     check_values(config, allowed)
+    if "data.dir" in overrides:
+        _check_folders(config.data.dir)
     return Flags(
         config,
         file,
@@ -244,7 +247,18 @@ def _workdir(value: str | None) -> Path | None:
             f"workdir {quoted(value)} is not in this machine's file system; mount it and give the "
             "folder, or choose another --workdir"
         )
-    return expand_user(value, "--workdir")
+    folder = expand_user(value, "--workdir")
+    is_folder(folder, "--workdir")  # it can be looked at
+    return folder
+
+
+def _check_folders(value: str) -> None:
+    """Refuses folders of data that are not there, whether or not the run would look into them."""
+    for entry in filter(None, value.split(os.pathsep)):
+        if not is_folder(expand_user(entry, "--config.data.dir"), "--config.data.dir"):
+            raise UserError(
+                f"--config.data.dir names {quoted(entry)}, which is not a folder; correct it"
+            )
 
 
 def flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

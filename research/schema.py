@@ -76,6 +76,11 @@ share = between(0, 1)
 share_below_one = Allowed("a number from 0 to below 1", lambda x: _is_number(x) and 0 <= x < 1)
 share_above_zero = Allowed("a number above 0, 1 at most", lambda x: _is_number(x) and 0 < x <= 1)
 not_empty = Allowed("one value or more", lambda x: len(x) > 0, whole=True)
+weights = Allowed(
+    "one number or more, from 0 on",
+    lambda x: len(x) > 0 and all(_is_number(weight) and weight >= 0 for weight in x),
+    whole=True,
+)
 seeds = Allowed("different whole numbers from 0 to 4294967295, one or more", _is_seeds, whole=True)
 anything = Allowed("anything", lambda x: True, whole=True)
 
@@ -115,7 +120,8 @@ _NAMES: tuple[tuple[Allowed, str], ...] = (
     (positive, "dilations members workers tracks tasks tasks_* trunk hops speed side"),
     (above_one, "*_growth"),
     # Lists that something is made for each entry of.
-    (not_empty, "names weights prompts shots phases rate_phases"),
+    (weights, "weights"),
+    (not_empty, "names prompts shots phases rate_phases"),
     # Words that mean the same wherever they are a choice.
     (one_of("", "dots", "block"), "remat"),
     (one_of("one", "ten"), "crops"),

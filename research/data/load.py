@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from research.core.errors import UserError, quoted
-from research.core.files import expand_user, is_folder
+from research.core.reading import expand_user, is_folder
 from research.data.dataset import Dataset
 from research.data.sources import catalogue, embedded, files, prepared
 
@@ -67,7 +67,7 @@ def _folders(data_dir: str) -> Iterator[Path]:
     ):
         for entry in filter(None, value.split(os.pathsep)):
             folder = expand_user(entry, setting)
-            if not is_folder(folder):
+            if not is_folder(folder, setting):
                 raise UserError(f"{setting} names {folder}, which is not a folder; correct it")
             yield folder
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.pods.simulated import simulate_devices
 
 GIB = 2**30
@@ -72,11 +72,11 @@ def load(name: str) -> Slice:
       UserError: no such chip or slice, or `libtpu` is not installed.
     """
     kind, _, shape = name.partition(":")
-    sizes = [int(size) if size.isdigit() else 0 for size in shape.split("x")]
+    sizes = [int(size) if size.isdecimal() else 0 for size in shape[:20].split("x")]
     if kind not in CHIPS or 0 in sizes:
         raise UserError(
-            f"unknown topology {name}; give a chip ({', '.join(CHIPS)}) and the shape of a slice, "
-            "such as v5e:4x8, v5p:8x8x16 or gpu:8"
+            f"unknown topology {quoted(name)}; give a chip ({', '.join(CHIPS)}) and the shape of a "
+            "slice, such as v5e:4x8, v5p:8x8x16 or gpu:8"
         )
     chip = CHIPS[kind]
     if len(sizes) != chip.dimensions:

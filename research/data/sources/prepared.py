@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from research.core.errors import UserError, first_line, quoted
-from research.core.files import read_json
+from research.core.reading import read_json
 from research.data.dataset import Dataset, Record
 from research.data.sources.readers.opening import decode_image
 

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from research.core.errors import UserError, first_line
-from research.core.files import expand_user, is_file
+from research.core.reading import expand_user, is_file
 
 END_OF_TEXT = "<|endoftext|>"
 

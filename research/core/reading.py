@@ -21,12 +21,12 @@ def is_file(path: Path) -> bool:
         raise UserError(f"cannot look at {quoted(str(path))}: {_reason(error)}") from error
 
 
-def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; raises as `is_file` does."""
+def is_folder(path: Path, what: str) -> bool:
+    """Whether there is such a folder, the value of the flag or key `what`; raises as `is_file`."""
     try:
         return path.is_dir()
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot look at {quoted(str(path))}: {_reason(error)}") from error
+        raise UserError(f"{what}: cannot look at {quoted(str(path))}: {_reason(error)}") from error
 
 
 def read_text(path: Path) -> str:
@@ -85,4 +85,6 @@ def _reason(error: OSError | ValueError) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    return {list: "a list", str: "a text"}.get(type(value), "a number")
+    if isinstance(value, list):
+        return "a list"
+    return "a text" if isinstance(value, str) else "a number"
