@@ -249,10 +249,12 @@ def key_labels(config: ConfigDict) -> KeyLabels:
             f"the task has {task.vocab_size} tokens, the model room for {config.model.vocab_size}; "
             f"set --config.model.vocab_size={task.vocab_size}"
         )
-    if max(config.eval.shots) >= task.pairs:
+    # Prompts are padded to a power of two; the last token is fed to nothing.
+    longest = max((1 << data.length.bit_length()) - 1, 17)
+    if longest > config.model.max_length:
         raise UserError(
-            f"eval.shots are below {task.pairs}, the pairs of a document of data.length, not "
-            f"{max(config.eval.shots)}"
+            f"prompts of up to {longest} tokens do not fit model.max_length="
+            f"{config.model.max_length}; set --config.model.max_length={longest}"
         )
     return task
 

@@ -120,10 +120,13 @@ def compare_runs(folders: Sequence[str]) -> None:
     Raises:
       UserError: a folder holds no finished run of a script, or the runs have nothing in common.
     """
+    finished = read_finished(folders)
     modules, runs = load_scripts(), []
-    for folder, result in read_finished(folders):
+    for folder, result in finished:
         if result["paper"] not in modules:
-            raise UserError(f"{folder} holds a run of {result['paper']!r}, which is no script here")
+            raise UserError(
+                f"{folder} holds a run of {quoted(result['paper'])}, which is no script here"
+            )
         runs.append((folder, result, modules[result["paper"]].PAPER))
     print(compare.table(runs))
     with _writing():
@@ -152,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
                 print(USAGE)
             case _:
                 asked = quoted(" ".join(argv)) if argv else "nothing"
-                raise UserError(f"unknown command {asked}; `python -m research --help` lists them")
+                raise UserError(f"unknown command {asked}; --help lists them")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
