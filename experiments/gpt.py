@@ -96,6 +96,10 @@ class GenerativePretraining(Experiment):
             max_grad_norm=config.max_grad_norm,
         )
         self.loss_chunks = config.loss_chunks
+        if data.length % config.loss_chunks:
+            raise UserError(
+                f"loss_chunks={config.loss_chunks} does not divide {data.length} tokens"
+            )
         self.eval, self.sampling = config.eval, config.sampling
         self.jit_nats_and_hits = jax.jit(self.nats_and_hits)
 

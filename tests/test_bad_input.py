@@ -225,6 +225,9 @@ BUILT = [
     ("resnet:smoke", ["data.train_split=train[:0.5]"], "split"),
     ("resnet:smoke", ["data.train_split=dev"], "dev"),
     ("resnet:smoke", ["data.train_split=train[:0]"], "data.num_train"),
+    ("resnet:smoke", ["data.reduce=3"], "data.reduce=3"),
+    ("gpt", ["loss_chunks=5"], "loss_chunks=5"),
+    ("transformer:smoke", ["data.tokens_per_batch=1000000"], "fill no batch"),
     ("resnet:smoke", ["data.num_classes=5"], "has the label"),
     ("resnet:smoke", ["data.name=mnist", "data.dir=/nowhere"], "which is not a folder"),
     ("transformer:smoke", ["data.vocab_size=100"], "data.vocab_size"),
@@ -232,6 +235,9 @@ BUILT = [
     ("transformer:smoke", ["model.positions=learned", "model.max_length=40"], "model.max_length"),
     ("dcgan:smoke", ["data.image_size=20"], "image_size"),
     ("ppo:smoke", ["env.name=NoSuchGame-v0"], "NoSuchGame"),
+    ("ppo:smoke", ["env.name=Cartpole-v1"], "did you mean 'CartPole-v1'"),
+    ("ppo:smoke", ["env.name="], "no environment is called ''"),
+    ("ppo:smoke", ["total_frames=1"], "makes no step"),
 ]
 
 CONFIG_FILES = {

@@ -93,9 +93,7 @@ def load(name: str) -> Slice:
             f"{chip.most} chips"
         )
     if importlib.util.find_spec("libtpu") is None:
-        raise UserError(
-            "compiling for a TPU needs the compiler in libtpu; pip install 'landmarks[pod]'"
-        )
+        raise UserError("compiling for a TPU needs the compiler in libtpu; pip install -e '.[pod]'")
     _prepare()
     # A host has 2 x 2 chips, or those that there are.
     bounds = [min(2, size) for size in sizes] + [1] * (3 - len(sizes))

@@ -154,7 +154,12 @@ class PairBatches(Source):
 
     def open(self) -> None:
         self.origin = self.text.origin
-        self._batches(self.epoch)
+        if not self._batches(self.epoch):
+            raise UserError(
+                f"{len(self._bucket)} pairs of {self.origin} fill no batch of "
+                f"{min(self.row_counts)} to {max(self.row_counts)} pairs; set a smaller "
+                "--config.data.tokens_per_batch and data.batch_multiple"
+            )
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         batches = self._batches(self.epoch)
