@@ -155,6 +155,11 @@ class Images:
         if self.augmentation not in (*AUGMENTATIONS, *CROPS):
             known = ", ".join((*AUGMENTATIONS, *CROPS))
             raise UserError(f"augmentations of images are {known}, not {self.augmentation!r}")
+        if self.augmentation in _COLOURED and not self.statistics_images:
+            raise UserError(
+                f"the colours of {self.augmentation!r} come from training images: set "
+                "--config.data.statistics_images above 0"
+            )
         if self.crops not in ("one", "ten"):
             raise UserError(f"test.crops is one or ten, not {self.crops!r}")
         if self.augmentation == "square_crop" and self.short_sides != (self._square_side,):
