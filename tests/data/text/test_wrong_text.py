@@ -6,7 +6,8 @@ import pytest
 from research.core.errors import UserError
 from research.data.text import vocabulary
 from research.data.text.corpus import Corpus
-from research.data.text.pairs import BOS, EOS, PAD, ParallelText, train_bpe
+from research.data.text.pairs import ParallelText
+from research.data.text.tokenization import BOS, EOS, PAD, JointBPE, Words, train_bpe
 from research.data.text.vocabulary import END_OF_TEXT, Subwords
 
 ODD = [
@@ -30,13 +31,24 @@ def test_special_tokens_in_a_document_are_text(tmp_path):
 
 def test_special_tokens_in_a_sentence_are_text():
     pairs = [(text, text) for text in ODD]
-    text = ParallelText(lambda split: (pairs, "odd"), 400)
+    text = ParallelText(lambda split: (pairs, "odd"), JointBPE(400))
     for (source, target), (written, _) in zip(text.encoded("test"), pairs, strict=True):
         for ids in (source, target):
             assert not {PAD, BOS} & set(ids.tolist()) and list(np.flatnonzero(ids == EOS)) == [
                 len(ids) - 1
             ]
             assert text.decode(ids) == written
+
+
+def test_special_tokens_are_text_for_words_and_when_read_back(tmp_path):
+    pairs = [(text, text) for text in ODD]
+    learned = ParallelText(lambda split: (pairs, "odd"), Words(40, 40))
+    learned.save(tmp_path)
+    read = ParallelText(lambda split: (pairs, "odd"), Words(40, 40))
+    read.restore(tmp_path)
+    for text in (learned, read):
+        for line in ODD:
+            assert not {PAD, BOS, EOS} & set(text.encode_source(line)[:-1].tolist())
 
 
 def test_a_vocabulary_smaller_than_its_alphabet_is_refused():
