@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
+from research.core.errors import check_choice
 from research.pods import simulated
 from research.report.claims import Claim, MissingResult
 from research.report.provenance import Provenance
@@ -89,6 +90,8 @@ def train(
 def _main(module: ModuleType, argv: Sequence[str]) -> int:
     script = Path(str(module.__file__)).resolve()
     flags = configs.parse(argv, script)
+    if flags.config.published_as:
+        check_choice("published_as", flags.config.published_as, module.PAPER.parameters)
     if flags.dry_run is not None:
         return _dry_run(module, flags)
     hosts.initialize()
@@ -106,6 +109,8 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     for arm in [flags.arm] if flags.arm else arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
         checked = experiments[arm] = build(module, setting)
+        if checked.num_steps < 1:
+            raise UserError(f"arm {arm} makes no step: the run is shorter than one; make it longer")
         if flags.config.vmap_seeds:
             seeds.SeedBatch(checked, flags.config.seeds)
         loop.check(checked, setting)
