@@ -25,8 +25,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.rnnencdec = {"model.alignment": 0}
     config.arms.rnnsearch = {}
     config.seeds = (0, 1, 2)
-    config.num_steps = 700
-    config.eval_every_steps = 175
+    config.num_steps = 600
+    config.eval_every_steps = 150
     config.accumulate_steps = 1  # micro-batches in one step
     config.max_grad_norm = 1.0
 
@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer = ConfigDict(
         {
             "name": "adam",  # "adadelta" is the paper's
+            # The best of 0.004, 0.008 and 0.016 for the rival without alignment. (Seed 100.)
             "learning_rate": 0.008,
         }
     )
@@ -53,7 +54,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "source": "en",
             "target": "xx",
             "procedural_train": 20_000,  # pairs; other sets have their own splits
-            "procedural_test": 300,  # pairs, and as many for validation
+            "procedural_test": 200,  # pairs, and as many for validation
             "source_vocab": 220,  # words, with four special tokens
             "target_vocab": 1100,
             "sentences_per_batch": 48,
