@@ -110,7 +110,7 @@ def detect(environ: Mapping[str, str]) -> dict[str, Any] | None:
         port = address.rpartition(":")[2]
         if not (port.isdecimal() and 0 < int(port) < 65536):
             raise UserError(
-                f"JAX_COORDINATOR_ADDRESS={address} has no port from 1 to 65535; set it to host:port"
+                f"JAX_COORDINATOR_ADDRESS={address} has no port (1 to 65535); set it to host:port"
             )
     arguments: dict[str, Any] = {
         "coordinator_address": address,

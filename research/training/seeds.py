@@ -70,7 +70,12 @@ def run_seeds(experiment: Experiment, config: ConfigDict, folders: Mapping[int, 
         if experiment.num_steps not in checkpoints.manager.all_steps():
             carry = Carry(final.seeds[i], final.steps, _member(final.state, i))
             # The last line is the evaluation of this state.
-            extra = {"source": None, "sums": {}, "lines": len(lines) - 1, "seconds": 0.0}
+            extra: dict[str, Any] = {
+                "source": None,
+                "sums": {},
+                "lines": len(lines) - 1,
+                "seconds": 0.0,
+            }
             with stopping.writing():
                 checkpoints.save(experiment.num_steps, carry, extra)
                 checkpoints.close()

@@ -218,12 +218,14 @@ def _insist(moment: int, by_hand: int) -> None:
         return
     if _several() and by_hand < 2:
         return
-    message, code = farewell(by_hand > 1, "stopped")
+    message, code = farewell(
+        by_hand > 1, "left at once" if by_hand > 1 else "stopped", _wish.resume
+    )
     print(message, file=sys.stderr, flush=True)
     os._exit(code)
 
 
-def farewell(interrupted: bool, what: Any) -> tuple[str, int]:
+def farewell(interrupted: bool, what: Any, command: str) -> tuple[str, int]:
     """The last line of a run that was told to stop, and its exit code."""
-    resume = f"; resume with: {_wish.resume}" if _wish.resume else ""
+    resume = f"; resume with: {command}" if command else ""
     return f"{what}{resume}", 130 if interrupted else 0
