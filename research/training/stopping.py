@@ -83,7 +83,8 @@ def listening(resume: str = "") -> Iterator[None]:
         take_signals()
         yield
     finally:
-        _wish.listening = False
+        _wish.listening, _wish.moment = False, _ANYWHERE
+        _wish.clear()
         for number, handler in before.items():
             if handler is not None:  # one that was not set from Python cannot be set again
                 signal.signal(number, handler)
