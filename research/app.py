@@ -50,6 +50,7 @@ _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc")
 def run() -> None:
     """Runs the script this is called from, and exits."""
     startup.use_huge_pages()
+    startup.hush_threads()
     script = startup.calling_module(sys._getframe(1).f_globals)
     try:
         code = main(script, sys.argv[1:])

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 
 from research.core import UserError
+from research.core.files import disk_failure
 
 log = logging.getLogger("landmarks")
 
@@ -57,8 +58,25 @@ def quiet() -> None:
     for handler in logging.getLogger().handlers:  # a library may have put one there before
         handler.setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    if logging.getLogger("absl").level < logging.ERROR:
+        logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def hush_threads() -> None:
+    """Keeps threads of a library's from printing what is raised in the main thread as well.
+
+    A checkpoint that cannot be written is hundreds of lines in a dozen threads otherwise.
+    """
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    before = threading.excepthook
+
+    def report(failed: threading.ExceptHookArgs) -> None:
+        of_orbax = type(failed.thread).__module__.startswith("orbax.")
+        if not of_orbax and not (failed.exc_value and disk_failure(failed.exc_value)):
+            before(failed)
+
+    threading.excepthook = report
 
 
 def keep_compiled_programs() -> None:

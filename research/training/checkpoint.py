@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,12 @@ class Checkpoints:
                 "digest": digest(arrays),
             }
         )
-        self.manager.save(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(arrays),
-                extra=ocp.args.JsonSave({"note": text, "sha256": _sha256(text)}),
-            ),
+        items = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays),
+            extra=ocp.args.JsonSave({"note": text, "sha256": _sha256(text)}),
         )
+        with self._written():
+            self.manager.save(step, args=items)
 
     def note(self, step: int, numbers: Mapping[str, float]) -> None:
         """Tells what a state was evaluated to be, before or after it was saved."""
@@ -76,7 +76,8 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Waits until the last checkpoint is written."""
-        self.manager.wait_until_finished()
+        with self._written():
+            self.manager.wait_until_finished()
 
     def restore(
         self, shapes: PyTree, shardings: PyTree
@@ -177,7 +178,18 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until the last checkpoint is written, and ends."""
-        self.manager.close()
+        with self._written():
+            self.manager.close()
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        """Calls what may go wrong in writing, on the disk's part, by its name."""
+        try:
+            yield
+        except Exception as error:  # whatever Orbax makes of it
+            reason = disk_failure(error) or _first_line(error)
+            where = self.manager.directory
+            raise DiskError(f"a checkpoint in {where} cannot be written: {reason}") from error
 
     def _arrays(self, tree: PyTree) -> dict[str, Any]:
         return {name.replace("/", "."): leaf for name, leaf in named_leaves(tree).items()}
@@ -220,10 +232,14 @@ def _verdict(error: Exception | None) -> tuple[int, str]:
         return _REFUSED, str(error)
     if reason := disk_failure(error):
         return _UNREADABLE, reason
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    reason = _first_line(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return _UNREADABLE, f"out of memory ({reason})"
     return _DAMAGED, reason  # whatever a damaged file makes Orbax raise
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 class _Kept:
