@@ -26,7 +26,6 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from research import config as configs
@@ -34,8 +33,9 @@ from research import startup, training
 from research.core import Experiment, UserError
 from research.core.files import disk_failure
 from research.pods import simulated
-from research.report.claims import Claim, MissingResult, Results
-from research.report.results import Numbers, RunFolder, print_claims, seconds_before
+from research.report.claims import Claim, MissingResult
+from research.report.provenance import Provenance
+from research.report.results import RunFolder, by_metric, print_claims, seconds_trained
 from research.training import hosts, longer, loop, peer_failure, seeds, stopping
 from research.training.exchange import agree, exchange, process_count
 from research.training.meter import NonFiniteLoss
@@ -159,13 +159,16 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     shorter = agree("check", results.check)
     # Whatever can be refused is refused before anything is compiled or written.
     experiments = agree("build", lambda: _build_arms(module, flags, results, shorter))
-    origin = _same_everywhere(experiments)
+    _check_same_everywhere(experiments)
 
+    provenance = Provenance.of(script, argv)
+    tried = getattr(configs.load_module(flags.path), "TRIED", {})
     with results.held(longer=bool(shorter)):
         for arm in list(experiments):
             # The first seed's experiment is at hand; no seed's parts are kept for the next.
-            _run_arm(module, flags.config, results, arm, experiments.pop(arm))
-        return _finish(module, flags.config, results, configs.arms_of(flags.config), origin)
+            _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance)
+        arms = configs.arms_of(flags.config)
+        return _finish(module, flags.config, results, arms, provenance, tried)
 
 
 def _build_arms(
@@ -199,11 +202,8 @@ def _build_arms(
     return experiments
 
 
-def _same_everywhere(experiments: Mapping[str, Experiment]) -> str:
+def _check_same_everywhere(experiments: Mapping[str, Experiment]) -> None:
     """Checks that all processes have the same data, as far as it can be told without reading it.
-
-    Returns:
-      Which data that is.
 
     Raises:
       UserError: some process found another.
@@ -220,17 +220,23 @@ def _same_everywhere(experiments: Mapping[str, Experiment]) -> str:
                 f"process {i} has other data than process 0 ({their_origin or 'none'}; "
                 f"{words[0][1] or 'none'}); give all of them the same --config.data.dir"
             )
-    return origin
 
 
 def _run_arm(
-    module: ModuleType, config: ConfigDict, results: RunFolder, arm: str, experiment: Experiment
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arm: str,
+    experiment: Experiment,
+    provenance: Provenance,
 ) -> None:
     """Trains what has not ended of one arm's seeds.
 
     Args:
       experiment: of the first seed.
+      provenance: of this session.
     """
+    origin = "" if experiment.source is None else experiment.source.origin
     ready: dict[int, Experiment] = {config.seeds[0]: experiment}
     together = 0.0  # seconds of one seed's share in what its arm did for all seeds
     if config.vmap_seeds:
@@ -240,11 +246,11 @@ def _run_arm(
         if results.has(arm, seed):
             continue
         stopping.check(f"before arm {arm}, seed {seed}")
-        folder = results.folder(arm, seed)
-        seconds = together or seconds_before(folder)
+        folder, before = results.folder(arm, seed), together or results.seconds(arm, seed)
         started = time.monotonic()
         numbers = train(module, first or build(module, setting), setting, folder)
-        results.add(arm, seed, numbers, seconds + time.monotonic() - started)
+        seconds = before + time.monotonic() - started
+        results.add(arm, seed, numbers, seconds, origin, provenance)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -258,14 +264,19 @@ def _train_seeds(
     if all([results.has(arm, seed) for seed in setting.seeds]):
         return 0.0
     folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
-    before = seconds_before(folders[setting.seeds[0]] / "together")
+    before = seconds_trained(folders[setting.seeds[0]] / "together")
     started = time.monotonic()
     seeds.run_seeds(experiment, setting, folders)
     return (before + time.monotonic() - started) / len(setting.seeds)
 
 
 def _finish(
-    module: ModuleType, config: ConfigDict, results: RunFolder, arms: dict[str, Any], origin: str
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arms: dict[str, Any],
+    provenance: Provenance,
+    tried: Mapping[str, str],
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -275,11 +286,11 @@ def _finish(
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
         try:
-            claims = module.claims(_by_metric(numbers))
+            claims = module.claims(by_metric(numbers))
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
-                    results.write([], origin, startup.device(), startup.versions())
+                    results.write([], provenance, tried)
                 raise
             # A variant that runs one setting alone compares nothing.
     if jax.process_index() != 0:
@@ -290,24 +301,11 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, origin, startup.device(), startup.versions())
+    results.write(claims, provenance, tried)
     results.draw(module.PAPER)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
-
-
-def _by_metric(numbers: Numbers) -> Results:
-    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
-    arms = {
-        arm: {
-            metric: np.array([run[metric] for run in seeds.values()])
-            for metric in next(iter(seeds.values()))
-            if all(metric in run for run in seeds.values())
-        }
-        for arm, seeds in numbers.items()
-    }
-    return Results(arms)
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import fnmatch
 import functools
 import json
@@ -16,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from research.core import UserError
 from research.core.files import PARTIAL, write_text
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
 from research.report.lock import LOCK, FolderLock
+from research.report.provenance import Provenance
 from research.training.exchange import agree, exchange, process_index
 from research.training.writers import METRICS, read_metrics
 
@@ -195,12 +198,36 @@ class RunFolder:
         log.warning("%s is damaged; it is made again from the last checkpoint", path)
         return None
 
-    def add(self, arm: str, seed: int, numbers: Mapping[str, float], seconds: float) -> None:
-        """Notes the final numbers of one arm and seed."""
+    def seconds(self, arm: str, seed: int) -> float:
+        """Seconds that sessions before this one have trained, by what they noted."""
+        return seconds_trained(self.workdir / arm / str(seed))
+
+    def add(
+        self,
+        arm: str,
+        seed: int,
+        numbers: Mapping[str, float],
+        seconds: float,
+        origin: str,
+        provenance: Provenance,
+    ) -> None:
+        """Notes the final numbers of one arm and seed.
+
+        Args:
+          seconds: over all sessions.
+          origin: which data was used, "" where it is made inside the step.
+          provenance: of the session that ended it.
+        """
         if jax.process_index() == 0:
             _write(
                 self.folder(arm, seed) / RESULT,
-                {"metrics": {k: float(v) for k, v in numbers.items()}, "seconds": seconds},
+                {
+                    "metrics": {k: float(v) for k, v in numbers.items()},
+                    "seconds": seconds,
+                    "data": origin,
+                    "commit": provenance.commit,
+                    "clean": provenance.clean,
+                },
             )
 
     def read(self, arms: Iterable[str], seeds: Iterable[int]) -> Numbers:
@@ -218,29 +245,26 @@ class RunFolder:
             for arm, runs in found.items()
         }
 
-    def write(
-        self,
-        claims: list[Claim],
-        origin: str,
-        device: str,
-        versions: Mapping[str, str],
-    ) -> None:
+    def write(self, claims: list[Claim], provenance: Provenance, tried: Mapping[str, str]) -> None:
         """Writes the `result.json` of the whole run.
+
+        Its arms may have been run at several commits; "commit" then has them all.
 
         Args:
           claims: as judged.
-          origin: which data was used, "" where it is made inside the step.
-          device: what it ran on, in words.
-          versions: of packages, by name.
+          provenance: of this session.
+          tried: settings that were tried for an arm, by its name; kept of the arms that ran.
         """
         arms: Numbers = {}
-        seconds = 0.0
+        data: dict[str, str] = {}
+        runs = []
         for path in sorted(self.workdir.glob(f"*/*/{RESULT}")):
             arm, seed = path.parent.parent.name, path.parent.name
             run = self._ended(arm, int(seed)) if seed.isdecimal() else None
             if run is not None:
+                runs.append(run)
                 arms.setdefault(arm, {})[seed] = run["metrics"]
-                seconds += run["seconds"]
+                data[arm] = run.get("data", "")
         _write(
             self.workdir / RESULT,
             {
@@ -249,10 +273,15 @@ class RunFolder:
                 "variant": self.variant,
                 "arms": arms,
                 "claims": [dataclasses.asdict(claim) for claim in claims],
-                "data": origin,
-                "seconds": seconds,
-                "device": device,
-                "versions": dict(versions),
+                "tried": {arm: text for arm, text in tried.items() if arm in arms},
+                "data": data,
+                "seconds": sum(run["seconds"] for run in runs),
+                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                **dataclasses.asdict(provenance),
+                "commit": " ".join(
+                    dict.fromkeys(filter(None, (run.get("commit") for run in runs)))
+                ),
+                "clean": all(run.get("clean", False) for run in runs),
             },
         )
 
@@ -264,11 +293,20 @@ class RunFolder:
             draw_curves(path, arms, title=paper.title, x=paper.x, y=metric)
 
 
-def seconds_before(folder: Path) -> float:
-    """Seconds that earlier sessions took for the trainings in a folder, by the lines they wrote."""
-    lines = [read_metrics(path.parent) for path in folder.rglob(METRICS)]
-    found = [records[-1].get("seconds") for records in lines if records]
-    return sum(seconds for seconds in found if isinstance(seconds, (int, float)))
+def seconds_trained(folder: Path) -> float:
+    """Seconds that the trainings in a folder have taken, by what they noted.
+
+    The clock goes on from session to session; where it once started anew, the sessions add up.
+    """
+    total = 0.0
+    for path in folder.rglob(METRICS):
+        before = 0.0
+        for record in read_metrics(path.parent):
+            seconds = record.get("seconds")
+            if isinstance(seconds, (int, float)):
+                total += seconds - (before if seconds >= before else 0.0)
+                before = seconds
+    return total
 
 
 def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]]:
@@ -286,6 +324,19 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
                 xs, ys = zip(*points, strict=True)
                 curves.setdefault(metric, {}).setdefault(folder.parent.name, []).append((xs, ys))
     return curves
+
+
+def by_metric(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Results:
+    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
+    arms = {
+        arm: {
+            metric: np.array([run[metric] for run in seeds.values()])
+            for metric in next(iter(seeds.values()))
+            if all(metric in run for run in seeds.values())
+        }
+        for arm, seeds in numbers.items()
+    }
+    return Results(arms)
 
 
 def print_claims(paper: Paper, claims: list[Claim]) -> None:

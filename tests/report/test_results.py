@@ -12,6 +12,7 @@ import pytest
 from research import app, config
 from research.core import UserError
 from research.report.lock import LOCK, FolderLock
+from research.report.provenance import Provenance
 from research.report.results import RunFolder
 from tests.faults.drill import TOYS, difference, outcome
 
@@ -164,8 +165,9 @@ def test_numbers_are_strict_json_and_come_back(tmp_path):
     numbers = {"a": 1.5, "nan": float("nan"), "inf": float("inf")}
     folder = folder_of(tmp_path)
     with folder.held():
-        folder.add("main", 0, numbers, 2.0)
-        folder.write([], "", "a machine", {})
+        made = Provenance("python p.py", "c1", True, "a processor", "a device", {})
+        folder.add("main", 0, numbers, 2.0, "", made)
+        folder.write([], made, {})
         read = folder.read(["main", "other"], [0])
     assert read["main"]["0"]["a"] == 1.5 and read.keys() == {"main"}
     assert all(read["main"]["0"][name] != read["main"]["0"][name] for name in ("nan", "inf"))
