@@ -80,6 +80,8 @@ class ImageNetClassification(Experiment):
     "dropout" is a rate that decays, a momentum that rises, and a limit on each unit's weights.
     """
 
+    reads_log = True  # for the epochs to an error
+
     def __init__(self, config: ConfigDict):
         self.config = config
         data = config.data
