@@ -10,6 +10,9 @@ The first checks the claim on Pendulum, five seeds of two arms, in half a minute
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative
+
+ALLOWED = {"agent.step_size": non_negative}  # 0: as long as the limit on KL allows
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -25,11 +25,12 @@ from ml_collections import ConfigDict
 from research import app, training
 from research import config as configs
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.data.images.images import Images, ImageSplits
 from research.data.pipeline import MergedStreams, steps_of
 from research.losses.softmax import softmax_loss, top1_error
 from research.metrics.classification import cross_entropy, test_errors, view_probabilities
-from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
+from research.models.alexnet import ACTIVATIONS, ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
 from research.optim.error_schedule import ErrorSchedule, ScheduleState
 from research.optim.momentum import momentum_sgd
 from research.papers.alexnet.dropout_sgd import dropout_sgd, rising
@@ -79,9 +80,15 @@ class ImageNetClassification(Experiment):
     "dropout" is a rate that decays, a momentum that rises, and a limit on each unit's weights.
     """
 
+    reads_log = True  # for the epochs to an error
+
     def __init__(self, config: ConfigDict):
         self.config = config
         data = config.data
+        check_choice("model.variant", config.model.variant, ARCHITECTURES)
+        check_choice("model.activation", config.model.activation, ACTIVATIONS)
+        if config.check_towers:
+            check_choice("check_towers", config.check_towers, ARCHITECTURES)
         if config.mesh.model not in (1, ARCHITECTURES[config.model.variant].towers):
             raise UserError(f"mesh.model is 1 or the number of towers of {config.model.variant!r}")
         self.images = Images(
@@ -96,6 +103,7 @@ class ImageNetClassification(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
         self.schedule = ErrorSchedule(**config.schedule)
         self.model = AlexNet(

@@ -21,7 +21,7 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.data import load, pipeline
 from research.data.dataset import Dataset
 from research.data.text.batch_ramp import BatchRamp
@@ -77,6 +77,8 @@ def open_corpus(config: ConfigDict) -> Corpus:
 def pretraining(config: ConfigDict, corpus: Corpus) -> LanguageModelling:
     """The first phase. Its gradients are not clipped: `max_grad_norm` is that of fine-tuning."""
     phase, length = config.pretraining, config.data.length
+    if length % config.loss_chunks:
+        raise UserError(f"loss_chunks={config.loss_chunks} does not divide {length} tokens")
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
     rate = warmup_cosine(phase.learning_rate, phase.warmup_steps, phase.num_steps)
     tx = adamw(lambda count: rate(count + 1), phase)
@@ -130,6 +132,7 @@ class FineTuning(Experiment):
         self.per_step = {"questions": phase.rows}
 
     def train_questions(self) -> Dataset:
+        _ = self.test_questions  # wrong ones are noticed now, and not when all training is done
         return self._read("train", self.data.train_questions)
 
     @functools.cached_property

@@ -109,6 +109,7 @@ class ProgressiveResizing(Experiment):
             num_train=data.num_train,
             reduce=data.reduce,
             stored_side=phase.stored_side,
+            num_classes=data.num_classes,
         )
         batch_size = phase.worker_batch_size * config.workers
         # As in the released code, an epoch leaves out what does not fill a batch; a phase has whole

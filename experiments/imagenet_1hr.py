@@ -81,6 +81,7 @@ class LargeMinibatchSGD(Experiment):
             reduce=data.reduce,
             test_size=config.test.image_size,
             short_sides=(config.test.short_side,),
+            num_classes=data.num_classes,
         )
         self.rate = self._schedule()
         self.learner = Learner(

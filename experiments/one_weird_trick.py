@@ -24,10 +24,11 @@ from ml_collections import ConfigDict
 from research import app, training
 from research import config as configs
 from research.core import Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
-from research.models.alexnet import Head, Trunk
+from research.models.alexnet import ARCHITECTURES, Head, Trunk
 from research.optim.momentum import scaled_momentum_sgd
 from research.papers.one_weird_trick.class_parallel import LOSSES, top1_error
 from research.papers.one_weird_trick.hybrid_parallel import SCHEMES, Hybrid, head_rules
@@ -69,6 +70,9 @@ class OneWeirdTrick(Experiment):
         data, model = config.data, config.model
         if config.batch_size % config.fc_batch_size:
             raise UserError("batch_size is a multiple of fc_batch_size")
+        check_choice("loss", config.loss, LOSSES)
+        check_choice("model.variant", model.variant, ARCHITECTURES)
+        check_choice("communication.variant", config.communication.variant, ARCHITECTURES)
         # Section 4.2, «variable batch size»: how often the fully-connected layers are updated.
         self.updates = config.batch_size // config.fc_batch_size
         self.hybrid = Hybrid(config.scheme, self.updates)
@@ -82,6 +86,7 @@ class OneWeirdTrick(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
         dtype = jnp.dtype(config.compute_dtype)
         self.trunk = self._learner(

@@ -89,6 +89,7 @@ class DeepResidualLearning(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
         self.schedule = ErrorSchedule(**config.schedule)
         self.learner = Learner(

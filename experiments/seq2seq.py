@@ -232,8 +232,8 @@ def decode(
 ) -> dict[str, float]:
     """Everything about the test sentences: losses, translations, an ensemble's, rescored ones."""
     text, first = experiment.text, members[0]
-    sources, references = zip(*text.pairs("test"), strict=True)
-    references = text.words(references)
+    sources, lines = zip(*text.pairs("test"), strict=True)
+    references = text.words(lines)
 
     def score(outputs: list[np.ndarray]) -> float:
         return bleu([text.decode(output) for output in outputs], references, "none").score

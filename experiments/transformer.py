@@ -6,6 +6,7 @@ Not here: the parsing task of section 6.3. Departure: French has byte-level BPE,
 The paper does not say how it initialises; kernels are Glorot-uniform here.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.data.dataset import Rows
 from research.data.text.pairs import BOS, PAD, PairBatches, bucket_lengths
 from research.data.text.parallel import parallel_text
@@ -77,6 +78,7 @@ class AttentionIsAllYouNeed(Experiment):
             bos_id=BOS,
             dtype=jnp.dtype(config.compute_dtype),
         )
+        self.check_positions(data.longest_bucket + config.beam.extra_length)
         # Section 5.3.
         schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
         self.learner = Learner(
@@ -100,6 +102,18 @@ class AttentionIsAllYouNeed(Experiment):
             data.batch_multiple,
         )
         self.per_step = {"target_positions": data.tokens_per_batch}
+
+    def check_positions(self, longest: int) -> None:
+        """Refuses sequences of more tokens than a learned table of positions has rows.
+
+        Raises:
+          UserError: there would be such.
+        """
+        if self.model.positions == "learned" and longest > self.model.max_length:
+            raise UserError(
+                f"sequences of up to {longest} tokens, beam.extra_length included, do not fit "
+                f"model.max_length={self.model.max_length}; set --config.model.max_length={longest}"
+            )
 
     def init(self, key):
         tokens = jnp.zeros((1, self.lengths[0]), jnp.int32)
@@ -168,6 +182,11 @@ class AttentionIsAllYouNeed(Experiment):
 
 
 def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    longest = max(len(source) for source, _ in experiment.text.encoded("test"))
+    # Sources longer than the longest bucket have buckets of twice its length, and so on.
+    doublings = max(0, math.ceil(math.log2(longest / config.data.longest_bucket)))
+    room = config.data.longest_bucket * 2**doublings + config.beam.extra_length
+    experiment.check_positions(room)
     state, numbers = training.run(experiment, config, workdir)
     text, params = experiment.text, experiment.averaged_params(state)
     outputs = experiment.translate(params, "test", config.beam)

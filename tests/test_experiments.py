@@ -364,7 +364,7 @@ def test_workdir_of_another_configuration_is_refused(name, smoke_runs, capsys):
     _, workdir, _ = smoke_runs(name)
     before = sorted(workdir.rglob("*"))
     flags = ["--config", f"{config_file(name)}:smoke", "--workdir", str(workdir)]
-    code = app.main(config.load_module(script(name)), [*flags, "--config.log_every_steps=99999"])
+    code = app.main(config.load_module(script(name)), [*flags, "--config.max_grad_norm=77.0"])
     assert code == 2 and "another configuration" in capsys.readouterr().err
     assert sorted(workdir.rglob("*")) == before
 

@@ -73,6 +73,8 @@ class Experiment:
         environments are, however few or many.
       per_step: units that one step consumes, e.g. `{"frames": 256}`, for rates and curve axes.
       micro_batches: parts that a step splits its batch into; a batch must divide by them as well.
+      reads_log: whether numbers are read off the lines of the log, so that another interval between
+        them would be another result.
     """
 
     num_steps: int
@@ -81,6 +83,7 @@ class Experiment:
     soft_rules: Rules = ()
     per_step: Mapping[str, int] = {}
     micro_batches: int = 1
+    reads_log: bool = False
 
     def init(self, key: jax.Array) -> State:
         """The first state: any pytree of arrays (no functions, no keys).

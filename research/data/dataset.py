@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -77,6 +78,15 @@ class Lazy(Sequence[Record]):
 
     def __getitem__(self, index):
         return self._read(self._entries[index])
+
+    def within(self, context: Callable[[Any], contextlib.AbstractContextManager]) -> Lazy:
+        """The same records, each read within `context(entry)`, such as one that names the file."""
+
+        def read(entry: Any) -> Record:
+            with context(entry):
+                return self._read(entry)
+
+        return Lazy(self._entries, read)
 
 
 def parse_split(split: str) -> tuple[str, str, str]:

@@ -15,7 +15,16 @@ from research.core import Source
 from research.core.errors import UserError
 from research.core.map_batches import map_batches
 from research.data.dataset import Rows
-from research.data.text.tokenization import BOS, EOS, PAD, UNK, UNKNOWN, Learn, Pair
+from research.data.text.tokenization import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    UNKNOWN,
+    Learn,
+    Pair,
+    special_tokens_are_text,
+)
 
 TOKENIZER_FILES = ("source_tokenizer.json", "target_tokenizer.json")
 
@@ -70,7 +79,10 @@ class ParallelText:
         missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
         if missing:
             raise UserError(f"no {' and no '.join(missing)} in {folder}")
-        source, target = (Tokenizer.from_file(str(folder / name)) for name in TOKENIZER_FILES)
+        source, target = (
+            special_tokens_are_text(Tokenizer.from_file(str(folder / name)))
+            for name in TOKENIZER_FILES
+        )
         self._tokenizers = source, target
 
     def _encoded(self, split: str) -> list[EncodedPair]:
@@ -186,7 +198,12 @@ class PairBatches(Source):
 
     def open(self) -> None:
         self.origin = self.text.origin
-        self._batches(self.epoch)
+        if not self._batches(self.epoch):
+            raise UserError(
+                f"{len(self._bucket)} pairs of {self.origin} fill no batch of "
+                f"{min(self.row_counts)} to {max(self.row_counts)} pairs; set a smaller "
+                "--config.data.tokens_per_batch and data.batch_multiple"
+            )
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         batches = self._batches(self.epoch)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from research.core.errors import UserError
+from research.core.errors import UserError, first_line
+from research.core.reading import expand_user, is_file
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -34,7 +34,9 @@ class Subwords:
     def __init__(self, tokenizer: Tokenizer):
         """Raises UserError where the tokenizer has no token for the end of a text."""
         self.tokenizer = tokenizer
-        self.size = tokenizer.get_vocab_size()
+        # "<|endoftext|>" that stands in a text is these characters, and does not end it.
+        tokenizer.encode_special_tokens = True
+        self.size = max(tokenizer.get_vocab().values(), default=-1) + 1
         end_of_text = tokenizer.token_to_id(END_OF_TEXT)
         if end_of_text is None:
             raise UserError(f"the tokenizer has no token {END_OF_TEXT}; add it")
@@ -60,13 +62,18 @@ class Subwords:
         """Reads a `tokenizer.json`, such as the published one of GPT-2.
 
         Raises:
-          UserError: no such file.
+          UserError: no such file, or it is no tokenizer.
         """
-        if not Path(path).is_file():
+        file = expand_user(path, "data.vocabulary")
+        if not is_file(file):
             raise UserError(
                 f'no tokenizer {path}; data.vocabulary is "bytes", "bpe" or a tokenizer.json'
             )
-        return cls(Tokenizer.from_file(path))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # what the library raises is of no other type
+            raise UserError(f"{path} is no tokenizer.json: {first_line(error)}") from error
+        return cls(tokenizer)
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text."""

@@ -12,6 +12,8 @@ import string
 
 import numpy as np
 
+from research.core.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class KeyLabels:
@@ -28,6 +30,14 @@ class KeyLabels:
     pairs: int
     seed: int
     origin: str = "procedural key-label documents"
+
+    def __post_init__(self) -> None:
+        """Raises UserError where there are more keys than letters, or more labels than digits."""
+        if self.keys > len(string.ascii_lowercase) or self.labels > len(string.digits):
+            raise UserError(
+                f"data.num_keys is at most {len(string.ascii_lowercase)} and data.num_labels "
+                f"{len(string.digits)}, not {self.keys} and {self.labels}"
+            )
 
     @property
     def vocab_size(self) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from research.data.dataset import Lazy, Record
+from research.data.labels import with_labels
 from research.papers.gpt1.task_inputs import Marks
 
 Encode = Callable[[str], np.ndarray]
@@ -81,4 +82,5 @@ def questions(
         tokens, last = marks.padded(getattr(marks, form.kind)(*encoded))
         return {"tokens": tokens, "last": last, "label": np.int32(record["label"])}
 
-    return Lazy(records, read)
+    classes = form.classes or form.sequences  # of multiple choice: which sequence
+    return Lazy(with_labels(records, classes), read)
