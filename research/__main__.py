@@ -73,7 +73,7 @@ def print_results() -> None:
     """Prints every recorded result: how many rows hold, what made it, and whether it is stale."""
     table = Table()
     for column in ("result", "holds", "seeds", "commit", "date", "processor", "stale"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("result", "holds"))
+        table.add_column(column, overflow="fold", no_wrap=column not in ("processor", "stale"))
     for found in recorded.read(ROOT):
         table.add_row(
             found.stem,
