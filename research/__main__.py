@@ -84,7 +84,8 @@ def print_results() -> None:
             found.result.get("cpu", ""),
             recorded.staleness(ROOT, found) or "no",
         )
-    Console(markup=False, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(markup=False, highlight=False, width=width).print(table)
 
 
 def load_mutants() -> dict[str, list]:
