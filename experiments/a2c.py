@@ -19,6 +19,8 @@ from research import app
 from research.core import Aux, Learner
 from research.models.actor_critic import ActorCritic
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.rollouts import Rollout
 from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
@@ -80,6 +82,10 @@ class AdvantageActorCritic(OnPolicy):
     def update(self, state: OnPolicyState, rollout: Rollout, t: jax.Array, key: jax.Array):
         learner, metrics = self.learner.minimize(state.learner, self.loss, rollout, key)
         return state.replace(learner=learner), metrics
+
+
+def demo(experiment: AdvantageActorCritic, state: OnPolicyState) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -30,7 +30,7 @@ from research.core import Experiment, UserError
 from research.pods import simulated
 from research.report.claims import Claim, MissingResult, Results
 from research.report.results import Numbers, RunFolder, print_claims
-from research.training import hosts, loop, seeds
+from research.training import hosts, init_from, loop, run_folder, seeds
 from research.training.meter import NonFiniteLoss
 
 build = configs.build
@@ -105,7 +105,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     experiments, origin = {}, ""
     for arm in [flags.arm] if flags.arm else arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
-        checked = experiments[arm] = build(module, setting)
+        checked = experiments[arm] = _build(module, setting, arm)
         if flags.config.vmap_seeds:
             seeds.SeedBatch(checked, flags.config.seeds)
         loop.check(checked, setting)
@@ -113,6 +113,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             origin = checked.source.origin
 
     results.create()
+    run_folder.note_run(workdir, script, module.PAPER.method, flags.variant, argv, flags.config)
     for arm in list(experiments):
         # The first seed's experiment is at hand; no seed's parts are kept for the next.
         ready = {flags.config.seeds[0]: experiments.pop(arm)}
@@ -126,14 +127,25 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
                 continue
             started = time.monotonic()
             if experiment is None:
-                experiment = build(module, setting)
+                experiment = _build(module, setting, arm)
             numbers = train(module, experiment, setting, results.folder(arm, seed))
+            run_folder.keep_assets(experiment, results.folder(arm, seed))
             results.add(arm, seed, numbers, together + time.monotonic() - started)
     return _finish(module, flags.config, results, arms, origin)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
     return configs.with_overrides(config, {**configs.arms_of(config)[arm], "seed": seed})
+
+
+def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
+    """The experiment of an arm and seed, with the weights that it begins with, if any are given."""
+    experiment = build(module, setting)
+    if setting.init_from:
+        if setting.vmap_seeds:
+            raise UserError("init_from is for seeds one after the other: set vmap_seeds=false")
+        experiment.initial = init_from.read_weights(setting.init_from, arm)
+    return experiment
 
 
 def _train_seeds(

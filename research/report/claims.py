@@ -25,6 +25,8 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      method: the arm that is the paper's own method, which a finished run shows unless it is told
+        another; "" for the first one.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    method: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from research.training.program import Carry, Program
 from research.training.sharding import check_batch, make_mesh
 from research.training.signals import StopSignal
 from research.training.writers import Writers
+from research.weights import initial
 
 log = logging.getLogger("landmarks")
 
@@ -59,7 +60,10 @@ def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = No
         if experiment.source.every_step and config.steps_per_call > 1:
             raise UserError("each batch is of the newest state; set --config.steps_per_call=1")
         experiment.source.open()
-    return Program(experiment, mesh, config.steps_per_call, before)
+    program = Program(experiment, mesh, config.steps_per_call, before)
+    if experiment.initial is not None:
+        initial.check(program.shapes.state, experiment.initial, config.init_from)
+    return program
 
 
 class _Run:
@@ -118,7 +122,7 @@ class _Run:
     def _start(self) -> tuple[Carry, int]:
         restored = self.checkpoints.restore(self.program.shapes, self.program.carry_sharding)
         if restored is None:
-            return self.program.init(self.config.seed), 0
+            return self._begin(), 0
         step, carry, extra = restored
         if self.feed:
             assert self.experiment.source is not None
@@ -128,6 +132,15 @@ class _Run:
         self.saved = step
         log.info("resuming from step %d", step)
         return carry, step
+
+    def _begin(self) -> Carry:
+        """The carry before the first step."""
+        carry, given = self.program.init(self.config.seed), self.experiment.initial
+        if given is None:
+            return carry
+        layout = self.program.carry_sharding.state
+        state = initial.begin_with(carry.state, layout, given, self.config.init_from)
+        return Carry(carry.seed, carry.step, state)
 
     def _steps_until_boundary(self, step: int) -> int:
         config = self.config

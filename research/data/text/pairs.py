@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from research.data.dataset import Rows
 
 PAD, BOS, EOS = range(3)
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
+TOKENIZER, _EXAMPLES = "tokenizer.json", "sentences.json"
 
 Pair = tuple[str, str]
 EncodedPair = tuple[np.ndarray, np.ndarray]
@@ -68,6 +70,25 @@ class ParallelText:
     def tokenizer(self) -> Tokenizer:
         pairs = self.pairs("train")
         return train_bpe([line for pair in pairs for line in pair], self.vocab_size)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The tokenizer and a few sentences, for `Experiment.assets`."""
+        sentences = json.dumps(self.examples, ensure_ascii=False, indent=1)
+        return {TOKENIZER: self.tokenizer.to_str().encode(), _EXAMPLES: sentences.encode()}
+
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes what a run has kept; no tokenizer is then trained."""
+        self.tokenizer = Tokenizer.from_str(files[TOKENIZER].decode())
+        self.examples = json.loads(files[_EXAMPLES])
+
+    @functools.cached_property
+    def examples(self) -> list[str]:
+        """A few sentences of the test split, in the source language."""
+        return [source for source, _ in self.pairs("test")[:5]]
+
+    def encode(self, line: str) -> np.ndarray:
+        """Token ids of a line of either language, with `EOS` at its end."""
+        return np.array([*self.tokenizer.encode(line).ids, EOS], np.int32)
 
     def _encoded(self, split: str) -> list[EncodedPair]:
         """Token ids of a split's pairs, each sequence with `EOS` at its end."""
