@@ -89,12 +89,7 @@ def load_run(
     # Whatever mesh it was trained on, it is used on what there is.
     settings |= {"mesh.data": -1, "mesh.fsdp": 1, "mesh.model": 1, **(overrides or {})}
     setting = configs.with_overrides(config, settings)
-    if best:
-        metric, mode = config.best_metric, config.best_mode
-        checkpoint = restore.best_checkpoint(ended.folder, metric, mode)
-    else:
-        checkpoint = restore.last_checkpoint(ended.folder)
-
+    checkpoint = restore.chosen_checkpoint(ended.folder, config, best=best)
     experiment = configs.build(script, setting)
     run_folder.give_assets(experiment, ended.folder)
     mesh = make_mesh(setting.mesh)

@@ -9,7 +9,7 @@ import numpy as np
 
 from research.core.errors import UserError
 from research.data.images.kept import KeptImages
-from research.report.demo import Choice, Demo, Image, Probabilities
+from research.report.demo import Demo, Image, Probabilities
 
 TOP = 5
 
@@ -18,8 +18,8 @@ def classify_demo(
     kept: KeptImages,
     classify: Callable[[dict[str, Any]], Any],
     *,
-    says: str = "What does a picture show? Your own, or one of those that the run was tested on; "
-    "the five likeliest classes, as the network sees them.",
+    says: str = "The five likeliest classes of a picture: your own, or one of those that the run "
+    "was tested on.",
 ) -> Demo:
     """A demo that classifies any picture as the experiment classifies its test images.
 
@@ -28,32 +28,23 @@ def classify_demo(
       classify: a record of one image, as `KeptImages.record` makes it, to probabilities `[K]`.
       says: see `Demo`.
     """
-    examples = {f"{i}: {e.class_name}": e.picture for i, e in enumerate(kept.examples)}
+    examples = [example.picture for example in kept.examples]
 
-    def run(picture: np.ndarray | None, example: str) -> dict[str, Any]:
-        shown = examples[example] if picture is None else np.asarray(picture)
-        if min(shown.shape[:2]) < 2:
-            raise UserError(
-                f"a picture of {shown.shape[1]} x {shown.shape[0]} pixels shows nothing"
-            )
-        probabilities = np.asarray(classify(kept.record(shown)), np.float64)
+    def run(picture: np.ndarray) -> dict[str, Any]:
+        if min(picture.shape[:2]) < 2:
+            shape = f"{picture.shape[1]} x {picture.shape[0]}"
+            raise UserError(f"a picture of {shape} pixels shows nothing")
+        probabilities = np.asarray(classify(kept.record(picture)), np.float64)
         best = np.argsort(-probabilities, kind="stable")[:TOP]
-        names = kept.class_names
-        return {"classes": {names[i]: float(probabilities[i]) for i in best}, "seen": shown}
+        return {"classes": {kept.class_names[i]: float(probabilities[i]) for i in best}}
 
     return Demo(
         title="What is in this picture?",
         says=says,
-        inputs={
-            "picture": Image("a picture of your own; without one, the example is taken"),
-            "example": Choice("test image", list(examples), next(iter(examples))),
-        },
-        outputs={
-            "classes": Probabilities("the five likeliest classes"),
-            "seen": Image("the picture"),
-        },
+        inputs={"picture": Image("a picture", examples[0])},
+        outputs={"classes": Probabilities("the five likeliest classes")},
         run=run,
-        examples=[{"example": name} for name in examples],
+        examples=[{"picture": picture} for picture in examples],
     )
 
 

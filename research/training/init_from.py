@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from research.core.errors import UserError
 from research.training import restore, run_folder
 from research.weights import safetensors_file
-from research.weights.selection import is_weight
 
 
 def read_weights(origin: str, arm: str) -> dict[str, np.ndarray]:
@@ -28,14 +25,4 @@ def read_weights(origin: str, arm: str) -> dict[str, np.ndarray]:
     if path.suffix == safetensors_file.SUFFIX:
         return safetensors_file.load(path)
     ended = run_folder.find(path, prefer=arm)
-    checkpoint = restore.last_checkpoint(ended.folder)
-    names = restore.saved_arrays(checkpoint)
-    wanted = {name: shape for name, shape in names.items() if is_weight(name.replace(".", "/"))}
-    if not wanted:
-        raise UserError(f"init_from: {checkpoint} has no weights")
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    arrays = restore.read_arrays(checkpoint, wanted, dict.fromkeys(wanted, here))
-    return {
-        name.removeprefix("state.").replace(".", "/"): np.asarray(array)
-        for name, array in arrays.items()
-    }
+    return restore.read_weights(restore.last_checkpoint(ended.folder))

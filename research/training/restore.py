@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from research.core.errors import UserError
@@ -17,6 +18,9 @@ from research.core.tree import named_leaves, path_name
 from research.training import sharding
 from research.training.digest import digest
 from research.training.program import init_key
+from research.weights.selection import is_weight
+
+_STATE = "state."  # of a carry
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
@@ -65,6 +69,34 @@ def best_checkpoint(folder: Path, metric: str, mode: str) -> Path:
             "config.best_metric names a metric; take the last one"
         )
     return (min if mode == "min" else max)(noted, key=lambda path: noted[path])
+
+
+def chosen_checkpoint(folder: Path, config: Mapping[str, Any], *, best: bool) -> Path:
+    """The last or the best checkpoint of an arm and seed; `config` is the run's."""
+    if best:
+        return best_checkpoint(folder, config["best_metric"], config["best_mode"])
+    return last_checkpoint(folder)
+
+
+def read_weights(checkpoint: Path) -> dict[str, np.ndarray]:
+    """The weights in a checkpoint by their path in the state, on the host.
+
+    Raises:
+      UserError: it is damaged, or has none.
+    """
+    wanted = {
+        name: shape
+        for name, shape in saved_arrays(checkpoint).items()
+        if is_weight(name.removeprefix(_STATE).replace(".", "/"))
+    }
+    if not wanted:
+        raise UserError(f"checkpoint {checkpoint} has no weights")
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    arrays = read_arrays(checkpoint, wanted, dict.fromkeys(wanted, here))
+    return {
+        name.removeprefix(_STATE).replace(".", "/"): np.asarray(array)
+        for name, array in arrays.items()
+    }
 
 
 def state_shapes(experiment: Experiment, *, optimizer: bool = True) -> PyTree:
@@ -175,7 +207,7 @@ def _restore(folder: Path, target: dict[str, Any]) -> dict[str, jax.Array]:
 
 def _key(name: str) -> str:
     """Name of one of the state's arrays in a checkpoint, where the state is part of a carry."""
-    return f"state/{name}".rstrip("/").replace("/", ".")
+    return f"{_STATE}{name}".rstrip(".").replace("/", ".")
 
 
 def _line(error: Exception) -> str:

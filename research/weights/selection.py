@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from research.core.experiment import PyTree
@@ -23,8 +22,3 @@ def is_weight(name: str) -> bool:
 def weights_of(state: PyTree) -> dict[str, Any]:
     """The weights in a state by path, such as "learner/params/Dense_0/kernel"."""
     return {name: leaf for name, leaf in named_leaves(state).items() if is_weight(name)}
-
-
-def select(names: Iterable[str]) -> list[str]:
-    """Those names that are of weights."""
-    return [name for name in names if is_weight(name)]
