@@ -28,7 +28,10 @@ from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
+from research.report import finished
 from research.report.claims import Claim, MissingResult, Results
+from research.report.demo import Film
+from research.report.demo_values import as_file
 from research.report.results import Numbers, RunFolder, print_claims
 from research.training import hosts, init_from, loop, run_folder, seeds
 from research.training.meter import NonFiniteLoss
@@ -187,9 +190,26 @@ def _finish(
     ]
     results.write(claims, origin, startup.device(), startup.versions())
     results.draw(module.PAPER)
+    if "env" in config and not missing and jax.process_count() == 1:  # an agent, at its end
+        _leave_films(module, results.workdir)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
+
+
+def _leave_films(module: ModuleType, workdir: Path) -> None:
+    """Writes the films that the script's demo shows beside the curves, unless they are there."""
+    if not hasattr(module, "demo") or list(workdir.glob("*.gif")):
+        return
+    try:
+        demo = finished.load_run(workdir, optimizer=False).demo()
+        films = {name: field for name, field in demo.outputs.items() if isinstance(field, Film)}
+        shown = demo.run(**demo.defaults()) if films else {}
+    except UserError as error:  # such as a probe, which nobody can watch
+        log.info("no film: %s", error)
+        return
+    for name, film in films.items():
+        (workdir / f"{name}.gif").write_bytes(as_file(film, shown[name]))
 
 
 def _by_metric(numbers: Numbers) -> Results:

@@ -20,6 +20,7 @@ from research.core.errors import UserError
 from research.core.experiment import Experiment
 
 RUN, ASSETS, _ENDED = "run.json", "assets", "result.json"
+_NOTED = ("script", "method", "variant", "arguments", "config")
 
 
 class Ended(NamedTuple):
@@ -119,6 +120,8 @@ def find(folder: Path, arm: str | None = None, seed: int | None = None, prefer: 
     if not (root / RUN).is_file():
         raise UserError(f"{folder} is not the folder of a run (it has no {RUN})")
     noted = read_json(root / RUN)
+    if lacking := [key for key in _NOTED if key not in noted]:
+        raise UserError(f"{root / RUN} is damaged (it has no {lacking[0]!r})")
     ended: dict[str, list[int]] = {}
     for path in sorted(root.glob(f"*/*/{_ENDED}")):
         if path.parent.name.isdigit():
