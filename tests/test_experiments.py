@@ -230,11 +230,13 @@ def check_output(field, value):
 
 # Whose evaluation costs little; for the others it is with the slow tests.
 @one_by_one(fast=("a2c", "ddpg", "gpt", "gpt1", "imagenet_1hr", "trpo"), slow=SCRIPTS)
-def test_a_run_that_is_loaded_has_the_numbers_of_its_result(name, smoke_runs):
+def test_a_run_that_is_loaded_evaluates_as_it_did(name, smoke_runs):
     _, workdir, _ = smoke_runs(name)
     run = research.load_run(workdir)
-    found = run.evaluate()
-    assert found == {metric: run.numbers[metric] for metric in found}
+    found, records = run.evaluate(), read_metrics(workdir / run.arm / str(run.seed))
+    last = {metric: value for record in records for metric, value in record.items()}
+    assert found or name == "dcgan"  # which is judged by its `main` alone
+    assert found == {metric: last[metric] for metric in found}
 
 
 @each_script

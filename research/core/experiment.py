@@ -117,6 +117,11 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def phase(self, index: int) -> Experiment:
+        """The experiment of phase `index`, where a paper trains in several (`run_phases`): what its
+        last state is of. Of those that train in one go there is none."""
+        raise NotImplementedError
+
     def step(
         self, state: State, batch: Batch, t: jax.Array, key: jax.Array
     ) -> tuple[State, Metrics]:

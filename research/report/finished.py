@@ -91,6 +91,8 @@ def load_run(
     setting = configs.with_overrides(config, settings)
     checkpoint = restore.chosen_checkpoint(ended.folder, config, best=best)
     experiment = configs.build(script, setting)
+    if phase := restore.phase_of(checkpoint):
+        experiment = experiment.phase(phase)
     run_folder.give_assets(experiment, ended.folder)
     mesh = make_mesh(setting.mesh)
     return FinishedRun(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from research.core.tree import named_leaves, path_name
 from research.training import sharding
 from research.training.digest import digest
 from research.training.program import init_key
+from research.training.writers import read_metrics
 from research.weights.selection import is_weight
 
 _STATE = "state."  # of a carry
@@ -32,6 +34,12 @@ def checkpoint_folders(folder: Path) -> list[Path]:
     root = (phases[-1] if phases else folder) / "checkpoints"
     steps = [path for path in root.glob("[0-9]*") if path.name.isdigit()]
     return sorted(steps, key=lambda path: int(path.name), reverse=True)
+
+
+def phase_of(checkpoint: Path) -> int:
+    """The phase that a checkpoint is of; 0 where there is only one."""
+    head, _, number = checkpoint.parents[1].name.partition("_")
+    return int(number) if head == "phase" else 0
 
 
 def last_checkpoint(folder: Path) -> Path:
@@ -54,21 +62,20 @@ def best_checkpoint(folder: Path, metric: str, mode: str) -> Path:
       metric, mode: `config.best_metric` and `best_mode` of the run.
 
     Raises:
-      UserError: the run has noted none.
+      UserError: none of those that are there has one.
     """
-    noted = {}
-    for path in checkpoint_folders(folder):
-        file = path / "metrics" / "metrics"
-        if metric and file.is_file():
-            value = json.loads(file.read_text(encoding="utf-8")).get(metric)
-            if value is not None:
-                noted[path] = value
-    if not noted:
+    checkpoints = checkpoint_folders(folder)
+    values: dict[Path, float] = {}
+    if metric and checkpoints:
+        evaluated = {r["step"]: r.get(metric) for r in read_metrics(checkpoints[0].parents[1])}
+        found = {path: evaluated.get(int(path.name)) for path in checkpoints}
+        values = {path: value for path, value in found.items() if value is not None}
+    if not values:
         raise UserError(
-            f"no checkpoint in {folder} is marked as the best: that is done where "
-            "config.best_metric names a metric; take the last one"
+            f"no checkpoint in {folder} is known to be the best: that takes a run with "
+            "config.best_metric, evaluated where it is saved; take the last one"
         )
-    return (min if mode == "min" else max)(noted, key=lambda path: noted[path])
+    return (min if mode == "min" else max)(values, key=lambda path: values[path])
 
 
 def chosen_checkpoint(folder: Path, config: Mapping[str, Any], *, best: bool) -> Path:
@@ -185,6 +192,10 @@ def _noted(checkpoint: Path) -> dict[str, Any]:
     """What is noted beside the arrays."""
     try:
         noted = json.loads((checkpoint / "extra" / "metadata").read_text(encoding="utf-8"))
+        if "note" in noted:  # a text with a checksum of its own
+            if noted["sha256"] != hashlib.sha256(noted["note"].encode()).hexdigest():
+                raise ValueError("what is noted beside the arrays is not what was saved")
+            noted = json.loads(noted["note"])
         return {name: noted[name] for name in ("arrays", "digest")}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"checkpoint {checkpoint} is damaged ({_line(error)})") from error
