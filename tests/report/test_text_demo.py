@@ -25,9 +25,10 @@ def test_a_prompt_is_continued_however_long_it_is():
     sampling = {"new_tokens": 4, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     demo = continue_demo(model, params, Bytes(), context=16, prompts=("ab",), **sampling)
     found = demo.run(**demo.defaults())
-    assert found["text"].startswith("ab") and len(found["next"]) >= 5
+    assert found["text"].startswith("ab")
     logits = model.apply({"params": params}, jnp.array([[256, 97, 98]]), train=False)[0][0, -1]
-    assert max(found["next"].values()) == pytest.approx(float(jax.nn.softmax(logits).max()), 1e-4)
+    likeliest = np.sort(jax.nn.softmax(logits))[-10:]  # of some the bytes are no letters alone
+    assert sum(found["next"].values()) == pytest.approx(likeliest.sum(), 1e-4)
     long = demo.run(**{**demo.defaults(), "prompt": "x" * 50, "tokens": 15})
     assert long["text"].startswith("x" * 50)
 
