@@ -21,7 +21,6 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from research import config as configs
@@ -29,10 +28,11 @@ from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
 from research.report import finished
-from research.report.claims import Claim, MissingResult, Results
+from research.report.claims import Claim, MissingResult
 from research.report.demo import Film
 from research.report.demo_values import as_file
-from research.report.results import Numbers, RunFolder, print_claims
+from research.report.provenance import Provenance
+from research.report.results import RunFolder, by_metric, print_claims
 from research.training import hosts, init_from, loop, run_folder, seeds
 from research.training.meter import NonFiniteLoss
 
@@ -105,16 +105,17 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     results = RunFolder(workdir, script.stem, as_json, flags.variant)
     results.check()
     # Whatever can be refused is refused before anything is compiled or written.
-    experiments, origin = {}, ""
+    experiments, origins = {}, {}
     for arm in [flags.arm] if flags.arm else arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
         checked = experiments[arm] = _build(module, setting, arm)
         if flags.config.vmap_seeds:
             seeds.SeedBatch(checked, flags.config.seeds)
         loop.check(checked, setting)
-        if checked.source is not None:
-            origin = checked.source.origin
+        origins[arm] = "" if checked.source is None else checked.source.origin
 
+    provenance = Provenance.of(script, argv)
+    tried = getattr(configs.load_module(flags.path), "TRIED", {})
     results.create()
     run_folder.note_run(workdir, script, module.PAPER.method, flags.variant, argv, flags.config)
     for arm in list(experiments):
@@ -131,10 +132,12 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             started = time.monotonic()
             if experiment is None:
                 experiment = _build(module, setting, arm)
+            before = 0.0 if together else results.seconds(arm, seed)
             numbers = train(module, experiment, setting, results.folder(arm, seed))
             run_folder.keep_assets(experiment, results.folder(arm, seed))
-            results.add(arm, seed, numbers, together + time.monotonic() - started)
-    return _finish(module, flags.config, results, arms, origin)
+            seconds = before + together + time.monotonic() - started
+            results.add(arm, seed, numbers, seconds, origins[arm], provenance)
+    return _finish(module, flags.config, results, arms, provenance, tried)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -163,7 +166,12 @@ def _train_seeds(
 
 
 def _finish(
-    module: ModuleType, config: ConfigDict, results: RunFolder, arms: dict[str, Any], origin: str
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arms: dict[str, Any],
+    provenance: Provenance,
+    tried: Mapping[str, str],
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -173,11 +181,11 @@ def _finish(
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
         try:
-            claims = module.claims(_by_metric(numbers))
+            claims = module.claims(by_metric(numbers))
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
-                    results.write([], origin, startup.device(), startup.versions())
+                    results.write([], provenance, tried)
                 raise
             # A variant that runs one setting alone compares nothing.
     if jax.process_index() != 0:
@@ -188,7 +196,7 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, origin, startup.device(), startup.versions())
+    results.write(claims, provenance, tried)
     results.draw(module.PAPER)
     if "env" in config and not missing and jax.process_count() == 1:  # an agent, at its end
         _leave_films(module, results.workdir)
@@ -210,19 +218,6 @@ def _leave_films(module: ModuleType, workdir: Path) -> None:
         return
     for name, film in films.items():
         (workdir / f"{name}.gif").write_bytes(as_file(film, shown[name]))
-
-
-def _by_metric(numbers: Numbers) -> Results:
-    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
-    arms = {
-        arm: {
-            metric: np.array([run[metric] for run in seeds.values()])
-            for metric in next(iter(seeds.values()))
-            if all(metric in run for run in seeds.values())
-        }
-        for arm, seeds in numbers.items()
-    }
-    return Results(arms)
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:
