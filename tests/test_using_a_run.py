@@ -54,12 +54,10 @@ def test_the_lines_of_the_page(tmp_path, monkeypatch, caplog):
         assert film.n_frames == 50
 
 
-def test_every_script_stands_in_the_page():
+def test_what_stands_in_the_table_has_a_demo():
     table = PAGE[PAGE.index("| scripts |") :]
-    scripts = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
-    with_demo = [
-        name
-        for name in scripts
-        if hasattr(config.load_module(ROOT / "experiments" / f"{name}.py"), "demo")
-    ]
-    assert with_demo and set(re.findall(r"`(\w+)`", table)) >= set(with_demo)
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert len(names) >= 25
+    for name in names:
+        assert hasattr(config.load_module(ROOT / "experiments" / f"{name}.py"), "demo"), name
