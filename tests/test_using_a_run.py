@@ -31,7 +31,7 @@ def run_command(line: str) -> str:
     return said.getvalue()
 
 
-@pytest.mark.xdist_group("ddpg")
+@pytest.mark.slow  # three runs
 def test_the_lines_of_the_page(tmp_path, monkeypatch, caplog):
     for name in ("configs", "experiments"):
         (tmp_path / name).symlink_to(ROOT / name)
