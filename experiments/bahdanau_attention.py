@@ -48,6 +48,7 @@ PAPER = Paper(
     parameters={"rnnsearch": 80_443_000},
     curves=("valid/loss",),
     x="sentences",
+    method="rnnsearch",
 )
 
 RULES = (
@@ -76,6 +77,7 @@ class AlignAndTranslate(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = GRUEncoderDecoder(
             data.source_vocab,

@@ -36,7 +36,9 @@ from research.models import adversarial, dcgan
 from research.papers.dcgan import face_concepts
 from research.papers.dcgan.code_autoencoder import CodeTraining
 from research.papers.dcgan.guided_responses import guided_responses, second_highest
+from research.report import latents_demo
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
 from research.viz.image_grids import save_grid
 
 PAPER = Paper(
@@ -309,6 +311,11 @@ def pictures(
     responses = guided_responses(experiment.discriminator_net, variables, train)
     grid = responses.reshape(-1, *train.shape[1:])
     return {**shown, "discriminator_features": (grid, len(responses))}
+
+
+def demo(experiment: DCGAN, state: State) -> Demo:
+    draw = functools.partial(experiment.draw, state, batch_size=latents_demo.BATCH)
+    return latents_demo.latents_demo(draw, experiment.latents)
 
 
 def claims(results: Results) -> list[Claim]:

@@ -30,9 +30,12 @@ from research.models import gpt
 from research.optim.schedules import warmup_cosine
 from research.papers.gpt import in_context, ngram
 from research.papers.gpt.cache_error import cache_error
+from research.papers.gpt.key_label_demo import key_label_demo
 from research.papers.gpt.key_labels import KeyLabels
 from research.papers.gpt.residual_growth import residual_growth
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.text_demo import continue_demo
 
 PAPER = Paper(
     title="Language Models are Few-Shot Learners",
@@ -43,6 +46,7 @@ PAPER = Paper(
     claim="a language model learns a task from the examples in its context",
     parameters=gpt.PARAMETERS,
     curves=("loss",),
+    method="two_layers",
 )
 
 
@@ -75,6 +79,7 @@ class GenerativePretraining(Experiment):
                 data.overlap_words,
                 data.test_split,
             )
+            self.assets = (self.corpus,)
         optimizer = config.optimizer
         self.rate_by_tokens = warmup_cosine(
             optimizer.learning_rate,
@@ -296,6 +301,14 @@ def decoder_checks(model: gpt.GPT, params: Any, seed: int) -> dict[str, float]:
         "exact/growth_scaled": growth(24, True) / growth(2, True),
         "exact/growth_unscaled": growth(24, False) / growth(2, False),
     }
+
+
+def demo(experiment: GenerativePretraining, state: dict) -> Demo:
+    model, params = experiment.model, state["learner"].params
+    if experiment.task is not None:
+        return key_label_demo(model, params, experiment.task)
+    vocabulary, sampling = experiment.corpus.vocabulary, experiment.sampling
+    return continue_demo(model, params, vocabulary, context=model.max_length, **sampling)
 
 
 def claims(results: Results) -> list[Claim]:

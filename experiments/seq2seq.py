@@ -62,6 +62,7 @@ PAPER = Paper(
     parameters={"seq2seq": 384_112_000, "cho": 24_224_000},
     curves=("valid/accuracy",),
     x="sentences",
+    method="reversed",
 )
 
 # The paper had a layer on each of four GPUs and a quarter of the softmax on each of four others.
@@ -93,6 +94,7 @@ class SequenceToSequence(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = make_network(config)
         self.learner = Learner(

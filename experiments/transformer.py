@@ -32,7 +32,8 @@ from research.optim.averaging import CheckpointAverage
 from research.optim.schedules import noam
 from research.papers.transformer import ibm_model1
 from research.report.claims import Claim, Paper, Results, Scores
-from research.viz.attention_maps import plot_attention
+from research.report.demo import Demo, Image, Number, Text
+from research.viz.attention_maps import draw_attention, plot_attention
 
 PAPER = Paper(
     title="Attention Is All You Need",
@@ -43,6 +44,7 @@ PAPER = Paper(
     claim="attention alone translates, once it is told the positions",
     parameters={"base": 63_045_632, "big": 214_171_648},
     curves=("valid/loss",),
+    method="transformer",
 )
 
 # Layers are stacked: the first axis of a kernel counts them.
@@ -59,7 +61,7 @@ class AttentionIsAllYouNeed(Experiment):
     rules = RULES
 
     def __init__(self, config: ConfigDict):
-        data = config.data
+        self.config, data = config, config.data
         self.text = parallel_text(
             data.name,
             data.dir,
@@ -69,6 +71,7 @@ class AttentionIsAllYouNeed(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.tokens_per_batch = data.tokens_per_batch
         self.model = Transformer(
@@ -215,6 +218,39 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
         "test/exact": 100 * float(np.mean(np.array(hypotheses) == np.array(references))),
         "required/bleu": config.required_bleu,
     }
+
+
+def demo(experiment: AttentionIsAllYouNeed, state: dict) -> Demo:
+    text, layers = experiment.text, experiment.config.model.layers
+    params = experiment.averaged_params(state)
+
+    def run(sentence: str, layer: int) -> dict[str, Any]:
+        if not sentence.strip():
+            raise UserError("there is no sentence to translate")
+        source = text.encode_source(sentence)
+        beam = experiment.config.beam
+        (output,) = translate(experiment.decoder, params, [source], experiment.lengths, **beam)
+        maps = experiment.cross_attention(params, source, output)[layer - 1 : layer]
+        picture = draw_attention(
+            maps, text.target_tokens(output), text.source_tokens(source), layer
+        )
+        return {"translation": text.decode(output), "attention": picture}
+
+    return Demo(
+        title="Translate a sentence",
+        says="A sentence in the source language of the run; below the translation stands what each "
+        "head of a layer looks at while it writes.",
+        inputs={
+            "sentence": Text("sentence", text.examples[0], lines=2),
+            "layer": Number("attention of layer", layers, 1, layers),
+        },
+        outputs={
+            "translation": Text("translation", lines=2),
+            "attention": Image("from each word written (down) to the words read (across)"),
+        },
+        run=run,
+        examples=[{"sentence": sentence} for sentence in text.examples],
+    )
 
 
 def claims(results: Results) -> list[Claim]:

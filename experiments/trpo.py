@@ -26,6 +26,8 @@ from research import app, training
 from research.core import Learner, LearnerState
 from research.models.actor_critic import Actor, Critic
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import distribution
 from research.rl.acting.rollouts import Rollout, normalize_advantage
@@ -208,6 +210,10 @@ def main(
     record["run/kl_limit"] = config.agent.kl_limit
     record["run/taken"] /= experiment.num_steps
     return {**numbers, **record}
+
+
+def demo(experiment: TrustRegionPolicyOptimization, state: State) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

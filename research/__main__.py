@@ -14,13 +14,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from research import startup
 from research.config import describe_variants, load_config, load_module, shortened
 from research.core import UserError
 from research.core.errors import quoted
 from research.core.reading import is_file
 from research.report import compare, documents, page, recorded
 from research.report.claims import Paper
-from research.report.finished import read_result
+from research.report.result_file import read_result
 from research.report.results import RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,9 @@ USAGE = """usage: python -m research papers           every paper: claim, varian
        python -m research results --judge  recorded numbers, judged by the claims as they are now
        python -m research report RUNS...   report.html and report.md of finished runs
        python -m research compare RUNS...  runs of several scripts side by side: table and curves
-       python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table"""
+       python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table
+       python -m research demo RUN ...     what a finished model does for a person (--help)
+       python -m research export RUN ...   its weights as a safetensors file (--help)"""
 
 
 def load_scripts() -> dict[str, ModuleType]:
@@ -209,6 +212,15 @@ def main(argv: Sequence[str]) -> int:
                 from research.pods import table  # leaves JAX on the CPU
 
                 table.print_table(names)
+            case ["demo", *words]:
+                from research.report import demo_command
+
+                startup.quiet()
+                demo_command.main(words)
+            case ["export", *words]:
+                from research.report import export
+
+                export.main(words)
             case ["-h" | "--help"]:
                 print(USAGE)
             case _:

@@ -34,10 +34,22 @@ from research.core import Experiment, UserError
 from research.core.errors import check_choice
 from research.core.files import disk_failure
 from research.pods import simulated
+from research.report import finished
 from research.report.claims import Claim, MissingResult
+from research.report.demo import Film
+from research.report.demo_values import as_file
 from research.report.provenance import Provenance
 from research.report.results import RunFolder, by_metric, print_claims, seconds_trained
-from research.training import hosts, longer, loop, peer_failure, seeds, stopping
+from research.training import (
+    hosts,
+    init_from,
+    longer,
+    loop,
+    peer_failure,
+    run_folder,
+    seeds,
+    stopping,
+)
 from research.training.exchange import agree, exchange, process_count
 from research.training.meter import NonFiniteLoss
 
@@ -167,6 +179,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     provenance = Provenance.of(script, argv)
     tried = getattr(configs.load_module(flags.path), "TRIED", {})
     with results.held(longer=bool(shorter)):
+        run_folder.note_run(workdir, script, module.PAPER.method, flags.variant, argv, flags.config)
         for arm in list(experiments):
             # The first seed's experiment is at hand; no seed's parts are kept for the next.
             _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance)
@@ -188,7 +201,7 @@ def _build_arms(
     experiments = {}
     for arm in [flags.arm] if flags.arm else configs.arms_of(flags.config):
         setting = _setting(flags.config, arm, flags.config.seeds[0])
-        experiment = experiments[arm] = build(module, setting)
+        experiment = experiments[arm] = _build(module, setting, arm)
         if experiment.num_steps < 1:
             raise UserError(f"arm {arm} makes no step: the run is shorter than one; make it longer")
         if flags.config.vmap_seeds:
@@ -253,13 +266,25 @@ def _run_arm(
         stopping.check(f"before arm {arm}, seed {seed}")
         folder, before = results.folder(arm, seed), together or results.seconds(arm, seed)
         started = time.monotonic()
-        numbers = train(module, first or build(module, setting), setting, folder)
+        experiment = first or _build(module, setting, arm)
+        numbers = train(module, experiment, setting, folder)
+        run_folder.keep_assets(experiment, folder)
         seconds = before + time.monotonic() - started
         results.add(arm, seed, numbers, seconds, origin, provenance)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
     return configs.with_overrides(config, {**configs.arms_of(config)[arm], "seed": seed})
+
+
+def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
+    """The experiment of an arm and seed, with the weights that it begins with, if any are given."""
+    experiment = build(module, setting)
+    if setting.init_from:
+        if setting.vmap_seeds:
+            raise UserError("init_from is for seeds one after the other: set vmap_seeds=false")
+        experiment.initial = init_from.read_weights(setting.init_from, arm)
+    return experiment
 
 
 def _train_seeds(
@@ -308,9 +333,26 @@ def _finish(
     ]
     results.write(claims, provenance, tried)
     results.draw(module.PAPER)
+    if "env" in config and not missing and jax.process_count() == 1:  # an agent, at its end
+        _leave_films(module, results.workdir)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
+
+
+def _leave_films(module: ModuleType, workdir: Path) -> None:
+    """Writes the films that the script's demo shows beside the curves, unless they are there."""
+    if not hasattr(module, "demo") or list(workdir.glob("*.gif")):
+        return
+    try:
+        demo = finished.load_run(workdir, optimizer=False).demo()
+        films = {name: field for name, field in demo.outputs.items() if isinstance(field, Film)}
+        shown = demo.run(**demo.defaults()) if films else {}
+    except UserError as error:  # such as a probe, which nobody can watch
+        log.info("no film: %s", error)
+        return
+    for name, film in films.items():
+        (workdir / f"{name}.gif").write_bytes(as_file(film, shown[name]))
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:

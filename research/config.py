@@ -303,6 +303,28 @@ def with_overrides(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDi
     return copy
 
 
+def to_plain(config: Any) -> Any:
+    """A configuration as JSON has it: groups as objects, tuples as arrays."""
+    if isinstance(config, (ConfigDict, Mapping)):
+        return {key: to_plain(config[key]) for key in config}
+    return [to_plain(x) for x in config] if isinstance(config, (tuple, list)) else config
+
+
+def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
+    """The inverse of `to_plain`; the overrides of each arm stay dictionaries."""
+    config = ConfigDict({key: _from_plain(value) for key, value in plain.items() if key != "arms"})
+    arms = plain.get("arms", {})
+    arms = {arm: {k: _from_plain(v) for k, v in values.items()} for arm, values in arms.items()}
+    config.arms = ConfigDict(arms, convert_dict=False)
+    return config
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ConfigDict({key: _from_plain(x) for key, x in value.items()})
+    return tuple(map(_from_plain, value)) if isinstance(value, list) else value
+
+
 def override(config: ConfigDict, key: str, text: str) -> None:
     """Sets a dotted key from the text of a flag, which must read as the type the key has.
 

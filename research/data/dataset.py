@@ -21,11 +21,13 @@ class Dataset(Sequence[Record]):
 
     Attributes:
       origin: which data this is and where it was found, for the result of a run.
+      class_names: what the numbers of "label" stand for; () where it is not known.
     """
 
-    def __init__(self, records: Sequence[Record], origin: str):
+    def __init__(self, records: Sequence[Record], origin: str, class_names: Sequence[str] = ()):
         self._records = records
         self.origin = origin
+        self.class_names = tuple(class_names)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -50,7 +52,7 @@ class Dataset(Sequence[Record]):
 
     def in_memory(self) -> Dataset:
         """The same records out of `arrays()`: many epochs over small images are decoded once."""
-        return Dataset(Rows(self.arrays()), self.origin)
+        return Dataset(Rows(self.arrays()), self.origin, self.class_names)
 
 
 class Rows(Sequence[Record]):

@@ -1,76 +1,117 @@
-"""The `result.json` of a finished run, read as what it is: a file that others may have touched."""
+"""Finished runs: what a run's folder notes, and everything in it brought back to life."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from research.core.errors import UserError
-from research.core.reading import read_json
+from research import config as configs
+from research.core import Experiment, UserError
+from research.core.experiment import State
+from research.report.demo import Demo
+from research.training import restore, run_folder
+from research.training.evaluation import evaluate_at
+from research.training.sharding import make_mesh
 
-_Test = Callable[[Any], bool]
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """One arm and seed of a finished run.
+
+    Attributes:
+      folder: of the whole run.
+      script: its module.
+      config: of this arm and seed, on the mesh of this machine.
+      experiment: built from it, with what the run has learned from its data (`assets`).
+      state: the checkpoint's.
+      arm, seed, step: which one it is.
+      numbers: final numbers, as the run's `result.json` has them.
+    """
+
+    folder: Path
+    script: ModuleType
+    config: Any
+    experiment: Experiment
+    state: State
+    arm: str
+    seed: int
+    step: int
+    numbers: Mapping[str, float]
+
+    def evaluate(self) -> dict[str, float]:
+        """Numbers of the state by the experiment's own evaluation, which reads its data."""
+        return evaluate_at(self.experiment, self.state, self.seed, self.step)
+
+    def demo(self) -> Demo:
+        """What the model does for a person.
+
+        Raises:
+          UserError: the script has no `demo`.
+        """
+        if not hasattr(self.script, "demo"):
+            raise UserError(f"{self.script.__file__} has no demo(experiment, state)")
+        return self.script.demo(self.experiment, self.state)
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """Reads a `result.json`.
+def load_run(
+    folder: str | Path,
+    *,
+    arm: str | None = None,
+    seed: int | None = None,
+    best: bool = False,
+    optimizer: bool = True,
+    overrides: Mapping[str, Any] | None = None,
+) -> FinishedRun:
+    """Brings a finished run back: its configuration, experiment and trained state.
 
-    Numbers that are not finite are null in strict JSON; they are None here.
+    Nothing is read but the run's folder and the script that it names; data is read when
+    `evaluate` asks for it.
+
+    Args:
+      folder: of the run, such as "runs/dqn_atari", or of one arm and seed in it, "runs/her/her/0".
+      arm: one of the compared settings; by default the paper's own (`Paper.method`) or the first.
+      seed: which repeat; by default the first.
+      best: takes the best checkpoint by `config.best_metric` in place of the last.
+      optimizer: whether the optimizers' states are read; without them `opt_state` is None, and a
+        third of the memory does for Adam.
+      overrides: dotted configuration keys -> other values, such as another data set to evaluate on.
 
     Raises:
-      UserError: it cannot be read, or what every result has is missing or of another form.
+      UserError: the folder holds no finished run, or a damaged one; no such arm or seed.
     """
-    result = read_json(path)
-    for key, (form, holds) in _FORMS.items():
-        if key not in result:
-            raise UserError(f"{path} is damaged: it has no {key!r}")
-        if not holds(result[key]):
-            raise UserError(f"{path} is damaged: its {key!r} is not {form}")
-    return result
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_mapping(of: _Test) -> _Test:
-    return lambda value: isinstance(value, Mapping) and all(map(of, value.values()))
-
-
-def _is_claim(value: Any) -> bool:
-    texts = ("claim", "paper", "ours")
-    return (
-        isinstance(value, Mapping)
-        and all(_is_text(value.get(key)) for key in texts)
-        and "holds" in value
-        and (value["holds"] is None or isinstance(value["holds"], bool))
+    ended = run_folder.find(Path(folder), arm, seed)
+    script = _script(ended.noted)
+    config = configs.from_plain(ended.noted["config"])
+    settings = {**configs.arms_of(config).get(ended.arm, {}), "seed": ended.seed, "init_from": ""}
+    # Whatever mesh it was trained on, it is used on what there is.
+    settings |= {"mesh.data": -1, "mesh.fsdp": 1, "mesh.model": 1, **(overrides or {})}
+    setting = configs.with_overrides(config, settings)
+    checkpoint = restore.chosen_checkpoint(ended.folder, config, best=best)
+    experiment = configs.build(script, setting)
+    if phase := restore.phase_of(checkpoint):
+        experiment = experiment.phase(phase)
+    run_folder.give_assets(experiment, ended.folder)
+    mesh = make_mesh(setting.mesh)
+    return FinishedRun(
+        folder=ended.root,
+        script=script,
+        config=setting,
+        experiment=experiment,
+        state=restore.read_state(checkpoint, experiment, mesh, optimizer=optimizer),
+        arm=ended.arm,
+        seed=ended.seed,
+        step=int(checkpoint.name),
+        numbers=ended.numbers,
     )
 
 
-def _is_config(value: Any) -> bool:
-    seeds = value.get("seeds") if isinstance(value, Mapping) else None
-    return isinstance(seeds, list) and all(map(_is_count, seeds))
-
-
-_FORMS: dict[str, tuple[str, _Test]] = {
-    "paper": ("the name of a script", _is_text),
-    "variant": ("a text", _is_text),
-    "config": ("a configuration with seeds", _is_config),
-    "arms": (
-        "arm -> seed -> metric -> number",
-        _is_mapping(_is_mapping(_is_mapping(lambda x: x is None or _is_number(x)))),
-    ),
-    "claims": ("a list of claims", lambda x: isinstance(x, list) and all(map(_is_claim, x))),
-    "data": ("a text, or one for each arm", lambda x: _is_text(x) or _is_mapping(_is_text)(x)),
-    "seconds": ("a number", _is_number),
-    "device": ("a text", _is_text),
-    "versions": ("package -> version", lambda x: _is_mapping(_is_text)(x) and "jax" in x),
-}
+def _script(noted: Mapping[str, Any]) -> ModuleType:
+    """The script that a run names, or where that has moved, the one of that name in this place."""
+    script = Path(noted["script"])
+    for path in (script, configs.ROOT / "experiments" / script.name):
+        if path.is_file():
+            return configs.load_module(path)
+    raise UserError(f"the run is of {script}, which is not there any more")

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from research.report.finished import read_result
 from research.report.provenance import git
+from research.report.result_file import read_result
 from research.report.results import by_metric
 
 # What draws, reports and simulates moves no number.

@@ -24,6 +24,7 @@ from research.training.program import Carry, Program
 from research.training.sharding import check_batch, make_mesh
 from research.training.stopping import Stopped
 from research.training.writers import METRICS, Writers, read_metrics
+from research.weights import initial
 
 log = logging.getLogger("landmarks")
 
@@ -61,7 +62,10 @@ def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = No
         if experiment.source.every_step and config.steps_per_call > 1:
             raise UserError("each batch is of the newest state; set --config.steps_per_call=1")
         experiment.source.open()
-    return Program(experiment, mesh, config.steps_per_call, before)
+    program = Program(experiment, mesh, config.steps_per_call, before)
+    if experiment.initial is not None:
+        initial.check(program.shapes.state, experiment.initial, config.init_from)
+    return program
 
 
 class _Run:
@@ -143,7 +147,7 @@ class _Run:
         )
         self.closing.callback(self.writers.close)
         if carry is None:
-            return self.program.init(self.config.seed), 0
+            return self._begin(), 0
         if self.feed:
             assert self.experiment.source is not None
             self.experiment.source.set_state(extra["source"])
@@ -182,6 +186,15 @@ class _Run:
                 step,
             )
         return there > lines
+
+    def _begin(self) -> Carry:
+        """The carry before the first step."""
+        carry, given = self.program.init(self.config.seed), self.experiment.initial
+        if given is None:
+            return carry
+        layout = self.program.carry_sharding.state
+        state = initial.begin_with(carry.state, layout, given, self.config.init_from)
+        return Carry(carry.seed, carry.step, state)
 
     def _steps_until_boundary(self, step: int) -> int:
         config = self.config

@@ -251,6 +251,10 @@ class Images:
         assert self._mean is not None
         return self._mean
 
+    def take_mean(self, mean: np.ndarray) -> None:
+        """Uses a mean image that was computed before, such as that of a finished run."""
+        self._mean = mean
+
     @property
     def colours(self) -> augment.ColourAxes:
         """Principal components of the training images' colours; of coloured augmentations alone."""

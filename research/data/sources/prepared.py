@@ -68,7 +68,9 @@ def read(version: Path, name: str, split: str) -> Dataset:
         records = _Records(version, source, builder.info.features)
         if size:
             records[size - 1]
-    return Dataset(records, f"TFDS {name} {version.name}, split {split}, at {version}")
+    origin = f"TFDS {name} {version.name}, split {split}, at {version}"
+    class_names = getattr(dict(builder.info.features.items()).get("label"), "names", ())
+    return Dataset(records, origin, class_names)
 
 
 def _refuse_foreign_modules(version: Path) -> None:

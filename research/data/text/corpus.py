@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -76,6 +76,14 @@ class Corpus:
     @functools.cached_property
     def vocabulary(self) -> vocabulary.Vocabulary:
         return vocabulary.make(self.kind, self.vocab_size, self.train_texts)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The vocabulary, for `Experiment.assets`."""
+        return self.vocabulary.to_files()
+
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes a vocabulary that a run has kept; no text is then read for it."""
+        self.__dict__["vocabulary"] = vocabulary.from_files(self.kind, files)
 
     def encode(self, texts: Sequence[str], origin: str = "") -> Documents:
         encoded = (self.vocabulary.encode(text) for text in texts)

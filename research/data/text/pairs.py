@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from research.data.text.tokenization import (
 )
 
 TOKENIZER_FILES = ("source_tokenizer.json", "target_tokenizer.json")
+_EXAMPLES = "sentences.json"
 
 EncodedPair = tuple[np.ndarray, np.ndarray]
 
@@ -84,6 +86,24 @@ class ParallelText:
             for name in TOKENIZER_FILES
         )
         self._tokenizers = source, target
+
+    def to_files(self) -> dict[str, bytes]:
+        """The tokenizers and a few sentences, for `Experiment.assets`."""
+        files = zip(TOKENIZER_FILES, self.tokenizers, strict=True)
+        sentences = json.dumps(self.examples, ensure_ascii=False, indent=1)
+        kept = {name: tokenizer.to_str().encode() for name, tokenizer in files}
+        return {**kept, _EXAMPLES: sentences.encode()}
+
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes what a run has kept; no tokenizer is then trained."""
+        source, target = (Tokenizer.from_str(files[name].decode()) for name in TOKENIZER_FILES)
+        self._tokenizers = source, target
+        self.examples = json.loads(files[_EXAMPLES])
+
+    @functools.cached_property
+    def examples(self) -> list[str]:
+        """A few sentences of the test split, in the source language."""
+        return [source for source, _ in self.pairs("test")[:5]]
 
     def _encoded(self, split: str) -> list[EncodedPair]:
         """Token ids of a split's pairs, each sequence with `EOS` at its end."""

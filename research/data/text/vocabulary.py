@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -11,6 +11,7 @@ from research.core.errors import UserError, first_line
 from research.core.reading import expand_user, is_file
 
 END_OF_TEXT = "<|endoftext|>"
+TOKENIZER = "tokenizer.json"
 
 
 class Bytes:
@@ -26,6 +27,10 @@ class Bytes:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids; the end of a text gives nothing, broken UTF-8 a replacement mark."""
         return bytes(int(i) for i in ids if i < 256).decode(errors="replace")
+
+    def to_files(self) -> dict[str, bytes]:
+        """What a run keeps of it: nothing, for there is nothing to learn."""
+        return {}
 
 
 class Subwords:
@@ -83,8 +88,19 @@ class Subwords:
         """Text of token ids, without special tokens."""
         return self.tokenizer.decode([int(i) for i in ids])
 
+    def to_files(self) -> dict[str, bytes]:
+        """What a run keeps of it."""
+        return {TOKENIZER: self.tokenizer.to_str().encode()}
+
 
 Vocabulary = Bytes | Subwords
+
+
+def from_files(kind: str, files: Mapping[str, bytes]) -> Vocabulary:
+    """The vocabulary `kind` as a run has kept it."""
+    if kind == "bytes":
+        return Bytes()
+    return Subwords(Tokenizer.from_str(files[TOKENIZER].decode()))
 
 
 def make(kind: str, size: int, texts: Iterable[str]) -> Vocabulary:

@@ -57,6 +57,10 @@ class KeyLabels:
         same = chosen[:, :, None] == chosen[:, None, :]
         return np.sum(np.tril(same, -1), axis=2)
 
+    def alphabets(self) -> tuple[str, str]:
+        """The letters of keys, and the digits of labels."""
+        return string.ascii_lowercase[: self.keys], string.digits[: self.labels]
+
     def names(self, tokens: np.ndarray) -> str:
         """Readable form of tokens: letters for keys, digits for labels."""
         return "".join((string.ascii_lowercase[: self.keys] + string.digits)[t] for t in tokens)
