@@ -76,7 +76,7 @@ def print_results() -> None:
     """Prints every recorded result: how many rows hold, what made it, and whether it is stale."""
     table = Table()
     for column in ("result", "holds", "seeds", "commit", "date", "processor", "stale"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("result", "holds"))
+        table.add_column(column, overflow="fold", no_wrap=column not in ("processor", "stale"))
     for found in recorded.read(ROOT):
         table.add_row(
             found.stem,
@@ -87,7 +87,8 @@ def print_results() -> None:
             found.result.get("cpu", ""),
             recorded.staleness(ROOT, found) or "no",
         )
-    Console(markup=False, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(markup=False, highlight=False, width=width).print(table)
 
 
 def load_mutants() -> dict[str, list]:
