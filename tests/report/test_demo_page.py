@@ -111,9 +111,8 @@ def test_one_input_and_one_output(page):
         wait(opened, "!!document.querySelector('#run')")
         opened.evaluate("document.querySelector('#run').click()")
         wait(opened, "document.querySelector('#output-shares').innerText.includes('one')")
-        opened.evaluate(
-            "[...document.querySelectorAll('button')].find(b => b.innerText.includes('two')).click()"
-        )
+        buttons = "[...document.querySelectorAll('button')]"
+        opened.evaluate(f"{buttons}.find(b => b.innerText.includes('two')).click()")
         wait(opened, "document.querySelector('#output-shares').innerText.includes('two')")
     opened.open(url)
     wait(opened, "!!document.querySelector('#run')")
