@@ -29,7 +29,8 @@ def with_labels(records: Sequence[Record], num_classes: int) -> Dataset:
         _check(record, index, records, num_classes)
         return record
 
-    return Dataset(Lazy(range(len(records)), read), getattr(records, "origin", ""))
+    class_names = getattr(records, "class_names", ())
+    return Dataset(Lazy(range(len(records)), read), getattr(records, "origin", ""), class_names)
 
 
 def check_sample(records: Sequence[Record]) -> None:

@@ -39,7 +39,7 @@ _CSS = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 .film img { width: 100%; max-width: 672px; border-radius: 6px; }
-.picture img { image-rendering: pixelated; }
+.picture img { image-rendering: pixelated; object-fit: contain; width: 100%; height: 100%; }
 """
 
 
@@ -138,17 +138,17 @@ def _blocks(demo: Demo) -> Any:
     """The page: inputs on the left, outputs on the right, examples below the inputs."""
     import gradio
 
-    def run(*values: Any) -> list[Any]:
+    def run(*values: Any) -> Any:
         given = dict(zip(demo.inputs, values, strict=True))
         try:
             results = demo.run(**filled(demo, given))
         except UserError as error:
             raise gradio.Error(str(error), print_exception=False) from None
-        return [_shown(field, results[name]) for name, field in demo.outputs.items()]
+        return _alone([_shown(field, results[name]) for name, field in demo.outputs.items()])
 
     def example(values: Mapping[str, Any]) -> Any:
         chosen = {**demo.defaults(), **values}
-        return lambda: [chosen[name] for name in demo.inputs]
+        return lambda: _alone([chosen[name] for name in demo.inputs])
 
     with gradio.Blocks(title=demo.title, analytics_enabled=False) as blocks:
         gradio.Markdown(f"# {demo.title}\n\n{demo.says}")
@@ -168,6 +168,11 @@ def _blocks(demo: Demo) -> Any:
             filled_in = small.click(example(values), None, inputs, api_visibility="private")
             filled_in.then(run, inputs, outputs, api_visibility="private")
     return blocks
+
+
+def _alone(values: list[Any]) -> Any:
+    """As Gradio wants them: several in a list, one without."""
+    return values if len(values) > 1 else values[0]
 
 
 def _input(field: Input) -> Any:

@@ -95,6 +95,29 @@ def test_an_example_fills_in_and_runs(page):
     wait(opened, f"{SAID} === 'again again again'")
 
 
+def test_one_input_and_one_output(page):
+    """Gradio takes lists of several alone."""
+    opened, url = page
+    small = Demo(
+        title="One",
+        says="",
+        inputs={"word": Text("a word", "one")},
+        outputs={"shares": Probabilities("shares")},
+        run=lambda word: {"shares": {word: 0.5}},
+        examples=[{"word": "two"}],
+    )
+    with demo_page.Server(small) as server:
+        opened.open(server.url)
+        wait(opened, "!!document.querySelector('#run')")
+        opened.evaluate("document.querySelector('#run').click()")
+        wait(opened, "document.querySelector('#output-shares').innerText.includes('one')")
+        buttons = "[...document.querySelectorAll('button')]"
+        opened.evaluate(f"{buttons}.find(b => b.innerText.includes('two')).click()")
+        wait(opened, "document.querySelector('#output-shares').innerText.includes('two')")
+    opened.open(url)
+    wait(opened, "!!document.querySelector('#run')")
+
+
 def test_what_is_refused_is_said(page):
     opened, _ = page
     opened.evaluate("""(() => {

@@ -59,3 +59,7 @@ def test_class_names_go_with_the_data():
     named = Dataset(Rows({"label": np.zeros(2, int)}), "", ("a", "b"))
     assert named.in_memory().class_names == ("a", "b")
     assert ImageSplits("digits", 8)("test[:5]").class_names == tuple("0123456789")
+
+
+def test_images_of_an_experiment_keep_their_names():
+    assert kept_of("proc_shapes", 16).class_names[0] == "disc"
