@@ -10,6 +10,9 @@ The first checks the claim on Pendulum, five seeds of two arms, in half a minute
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative
+
+ALLOWED = {"agent.step_size": non_negative}  # 0: as long as the limit on KL allows
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -17,6 +20,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model = ConfigDict({"variant": "mlp"})
     config.env = common.rl_env("Pendulum-v1", num_envs=16, normalize_rewards=True)
     config.agent = common.trpo_agent()
+    config.agent.step_size = 0.0  # of every natural gradient; 0: what the limit on KL allows
     config.optimizer = ConfigDict({"learning_rate": 1e-3, "adam_epsilon": 1e-5})  # of the value
     config.total_frames = 200_000
     config.eval = common.rl_eval()
@@ -52,6 +56,21 @@ def cartpole(config: ConfigDict) -> None:
     config.agent.gamma = 0.99
 
 
+def natural_gradient(config: ConfigDict) -> None:
+    """Natural policy gradients of one length each, without a limit or a line search, beside it."""
+    config.arms = ConfigDict(
+        {
+            "trust_region": {},
+            **{
+                f"length_{name}": {"agent.step_size": length, "agent.backtracks": 0}
+                for name, length in (("003", 0.03), ("01", 0.1), ("03", 0.3), ("1", 1.0))
+            },
+        },
+        convert_dict=False,
+    )
+    config.check_claims = False
+
+
 def paper(config: ConfigDict) -> None:
     """OpenAI Baselines' settings of continuous control, on Pendulum."""
     common.single(config)
@@ -66,4 +85,9 @@ def paper(config: ConfigDict) -> None:
     config.total_frames = 1_000_000
 
 
-VARIANTS = {"smoke": smoke, "cartpole": cartpole, "paper": paper}
+VARIANTS = {
+    "smoke": smoke,
+    "cartpole": cartpole,
+    "natural_gradient": natural_gradient,
+    "paper": paper,
+}

@@ -24,6 +24,8 @@ from research.core.errors import check_choice
 from research.models.actor_critic import ActorCritic
 from research.optim.kfac import KFAC, statistics
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.rollouts import Rollout
 from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
@@ -34,10 +36,12 @@ PAPER = Paper(
     authors="Wu, Mansimov, Liao, Grosse, Ba",
     year=2017,
     arxiv="1708.05144",
+    field="reinforcement learning",
     claim="Natural gradients by Kronecker factors learn from fewer frames than first-order ones.",
     parameters={"2015": 1_686_693},  # Baselines' network with Breakout's 4 actions
     curves=("train/return",),
     x="frames",
+    method="acktr",
 )
 OPTIMIZERS = ("kfac", "rmsprop")
 
@@ -87,7 +91,12 @@ class ActorCriticKroneckerTrustRegion(OnPolicy):
     def make_rmsprop(self, settings: ConfigDict) -> optax.GradientTransformation:
         """A2C's optimizer, with its own learning rate."""
         rate = optax.linear_schedule(settings.rmsprop_learning_rate, 0.0, self.num_steps)
-        return optax.rmsprop(rate, settings.rmsprop_decay, settings.rmsprop_epsilon)
+        return optax.rmsprop(
+            rate,
+            settings.rmsprop_decay,
+            settings.rmsprop_epsilon,
+            settings.rmsprop_initial_scale,
+        )
 
     def fisher_factors(self, variables, observation, key):
         """Factors of the Fisher matrix of p(a, v | s) = pi(a|s) p(v|s), p(v|s) = N(v; V(s), 1).
@@ -123,6 +132,10 @@ class ActorCriticKroneckerTrustRegion(OnPolicy):
         learner, metrics = self.learner.minimize(learner, self.loss, rollout, loss_key)
         kl = rollout.policy.kl(self.policy(learner, rollout.observation)).mean()
         return state.replace(learner=learner), {**metrics, "kl": kl}
+
+
+def demo(experiment: ActorCriticKroneckerTrustRegion, state: OnPolicyState) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -44,10 +44,12 @@ PAPER = Paper(
     authors="Bahdanau, Cho, Bengio",
     year=2014,
     arxiv="1409.0473",
+    field="language",
     claim="a decoder that aligns translates long sentences as well as short ones",
     parameters={"rnnsearch": 80_443_000},
     curves=("valid/loss",),
     x="sentences",
+    method="rnnsearch",
 )
 
 RULES = (
@@ -76,6 +78,7 @@ class AlignAndTranslate(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = GRUEncoderDecoder(
             data.source_vocab,

@@ -43,6 +43,8 @@ from research.papers.human_preferences.reward_ensemble import EnsembleState, Rew
 from research.papers.human_preferences.reward_model import RewardModel
 from research.papers.human_preferences.trust_region_agent import TrustRegionAgent
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Distribution
 from research.rl.acting.rollouts import Trajectory, flatten, without_ends
@@ -55,9 +57,11 @@ PAPER = Paper(
     authors="Christiano et al.",
     year=2017,
     arxiv="1706.03741",
+    field="reinforcement learning",
     claim="Some hundred comparisons of short clips stand in for the reward.",
     curves=("train/return", "reward/correlation"),
     x="frames",
+    method="preferences",
 )
 
 
@@ -378,6 +382,10 @@ def main(experiment: HumanPreferences, config: ConfigDict, workdir: Path) -> dic
     return {**numbers, "random/return": random_return(experiment.test_env, config.seed)}
 
 
+def demo(experiment: HumanPreferences, state: State) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
+
+
 def claims(results: Results) -> list[Claim]:
     """Compares by shares of the way from a random policy's return to that with the true reward."""
     if "true_reward" not in results.arms:  # a task alone
@@ -394,7 +402,6 @@ def claims(results: Results) -> list[Claim]:
             0.8,
             claim="share of the way that 700 comparisons lead",
             paper="nearly matches the reward (figure 2)",
-            rule="mean",
         )
     ]
     if "random_queries" in results.arms:
@@ -404,7 +411,6 @@ def claims(results: Results) -> list[Claim]:
             1.1,
             claim="pairs chosen at random: comparisons to 80 % of the way",
             paper="(section 3.3)",
-            rule="mean",
             digits=0,
         )
         rows.append(needed)
@@ -415,13 +421,10 @@ def claims(results: Results) -> list[Claim]:
             by=0.1,
             claim="as many comparisons, all at the start",
             paper="poor (section 3.3)",
-            rule="mean",
         )
         rows.append(offline)
     if "no_labels" in results.arms:
-        without = share.at_most(
-            "no_labels", 0.2, claim="without any comparison", paper="", rule="mean"
-        )
+        without = share.at_most("no_labels", 0.2, claim="without any comparison", paper="")
         rows.append(without)
     return rows
 

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
-from research.papers.one_shot_imitation import policies
+from research.papers.one_shot_imitation import policies, reaching_film, stacking_film
 from research.papers.one_shot_imitation.block_stacking import SIDE, BlockStacking, named
 from research.papers.one_shot_imitation.imitation import (
     SEEN,
@@ -36,9 +36,8 @@ from research.papers.one_shot_imitation.imitation import (
     Imitator,
     sample_pairs,
 )
-from research.papers.one_shot_imitation.particle_reaching import ParticleReaching
+from research.papers.one_shot_imitation.particle_reaching import Landmark, ParticleReaching
 from research.papers.one_shot_imitation.scenes import Demonstration
-from research.papers.one_shot_imitation.stacking_film import save_film
 from research.papers.one_shot_imitation.task_families import (
     TaskDemonstrations,
     TaskFamily,
@@ -46,17 +45,23 @@ from research.papers.one_shot_imitation.task_families import (
     teach,
 )
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo, Film, Number, Text
 from research.rl.demonstrations import Demonstrations
+from research.viz.films import save_gif
 
 PAPER = Paper(
     title="One-Shot Imitation Learning",
     authors="Duan et al.",
     year=2017,
     arxiv="1703.07326",
+    field="reinforcement learning",
     claim="Attention over a single demonstration generalises to unseen tasks.",
     curves=("unseen/success", "trained/success", "loss"),
 )
 
+LEARNED = 0.9  # success on tasks of training of who has learned them
+# Rivals that are to learn these before their generalisation says anything.
+LEARNERS = ("lstm_attention", "final_state", "stacking_final_state")
 NAMES = {"particle": "attention", "stacking": "stacking"}  # of the attention policy's arm
 TESTS = {
     "particle": {"unseen": "new arrangements", "more": "more landmarks than ever in training"},
@@ -305,10 +310,40 @@ def main(experiment: OneShotImitation, config: ConfigDict, workdir: Path) -> dic
 def film(experiment: OneShotImitation, policy: LearnerState, path: Path) -> None:
     """Draws an unseen task as it was shown, and as the policy did it elsewhere."""
     key = jax.random.key(experiment.config.seed)
-    *both, success, task = jax.jit(experiment.unseen_example)(policy, key)
+    example = jax.jit(experiment.unseen_example)(policy, key)
+    fps = stacking_film.FPS
+    save_gif(path, film_frames(example), fps, colours=32, last_seconds=2.0)
+
+
+def film_frames(example: Any) -> np.ndarray:
+    """Frames of what `OneShotImitation.unseen_example` gave, the demonstration on the left."""
+    *both, success, task = example
     episodes = [np.asarray(x.observation[0])[np.asarray(x.present[0])] for x in both]
+    if isinstance(task, Landmark):
+        return reaching_film.film_frames(episodes, int(task.target))
     end = "done" if bool(success) else "failed"
-    save_film(path, episodes, (f"demonstration of {named(task)}", f"imitation: {end}"), SIDE)
+    captions = f"demonstration of {named(task)}", f"imitation: {end}"
+    return stacking_film.film_frames(episodes, captions, SIDE)
+
+
+def demo(experiment: OneShotImitation, state: State) -> Demo:
+    policy = jax.device_get(state.policy)
+    imitate = jax.jit(experiment.unseen_example)
+
+    def run(task: int) -> dict[str, Any]:
+        example = imitate(policy, jax.random.key(task))
+        done = "the imitation does what was shown" if bool(example[2]) else "the imitation fails"
+        return {"film": film_frames(example), "done": done}
+
+    return Demo(
+        title="Show it once",
+        says="On the left an expert shows a task that the policy has never seen; on the right the "
+        "policy does it from another beginning. Nothing else tells it what to do.",
+        inputs={"task": Number("which task: another number, another task", 0, 0, 9999)},
+        outputs={"film": Film("shown, and done", stacking_film.FPS), "done": Text("how it ended")},
+        run=run,
+        examples=[{"task": 1}, {"task": 2}],
+    )
 
 
 def claims(results: Results) -> list[Claim]:
@@ -326,7 +361,10 @@ def task_claims(results: Results, task: str) -> list[Claim]:
     trained, unseen = results["trained/success"], results["unseen/success"]
     rows = [
         trained.at_least(
-            ours, 0.9, claim=f"{ours}: success on tasks of training", paper="close to each other"
+            ours,
+            LEARNED,
+            claim=f"{ours}: success on tasks of training",
+            paper="close to each other",
         )
     ]
     rows += [
@@ -343,13 +381,13 @@ def task_claims(results: Results, task: str) -> list[Claim]:
             by=margin,
             claim=f"{arm}: success on {tests['unseen']} is lower",
             paper="",
-            judged=margin > 0,
+            judged=bool(margin > 0 and (arm not in LEARNERS or trained[arm].min() >= LEARNED)),
         )
         for arm, margin in rivals.items()
     ]
     if "lstm_attention" in rivals:
         claim = "lstm_attention: generalisation is what it lacks; success on tasks of training"
-        rows.append(trained.at_least("lstm_attention", 0.9, claim=claim, paper=""))
+        rows.append(trained.at_least("lstm_attention", LEARNED, claim=claim, paper=""))
     return rows
 
 

@@ -58,10 +58,12 @@ PAPER = Paper(
     authors="Sutskever, Vinyals, Le",
     year=2014,
     arxiv="1409.3215",
+    field="language",
     claim="two LSTMs translate through one vector, and better if the source is reversed",
     parameters={"seq2seq": 384_112_000, "cho": 24_224_000},
     curves=("valid/accuracy",),
     x="sentences",
+    method="reversed",
 )
 
 # The paper had a layer on each of four GPUs and a quarter of the softmax on each of four others.
@@ -93,6 +95,7 @@ class SequenceToSequence(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = make_network(config)
         self.learner = Learner(
@@ -346,6 +349,7 @@ def claims(results: Results) -> list[Claim]:
                 claim="an ensemble has a lower loss than its best member",
                 paper="BLEU 30.6 to 34.8 with five (table 1)",
                 rule="seed by seed",
+                pairs="the same members",
                 digits=3,
             )
         )

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from research.core.errors import check_choice
+from research.core.errors import UserError, check_choice
 from research.nn.conv import Conv, ConvTranspose
 
 NORMS = ("batch", "layer", "none")
@@ -66,11 +66,13 @@ def num_levels(image_size: int) -> int:
     """How many stride-2 layers lead from 4x4 to `image_size`.
 
     Raises:
-      ValueError: `image_size` is not 8, 16, 32, 64, ...
+      UserError: `image_size` is not 8, 16, 32, 64, ...
     """
     levels = math.log2(image_size / _BASE)
     if levels < 1 or levels != int(levels):
-        raise ValueError(f"image_size {image_size} is not 8, 16, 32, 64 or a larger power of two")
+        raise UserError(
+            f"data.image_size {image_size} is not 8, 16, 32, 64 or a larger power of two"
+        )
     return int(levels)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from research.core.errors import one_line
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -57,18 +60,26 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
                 claim["claim"],
                 claim["paper"],
                 claim["ours"],
-                _verdict(claim["holds"]),
+                verdict(claim["holds"]),
                 str(seeds),
                 f"{result['seconds'] / 60:.1f}",
-                result["device"],
-                f"`{command(result)}`",
+                hardware(result),
             ]
-            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+            code = f"`{command(result).replace('`', '')}`"
+            lines.append("| " + " | ".join([*map(cell, cells), one_line(code)]) + " |")
     return "\n".join(lines) + "\n"
 
 
+def cell(text: str) -> str:
+    """A text as it stands in a cell of a Markdown table: one line, nothing of it taken for HTML."""
+    text = one_line(" ".join(text.split())).replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # "<" before anything else begins no tag
+
+
 def command(result: Mapping[str, Any]) -> str:
-    """The command line that makes a result."""
+    """The command line that makes a result, as it was given where the result says so."""
+    if "command" in result:
+        return result["command"]
     variant = f":{result['variant']}" if result["variant"] else ""
     seeds = ",".join(map(str, result["config"]["seeds"]))
     flags = f" --config.seeds={seeds}" if seeds != "0" else ""
@@ -77,7 +88,23 @@ def command(result: Mapping[str, Any]) -> str:
     return f"python experiments/{name}.py --config configs/{name}.py{variant}{flags}"
 
 
-def _verdict(holds: bool | None) -> str:
+def data(result: Mapping[str, Any]) -> str:
+    """The data of a result, "" where all is made inside the step."""
+    found = result["data"]
+    if isinstance(found, str):  # before results named the data of every arm
+        return found
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{arm}: {origin}" for arm, origin in found.items() if origin)
+
+
+def hardware(result: Mapping[str, Any]) -> str:
+    """What a result was measured on."""
+    return f"{result['device']}, {result['cpu']}" if result.get("cpu") else result["device"]
+
+
+def verdict(holds: bool | None) -> str:
+    """The word for whether a row holds."""
     return "not checked" if holds is None else "yes" if holds else "NO"
 
 
@@ -92,15 +119,16 @@ def _link(folder: Path, title: str) -> str:
 def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
     claims = "".join(
         f"<tr><td>{html.escape(c['claim'])}<td>{html.escape(c['paper'])}<td>{html.escape(c['ours'])}"
-        f'<td class="{_verdict(c["holds"])}">{_verdict(c["holds"])}</tr>'
+        f'<td class="{verdict(c["holds"])}">{verdict(c["holds"])}</tr>'
         for c in result["claims"]
     )
-    data = f"data: {html.escape(result['data'])} · " if result["data"] else ""
+    origin = f"data: {html.escape(data(result))} · " if data(result) else ""
+    commit = f" · commit {html.escape(result['commit'][:10])}" if result.get("commit") else ""
     return (
         f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
-        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{data}'
-        f"{result['seconds'] / 60:.1f} minutes on {html.escape(result['device'])} · "
-        f"jax {html.escape(result['versions']['jax'])}</p>"
+        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{origin}'
+        f"{result['seconds'] / 60:.1f} minutes on {html.escape(hardware(result))} · "
+        f"jax {html.escape(result['versions']['jax'])}{commit}</p>"
         f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
         f"{_numbers(result['arms'])}{_figures(folder)}"
     )
@@ -114,7 +142,7 @@ def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     for metric in metrics:
         cells = ""
         for runs in arms.values():
-            values = np.array([run[metric] for run in runs.values() if metric in run])
+            values = np.array([run[metric] for run in runs.values() if metric in run], float)
             text = f"{values.mean():.4g}" if values.size else ""
             if values.size > 1:
                 text += f" [{values.min():.4g}, {values.max():.4g}]"
@@ -130,7 +158,7 @@ def _figures(folder: Path) -> str:
         for seed in sorted(p for p in arm.iterdir() if p.is_dir())[:1]:
             paths += sorted(seed.glob("*.png"))
     figures = ""
-    for path in paths:
+    for path in filter(Path.is_file, paths):
         code = base64.b64encode(path.read_bytes()).decode()
         name = html.escape(str(path.relative_to(folder)))
         figures += (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from research.core.errors import UserError
 from research.data.dataset import Lazy, Record
 from research.data.images import augment
 from research.data.images.images import ImageSplits
@@ -42,8 +43,22 @@ class Squares(Sequence[Record]):
         return np.stack([self[i]["image"] for i in rows]) / np.float32(127.5) - 1
 
     def labels(self) -> np.ndarray:
-        """int64 `[N]`."""
-        return np.array([record["label"] for record in self.records], np.int64)
+        """int64 `[N]`.
+
+        Raises:
+          UserError: the records have none, or one is below 0, as in splits without labels.
+        """
+        missing = [i for i, record in enumerate(self.records) if "label" not in record]
+        if missing:
+            raise UserError(f"record {missing[0]} of {self.records!r} has no label")
+        labels = np.array([record["label"] for record in self.records], np.int64)
+        if len(labels) and labels.min() < 0:
+            first = int(np.argmax(labels < 0))
+            raise UserError(
+                f"record {first} of {self.records!r} has the label {labels[first]}, which is no "
+                "class; choose a split with labels"
+            )
+        return labels
 
     def examples(self) -> tuple[np.ndarray, np.ndarray]:
         """All `images` and `labels`."""

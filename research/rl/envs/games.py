@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.core.experiment import Source
 from research.rl.envs import gymnax_env, pixel_maze, probe_envs
-from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs.ale import ATARI_57, Atari, AtariSpec, EmulatorSource, HostAtari
 from research.rl.envs.environments import Environment, StackFrames, Vectorized
 from research.rl.envs.host_actor import HostActor, MirroredAtari
 
@@ -34,7 +36,8 @@ class Settings:
       actor: "step": they are inside the step; "host": emulators are driven from Python.
       stack: frames in an observation.
       action_repeat, max_noops, fire_reset, sticky_actions, full_action_space, max_episode_frames:
-        of Atari games, as in `AtariSpec`; `full_action_space` is of MinAtar's too.
+        of Atari games, as in `AtariSpec`; `sticky_actions` (0.1 is its published protocol) and
+        `full_action_space` are of MinAtar's too.
       life_loss_ends: nothing of value follows a lost life; for learning alone.
       reward_clip: rewards are clipped to this size for learning; 0: they are not.
       normalize_observations, normalize_rewards: to unit scale, by running statistics.
@@ -59,6 +62,19 @@ class Settings:
 def is_atari(name: str) -> bool:
     """Whether it is a game for the emulator."""
     return name not in _IN_JAX
+
+
+def _check_atari(name: str) -> None:
+    """Refuses what is no game's name before the emulator is asked for, which may not be installed.
+
+    Raises:
+      UserError: it is written as none is; it says which name is meant.
+    """
+    if re.fullmatch("[a-z][a-z0-9_]*", name):
+        return
+    close = difflib.get_close_matches(name, (*_IN_JAX, *ATARI_57), n=1)
+    meant = f"did you mean {close[0]!r}?" if close else "they are like 'CartPole-v1' or 'pong'"
+    raise UserError(f"no environment is called {quoted(name)}; {meant}")
 
 
 def atari_spec(settings: Settings) -> AtariSpec:
@@ -100,19 +116,16 @@ def _frames(settings: Settings) -> Environment:
     if settings.actor not in ("step", "host"):
         raise UserError(f"env.actor is 'step' or 'host', not {settings.actor!r}")
     if is_atari(settings.name):
+        _check_atari(settings.name)
         spec = atari_spec(settings)
         return MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
-    of_emulators = (
-        settings.actor,
-        settings.action_repeat,
-        settings.max_noops,
-        settings.sticky_actions,
-    )
-    if of_emulators != ("step", 1, 0, 0.0):
+    if (settings.actor, settings.action_repeat, settings.max_noops) != ("step", 1, 0):
         raise UserError(
-            f"{settings.name} has no action repeat, no-ops, sticky actions or host actor; "
-            "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
+            f"{settings.name} has no action repeat, no-ops or host actor; "
+            "set env.action_repeat=1, max_noops=0, actor=step"
         )
+    if settings.sticky_actions and settings.name not in gymnax_env.MINATAR:
+        raise UserError(f"{settings.name} has no sticky actions; set env.sticky_actions=0.0")
     return _in_jax(settings)
 
 
@@ -183,4 +196,9 @@ def _in_jax(settings: Settings) -> Vectorized:
         return probe_envs.make(name, num_envs)
     if name == pixel_maze.NAME:
         return Vectorized(pixel_maze.PixelMaze(), num_envs)
-    return gymnax_env.make(name, num_envs, full_action_space=settings.full_action_space)
+    return gymnax_env.make(
+        name,
+        num_envs,
+        full_action_space=settings.full_action_space,
+        sticky_actions=settings.sticky_actions,
+    )
