@@ -157,7 +157,6 @@ class AlignAndTranslate(Experiment):
 def main(experiment: AlignAndTranslate, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     params = state["learner"].params
-    experiment.text.save(workdir)
     numbers = {**numbers, **scores(experiment, params, config, workdir)}
     if experiment.model.alignment:
         numbers |= look_at_alignments(experiment, params, config, workdir)

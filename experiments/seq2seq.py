@@ -219,7 +219,6 @@ def main(experiment: SequenceToSequence, config: ConfigDict, workdir: Path) -> d
         setting = with_overrides(config, {"seed": config.seed + 1000 * number})
         other, _ = training.run(SequenceToSequence(setting), setting, workdir / f"member_{number}")
         members.append(other["learner"].params)
-    experiment.text.save(workdir)
     numbers = {**numbers, **decode(experiment, members, config, workdir)}
     draw_probes(experiment, members[0], config.probes, workdir)
     return {
