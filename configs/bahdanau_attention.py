@@ -36,8 +36,8 @@ def get_config(variant: str = "") -> ConfigDict:
             "units": 80,
             "maxout": 64,
             "alignment": 64,  # units of the alignment model; 0: one vector of a sentence
-            # The paper's gain would be 0.035, which is 0.01 times the root of 1000 / 80: with 0.03
-            # either network learns less than half as fast. (Seed 100.)
+            # The paper's gain would be 0.035, which is 0.01 times the root of 1000 / 80. With 0.03
+            # (and a rate of 0.004) RNNsearch is at 2.6 nats after 300 steps, with this at 1.1.
             "init_scale": 0.1,
         }
     )

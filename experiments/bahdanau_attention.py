@@ -37,6 +37,7 @@ from research.papers.bahdanau_attention import alignments
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Image, Number, Text
 from research.viz.attention_maps import draw_attention, plot_attention
+from research.viz.length_curves import plot_by_length
 
 PAPER = Paper(
     title="Neural Machine Translation by Jointly Learning to Align and Translate",
@@ -156,7 +157,6 @@ class AlignAndTranslate(Experiment):
 def main(experiment: AlignAndTranslate, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     params = state["learner"].params
-    experiment.text.save(workdir)
     numbers = {**numbers, **scores(experiment, params, config, workdir)}
     if experiment.model.alignment:
         numbers |= look_at_alignments(experiment, params, config, workdir)
@@ -183,6 +183,7 @@ def scores(
     short, long = (config.short_words, config.long_words)
     halves = bleu_by_length(hypotheses, references, sizes, (short, long - 1, max(sizes)), "none")
     by_length = bleu_by_length(hypotheses, references, sizes, config.length_edges, "none")
+    plot_by_length(workdir / "length.png", {"ours": by_length}, "words of the source", "BLEU")
     score = bleu(hypotheses, references, "none").score
     write_translations(
         workdir / "translations.tsv",

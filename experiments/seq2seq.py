@@ -51,6 +51,7 @@ from research.optim.schedules import halving
 from research.papers.seq2seq.sentence_map import plot_sentences
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Number, Text
+from research.viz.length_curves import plot_by_length
 
 PAPER = Paper(
     title="Sequence to Sequence Learning with Neural Networks",
@@ -218,7 +219,6 @@ def main(experiment: SequenceToSequence, config: ConfigDict, workdir: Path) -> d
         setting = with_overrides(config, {"seed": config.seed + 1000 * number})
         other, _ = training.run(SequenceToSequence(setting), setting, workdir / f"member_{number}")
         members.append(other["learner"].params)
-    experiment.text.save(workdir)
     numbers = {**numbers, **decode(experiment, members, config, workdir)}
     draw_probes(experiment, members[0], config.probes, workdir)
     return {
@@ -264,6 +264,7 @@ def decode(
     hypotheses = [text.decode(output) for output in outputs]
     sizes = [len(source) - 1 for source, _ in text.encoded("test")]
     by_length = bleu_by_length(hypotheses, references, sizes, config.length_edges, "none")
+    plot_by_length(workdir / "length.png", {"ours": by_length}, "words of the source", "BLEU")
     numbers |= {f"test/bleu_to_{edge}_words": value for edge, value in by_length.items()}
     write_translations(
         workdir / "translations.tsv",

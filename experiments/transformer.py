@@ -206,7 +206,6 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
         f"{config.data.name}: BLEU {ours.score:.2f} {ours.signature}",
         {"source": sources, "ours": hypotheses, "reference": references},
     )
-    text.save(workdir)
     source, output = text.encoded("test")[0][0], outputs[0]
     maps = experiment.cross_attention(params, source, output)
     labels = text.target_tokens(output), text.source_tokens(source)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,7 +26,7 @@ from research.data.text.tokenization import (
     special_tokens_are_text,
 )
 
-TOKENIZER_FILES = ("source_tokenizer.json", "target_tokenizer.json")
+_TOKENIZERS = ("source_tokenizer.json", "target_tokenizer.json")
 _EXAMPLES = "sentences.json"
 
 EncodedPair = tuple[np.ndarray, np.ndarray]
@@ -67,36 +66,19 @@ class ParallelText:
             self._tokenizers = self._learn(self.pairs("train"))
         return self._tokenizers
 
-    def save(self, folder: Path) -> None:
-        """Writes the tokenizers, without which a trained model's tokens mean nothing."""
-        for tokenizer, name in zip(self.tokenizers, TOKENIZER_FILES, strict=True):
-            (folder / name).write_text(tokenizer.to_str(), encoding="utf-8")
-
-    def restore(self, folder: Path) -> None:
-        """Takes the tokenizers that `save` wrote, so that no training pairs are needed.
-
-        Raises:
-          UserError: they are not there.
-        """
-        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
-        if missing:
-            raise UserError(f"no {' and no '.join(missing)} in {folder}")
-        source, target = (
-            special_tokens_are_text(Tokenizer.from_file(str(folder / name)))
-            for name in TOKENIZER_FILES
-        )
-        self._tokenizers = source, target
-
     def to_files(self) -> dict[str, bytes]:
         """The tokenizers and a few sentences, for `Experiment.assets`."""
-        files = zip(TOKENIZER_FILES, self.tokenizers, strict=True)
+        files = zip(_TOKENIZERS, self.tokenizers, strict=True)
         sentences = json.dumps(self.examples, ensure_ascii=False, indent=1)
         kept = {name: tokenizer.to_str().encode() for name, tokenizer in files}
         return {**kept, _EXAMPLES: sentences.encode()}
 
     def from_files(self, files: Mapping[str, bytes]) -> None:
         """Takes what a run has kept; no tokenizer is then trained."""
-        source, target = (Tokenizer.from_str(files[name].decode()) for name in TOKENIZER_FILES)
+        source, target = (
+            special_tokens_are_text(Tokenizer.from_str(files[name].decode()))
+            for name in _TOKENIZERS
+        )
         self._tokenizers = source, target
         self.examples = json.loads(files[_EXAMPLES])
 
