@@ -9,6 +9,9 @@ from flax.typing import Dtype
 
 from research.nn.conv import Conv
 
+# Of ReLU networks (He et al., 2015): deviation sqrt(2 / n), n weights to an output.
+he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
 # As `momentum` of `flax.linen.BatchNorm`: the weight of the old value in the running averages.
 BATCH_NORM_MOMENTUM = 0.9
 
@@ -53,7 +56,7 @@ class PolicyValueNetwork(nn.Module):
                 size,
                 use_bias=False,
                 dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
+                kernel_init=he_normal,
                 name=f"{name}_conv",
             )(x)
             return nn.BatchNorm(
@@ -130,6 +133,5 @@ def _tower(planes: jax.Array, filters: int, layers: int) -> jax.Array:
     x = planes
     for i in range(layers):
         size = 5 if i == 0 else 3
-        init = nn.initializers.he_normal()
-        x = nn.relu(Conv(filters, size, kernel_init=init, name=f"conv{i + 1}")(x))
+        x = nn.relu(Conv(filters, size, kernel_init=he_normal, name=f"conv{i + 1}")(x))
     return x

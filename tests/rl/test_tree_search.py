@@ -204,7 +204,7 @@ def test_a_move_that_wins_gets_the_visits():
 def test_search_without_a_network_never_loses_at_tic_tac_toe():
     """Against every reply: the value of unfinished games is unknown, 0, and priors are equal."""
     game, room = GAMES["tic-tac-toe"], 64
-    search = TreeSearch(game, knows_nothing, simulations=800)
+    search = TreeSearch(game, knows_nothing, simulations=1600)
     best = jax.jit(lambda s: search(None, search.init(s), jax.random.key(0)).root_visits.argmax(1))
     play = jax.jit(jax.vmap(game.play))
 

@@ -118,6 +118,29 @@ class BoardGame:
         )
 
 
+def draw_symmetries(game: BoardGame, key: jax.Array, count: int) -> jax.Array:
+    """Numbers `[count]` of symmetries of a game's board, each as likely."""
+    return jax.random.randint(key, (count,), 0, len(game.point_symmetries))
+
+
+def turn_planes(game: BoardGame, planes: jax.Array, symmetry: jax.Array) -> jax.Array:
+    """Planes `[N, H, W, C]` of boards as they look after a symmetry `[N]` each."""
+    flat = planes.reshape(len(planes), game.points, -1)
+    order = jnp.asarray(game.point_symmetries)[symmetry]
+    return jnp.take_along_axis(flat, order[..., None], axis=1).reshape(planes.shape)
+
+
+def turn_actions(game: BoardGame, values: jax.Array, symmetry: jax.Array) -> jax.Array:
+    """Numbers `[N, A]`, one for each action, where the board was turned by `symmetry` `[N]`."""
+    return jnp.take_along_axis(values, jnp.asarray(game.action_symmetries)[symmetry], axis=1)
+
+
+def turn_actions_back(game: BoardGame, values: jax.Array, symmetry: jax.Array) -> jax.Array:
+    """The inverse of `turn_actions`."""
+    back = np.argsort(game.action_symmetries, axis=1)
+    return jnp.take_along_axis(values, jnp.asarray(back)[symmetry], axis=1)
+
+
 def push_board(history: jax.Array, board: jax.Array) -> jax.Array:
     """A history `[T, P]` with a new board in front; the oldest one falls out."""
     return jnp.concatenate([board[None], history[:-1]])
