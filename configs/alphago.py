@@ -38,6 +38,34 @@ def smoke(config: ConfigDict) -> None:
     config.arms = ConfigDict({"alphazero": {}}, convert_dict=False)
 
 
+def pipeline() -> ConfigDict:
+    """The stages of 2016: supervision, reinforcement, values, and the search that mixes them."""
+    return ConfigDict(
+        {
+            "stage": "policy",  # or "reinforce", "value": which is built by itself, for its size
+            "filters": 32,
+            "layers": 5,  # of the convolutions before the last one, 12 in the paper
+            "value_hidden": 32,
+            "expert_batches": 6,  # of self_play.games games each; the expert is the arm `rival`
+            "policy_steps": 1_400,
+            "batch_size": 128,
+            "policy_rate": 0.05,
+            "halve_every": 0,  # updates; 0: never
+            "reinforce_steps": 100,
+            "reinforce_rate": 0.002,
+            "value_positions": 4_096,
+            "value_steps": 768,
+            "value_batch_size": 128,
+            "value_rate": 0.02,
+            "longest_start": 20,  # U is uniform over 1 to this
+            "prior_temperature": 1.5,  # 1 / beta
+            "c_puct": 5.0,
+            "threshold": 0,  # visits before a move gets a node of its own
+            "mixing": 0.5,  # lambda
+        }
+    )
+
+
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     config.method = "alphazero"  # or "alphago_zero", "alphago" (2016), "reinforce" (no search)
@@ -59,7 +87,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.search = ConfigDict(
         {
-            "simulations": 24,  # 0: the policy plays by itself
+            "simulations": 24,
             "c_init": 1.25,
             "c_base": 19652.0,  # 0: the prior's weight does not grow with the visits
             "leaves": 1,  # found one after the other, evaluated together
@@ -71,6 +99,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.self_play = ConfigDict(
         {
             "games": 128,  # side by side
+            "searches": True,  # or the policy plays by itself, and learns its own moves
             "noise_alpha": 10 / 26,  # of the root's Dirichlet noise: ten over the number of moves
             "noise_share": 0.25,  # epsilon; 0: none
             "explore_plies": 10,  # in which moves are drawn; then the most visited is played
@@ -103,9 +132,11 @@ def get_config(variant: str = "") -> ConfigDict:
             "games": 64,  # in a batch
             "pool": 8,  # past policies
             "pool_every_steps": 4,
-            "baseline": True,  # the value network's, whose head learns as well
+            "learning_rate": 0.004,  # of a gradient that is a sum over the moves of a game
+            "value_weight": 1.0,
         }
     )
+    config.alphago = pipeline()
     config.eval = ConfigDict(
         {
             "openings": 80,  # each played with both colours
@@ -114,14 +145,24 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.elo = ConfigDict({"snapshots": 4})  # players of the past, at equal parts of the run
+    config.rival = ""  # an arm whose search meets what this arm has learned
     config.num_steps = 600
     config.log_every_steps = 25
     config.seeds = (0, 1, 2)
     config.arms = ConfigDict(
         {
-            "alphazero": {},
-            "no_search": {"search.simulations": 0},
-            "reinforce": {"method": "reinforce", "num_steps": 32},
+            # Every key that another arm sets: those go back to this one's run.
+            "alphazero": {
+                "method": "alphazero",
+                "num_steps": 600,
+                "rival": "",
+                "self_play.noise_share": 0.25,
+                "self_play.searches": True,
+            },
+            "no_noise": {"self_play.noise_share": 0.0, "rival": "alphazero"},
+            "no_search": {"self_play.searches": False},
+            "alphago": {"method": "alphago", "rival": "alphazero"},
+            "reinforce": {"method": "reinforce", "num_steps": 32, "rival": "alphazero"},
         },
         convert_dict=False,
     )

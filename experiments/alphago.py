@@ -26,18 +26,29 @@ from research.config import arms_of, with_overrides
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
 from research.core.tree import split_batch
-from research.models.alphago import PolicyValueNetwork
-from research.report.claims import Claim, Paper, Results
+from research.models.alphago import PolicyNetwork, PolicyValueNetwork, ValueNetwork
+from research.papers.alphago.pipeline import (
+    Labelled,
+    PositionSource,
+    collect,
+    label_games,
+    one_position_a_game,
+    point_logits,
+    unpack,
+    value_planes,
+)
+from research.report.claims import Claim, Paper, Results, spread
+from research.report.curves import draw_curves
 from research.rl import matches
 from research.rl.envs import board_games
 from research.rl.envs.board_games import BoardGame
 from research.rl.envs.go import Go
+from research.rl.envs.go_features import NUM_PLANES, feature_planes, own_eyes
 from research.rl.self_play import (
     GameMemory,
     MemoryState,
     Positions,
     Resignation,
-    ResignationState,
     restart,
 )
 from research.rl.tree_search import (
@@ -58,9 +69,15 @@ PAPER = Paper(
     year=2016,
     arxiv="",
     claim="A search makes a better player of a network, and the network learns to be that player.",
-    parameters={"20 blocks": 22_827_877, "40 blocks": 46_441_317},
+    parameters={
+        "20 blocks": 22_827_877,
+        "40 blocks": 46_441_317,
+        "policy 192": 3_882_793,
+        "value 192": 3_980_162,
+        "5x5": 40_917,
+    },
     curves=("loss", "value_loss", "black_wins"),
-    x="plies",
+    x="step",
 )
 
 # Ways in which a network plays.
@@ -93,7 +110,7 @@ class BoardPlayers:
         self.search = TreeSearch(
             self.game,
             self.judge,
-            simulations=search.simulations or 1,
+            simulations=search.simulations,
             c_init=search.c_init,
             c_base=search.c_base,
             leaves=search.leaves,
@@ -143,8 +160,8 @@ class BoardPlayers:
             return matches.random_player(self.game)(None, states, draw_key)
 
         ways = [by_search, greedily, drawn, at_random]
-        ways = [lambda v, way=way: way(v).astype(jnp.int32) for way in ways]
-        return jax.lax.switch(contestant.kind, ways, contestant.variables)
+        action = jax.lax.switch(contestant.kind, ways, contestant.variables)
+        return action.astype(jnp.int32)
 
     def play_openings(self, first: Contestant, second: Contestant, key: jax.Array) -> jax.Array:
         """Points `[N, 2]` of the first contestant, from the openings of all evaluations."""
@@ -206,12 +223,11 @@ class SelfPlay(BoardPlayers, Experiment):
         self.num_steps = config.num_steps
         super().__init__(config)
         self.check(config)
-        play, search = config.self_play, config.search
+        play = config.self_play
         self.memory = GameMemory(self.game, config.memory.rows)
         self.rows_per_game = config.train.batch_size // play.games
         self.noise = Noise(play.noise_alpha, play.noise_share)
         self.resignation = Resignation(wrong=play.resign_wrong) if play.resign_wrong else None
-        self.searches = search.simulations > 0
         self.per_step = {"plies": play.games}
 
     @staticmethod
@@ -293,7 +309,7 @@ class SelfPlay(BoardPlayers, Experiment):
 
         memory = self.memory.add(state.memory, games, visits, ended, outcome)
         after = restart(after, ended, self.game)
-        if self.config.search.reuse:
+        if tree is not None and self.config.search.reuse:
             tree = self.keep_tree(tree, action, ended, after)
         count = ended.sum()
         share = lambda x: jnp.where(count > 0, (ended & x).sum() / count, jnp.nan)  # noqa: E731
@@ -320,7 +336,7 @@ class SelfPlay(BoardPlayers, Experiment):
         Without a search the policy's own move stands for the visits.
         """
         games = state.games
-        if not self.searches:
+        if not self.config.self_play.searches:
             judge_key, draw_key = jax.random.split(key)
             evaluation = self.judge(variables, games, judge_key)
             policy = legal_policy(evaluation.logits, games.legal)
@@ -342,9 +358,7 @@ class SelfPlay(BoardPlayers, Experiment):
 
     # Learning
 
-    def learn(
-        self, state: State, key: jax.Array
-    ) -> tuple[LearnerState, dict[str, jax.Array]]:
+    def learn(self, state: State, key: jax.Array) -> tuple[LearnerState, dict[str, jax.Array]]:
         """The step's updates, each of positions drawn from games that are over."""
         age, updates = self.game.max_plies, self.config.train.updates
 
@@ -367,9 +381,7 @@ class SelfPlay(BoardPlayers, Experiment):
         ready = self.memory.ready(state.memory, age)
         return jax.lax.cond(ready, update, lambda learner: (learner, nothing), state.learner)
 
-    def loss(
-        self, variables: Any, batch: Positions, key: jax.Array
-    ) -> tuple[jax.Array, Aux]:
+    def loss(self, variables: Any, batch: Positions, key: jax.Array) -> tuple[jax.Array, Aux]:
         """l = (z - v)^2 - pi^T log p + c |theta|^2 (AlphaGo Zero, equation 1)."""
         planes, pi, z = batch.planes, batch.policy, batch.outcome
         if self.config.train.symmetries:
@@ -445,6 +457,496 @@ class SelfPlay(BoardPlayers, Experiment):
             numbers[f"score/{name}"], numbers[f"error/{name}"] = score.mean, score.error
         return numbers
 
+    def elo(self, state: State, key: jax.Array) -> dict[str, float]:
+        """Ratings of the network at equal parts of the run, from matches of each with the next.
+
+        The untrained network has 0; that at the end of the run is the last one.
+        """
+        parts = self.config.elo.snapshots
+        stages = [self.untrained()]
+        stages += [jax.tree.map(lambda x, i=i: x[i], state.snapshots) for i in range(parts)]
+        points, games = np.zeros((2, parts + 1, parts + 1))
+        for old, new in zip(range(parts), range(1, parts + 1), strict=True):
+            later, earlier = (Contestant(SEARCH, stages[i]) for i in (new, old))
+            score = self.match(later, earlier, jax.random.fold_in(key, new))
+            games[new, old] = games[old, new] = score.games
+            points[new, old] = score.mean * score.games
+            points[old, new] = score.games - points[new, old]
+        ratings = matches.fit_elo(points, games)
+        return {f"elo/{100 * i // max(parts, 1):03d}": float(x) for i, x in enumerate(ratings)}
+
+
+class Moves(NamedTuple):
+    """What one player did in a batch of games, `[N, ...]`.
+
+    Attributes:
+      planes: of the network.
+      legal: bool `[N, A]`.
+      action: int32 `[N]`.
+      outcome: `[N]`, z for the player.
+      alive: bool `[N]`, whether the game was going on.
+    """
+
+    planes: jax.Array
+    legal: jax.Array
+    action: jax.Array
+    outcome: jax.Array
+    alive: jax.Array
+
+
+class PolicyState(flax.struct.PyTreeNode):
+    """A policy that learns from games against its own past.
+
+    Attributes:
+      learner: the network.
+      pool: variables `[K, ...]` of past policies.
+      members: int32, policies that have joined the pool since the beginning.
+      finished: games that have ended since then.
+    """
+
+    learner: LearnerState
+    pool: Any
+    members: jax.Array
+    finished: jax.Array
+
+
+class PolicyGradient(BoardPlayers, Experiment):
+    """Reinforcement learning of a policy without search (AlphaGo, Methods): a step is a batch of
+    games against a policy drawn from the pool, and one update by REINFORCE."""
+
+    def __init__(self, config: ConfigDict):
+        self.num_steps = config.num_steps
+        super().__init__(config)
+        if config.reinforce.games % 2:
+            raise UserError("reinforce.games is even: one half is played with each colour")
+        self.per_step = {"games": config.reinforce.games}
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        return optax.sgd(self.config.reinforce.learning_rate)
+
+    def init(self, key: jax.Array) -> PolicyState:
+        return self.begin(self.first_variables(key))
+
+    def begin(self, learner: LearnerState) -> PolicyState:
+        """The first state of a network: it is the pool's first member."""
+        size = self.config.reinforce.pool
+        pool = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (size, *x.shape)).copy(),
+            self.learner.eval_variables(learner),
+        )
+        return PolicyState(learner, pool, jnp.int32(1), jnp.int32(0))
+
+    def warm_start(self, state: PolicyState, before: Any) -> PolicyState:
+        """Begins with the supervised policy's weights."""
+        return self.begin(state.learner.replace(params=jax.tree.map(jnp.copy, before)))
+
+    def step(
+        self, state: PolicyState, batch: None, t: jax.Array, key: jax.Array
+    ) -> tuple[PolicyState, dict[str, jax.Array]]:
+        draw_key, play_key, learn_key = jax.random.split(key, 3)
+        settings = self.config.reinforce
+        present = jnp.minimum(state.members, settings.pool)
+        chosen = jax.random.randint(draw_key, (), 0, present)
+        opponent = jax.tree.map(lambda x: x[chosen], state.pool)
+        moves, won = self.play_batch(self.learner.eval_variables(state.learner), opponent, play_key)
+        learner, metrics = self.learner.minimize(state.learner, self.loss, moves, learn_key)
+
+        joins = (t + 1) % settings.pool_every_steps == 0
+        place = jnp.where(joins, state.members % settings.pool, settings.pool)
+        pool = jax.tree.map(
+            lambda all_, x: all_.at[place].set(x, mode="drop"),
+            state.pool,
+            self.learner.eval_variables(learner),
+        )
+        state = PolicyState(learner, pool, state.members + joins, state.finished + settings.games)
+        return state, {**metrics, "wins": won}
+
+    def play_batch(self, variables: Any, opponent: Any, key: jax.Array) -> tuple[Moves, jax.Array]:
+        """Games with each colour: the moves of the first player, and its share of points."""
+        half = self.config.reinforce.games // 2
+        start = jax.tree.map(lambda x: jnp.broadcast_to(x, (2, half, *x.shape)), self.game.init())
+
+        def ply(groups: Any, t: jax.Array) -> tuple[Any, Any]:
+            # Group 0 is played with black: there the first player moves at even plies.
+            order = jnp.array([0, 1]) ^ (t % 2)
+            own, other = (jax.tree.map(lambda x, i=i: x[order[i]], groups) for i in range(2))
+            own_key, other_key = jax.random.split(jax.random.fold_in(key, t))
+            planes = self.inputs(own)
+            action = self.draw(variables, planes, own.legal, own_key)
+            reply = self.draw(opponent, self.inputs(other), other.legal, other_key)
+            both = jax.tree.map(lambda *xs: jnp.stack(xs), own, other)
+            groups = jax.vmap(jax.vmap(self.game.play))(both, jnp.stack([action, reply]))
+            groups = jax.tree.map(lambda x: x[order], groups)
+            return groups, Moves(planes, own.legal, action, own.player, ~own.over)
+
+        last, moves = jax.lax.scan(ply, start, jnp.arange(self.game.max_plies))
+        # At even plies the rows are of group 0, at odd ones of group 1.
+        of_row = jnp.arange(self.game.max_plies) % 2
+        z = (last.outcome[of_row] * moves.outcome).astype(jnp.float32)
+        points = (last.outcome * jnp.array([[1], [-1]]) + 1).mean() / 2
+        moves = moves._replace(outcome=z)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), moves), points
+
+    def inputs(self, states: Any) -> jax.Array:
+        """Planes `[N, H, W, C]` of the network."""
+        return jax.vmap(self.game.planes)(states.history, states.player)
+
+    def outputs(
+        self, variables: Any, planes: jax.Array, train: bool
+    ) -> tuple[jax.Array, jax.Array | None, Mapping[str, Any]]:
+        """Logits `[N, A]`, values `[N]` where the network has them, and updated collections."""
+        if not train:
+            return *self.learner.apply(variables, planes, train=False), {}
+        (logits, value), updated = self.learner.apply(
+            variables, planes, train=True, mutable=["batch_stats"]
+        )
+        return logits, value, updated
+
+    def draw(
+        self, variables: Any, planes: jax.Array, legal: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """Moves `[N]` ~ p_rho(a | s)."""
+        logits = self.outputs(variables, planes, train=False)[0]
+        return jax.random.categorical(key, jnp.where(legal, logits, ILLEGAL)).astype(jnp.int32)
+
+    def loss(self, variables: Any, batch: Moves, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Its gradient is -1/n sum_i sum_t d log p_rho(a_t | s_t) / d rho (z_t - v(s_t)).
+
+        (AlphaGo, Methods, «Reinforcement learning of policy networks».) Where the network has a
+        value head, that is the baseline v, and learns the outcome as well.
+        """
+        logits, value, updated = self.outputs(variables, batch.planes, train=True)
+        log_p = jax.nn.log_softmax(jnp.where(batch.legal, logits, ILLEGAL))
+        log_p = jnp.take_along_axis(log_p, batch.action[:, None], axis=1)[:, 0]
+        baseline = 0.0 if value is None else jax.lax.stop_gradient(value)
+        gain = jnp.where(batch.alive, log_p * (batch.outcome - baseline), 0.0)
+        loss = -gain.sum() / self.config.reinforce.games
+        metrics = {}
+        if value is not None:
+            errors = jnp.where(batch.alive, (batch.outcome - value) ** 2, 0.0)
+            metrics["value_loss"] = errors.sum() / batch.alive.sum()
+            loss += self.config.reinforce.value_weight * metrics["value_loss"]
+        return loss, Aux(metrics, updated)
+
+    def evaluate(self, state: PolicyState, key: jax.Array) -> dict[str, float]:
+        """Scores of the policy, its moves drawn as in training."""
+        variables = self.learner.eval_variables(state.learner)
+        score = self.match(Contestant(SAMPLED, variables), Contestant(RANDOM, variables), key)
+        return {"games": float(state.finished), "score/sampled_random": score.mean}
+
+
+# AlphaGo (2016): supervision, reinforcement, values, and a search that mixes them
+
+
+class SupervisedPolicy(Experiment):
+    """Stage 1: p_sigma(a|s) learns an expert's moves."""
+
+    source: PositionSource
+
+    def __init__(self, config: ConfigDict):
+        self.config, self.settings = config, config.alphago
+        self.go = make_go(config)
+        settings = self.settings
+        self.learner = Learner(
+            PolicyNetwork(settings.filters, settings.layers),
+            halving_sgd(settings.policy_rate, settings.halve_every),
+        )
+        self.num_steps = settings.policy_steps
+        self.per_step = {"positions": settings.batch_size}
+        self.source = PositionSource(self.go, settings.batch_size, config.seed)
+        self._apply = jax.jit(self.learner.apply)
+
+    def init(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.go.shape, NUM_PLANES)))
+
+    def loss(self, variables: Any, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """-log p_sigma(a | s), each position as it looks after a random symmetry (equation 1)."""
+        planes, action = turn_positions(self.go, batch, key)
+        logits = self.learner.apply(variables, planes[..., :NUM_PLANES])
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, action).mean()
+        return loss, Aux({"accuracy": (logits.argmax(axis=1) == action).mean()})
+
+    def step(self, state: LearnerState, batch: dict, t: jax.Array, key: jax.Array) -> Any:
+        return self.learner.minimize(state, self.loss, batch, key)
+
+    def accuracy(self, state: LearnerState, test: Labelled) -> float:
+        """Share of an expert's moves that are the most probable ones."""
+        planes = jnp.asarray(unpack(self.go, test.planes)[..., :NUM_PLANES], jnp.float32)
+        return float((self._apply(state, planes).argmax(axis=1) == test.action).mean())
+
+
+class ReinforcedPolicy(PolicyGradient):
+    """Stage 2: p_rho, which begins as p_sigma, learns to win against its own past."""
+
+    def __init__(self, config: ConfigDict):
+        super().__init__(config)
+        settings = config.alphago
+        self.num_steps = settings.reinforce_steps
+        self.go = make_go(config)
+        self.learner = Learner(
+            PolicyNetwork(settings.filters, settings.layers), optax.sgd(settings.reinforce_rate)
+        )
+
+    def first_variables(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.go.shape, NUM_PLANES)))
+
+    def inputs(self, states: Any) -> jax.Array:
+        return jax.vmap(lambda state: feature_planes(self.go, state))(states)
+
+    def outputs(
+        self, variables: Any, planes: jax.Array, train: bool
+    ) -> tuple[jax.Array, None, Mapping[str, Any]]:
+        points = self.learner.apply(variables, planes.astype(jnp.float32))
+        return point_logits(points, planes), None, {}
+
+    def move(self, variables: Any, states: Any, key: jax.Array) -> jax.Array:
+        """Moves `[N]` of the policy, drawn."""
+        return self.draw(variables, self.inputs(states), states.legal, key)
+
+    def evaluate(self, state: PolicyState, key: jax.Array) -> dict[str, float]:
+        return {}
+
+
+class OutcomeRegression(Experiment):
+    """Stage 3: v_theta(s) learns the outcomes of games that p_rho plays from s on."""
+
+    source: PositionSource
+
+    def __init__(self, config: ConfigDict):
+        self.config, self.settings = config, config.alphago
+        self.go = make_go(config)
+        settings = self.settings
+        self.learner = Learner(
+            ValueNetwork(settings.filters, settings.layers, settings.value_hidden),
+            halving_sgd(settings.value_rate, settings.halve_every),
+        )
+        self.num_steps = settings.value_steps
+        self.per_step = {"positions": settings.value_batch_size}
+        self.source = PositionSource(self.go, settings.value_batch_size, config.seed)
+        self._apply = jax.jit(self.learner.apply)
+
+    def init(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.go.shape, NUM_PLANES + 1)))
+
+    def loss(self, variables: Any, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """(z - v_theta(s))^2 (equation 3)."""
+        planes, _ = turn_positions(self.go, batch, key)
+        v = self.learner.apply(variables, planes)
+        return jnp.mean((batch["outcome"] - v) ** 2), Aux()
+
+    def step(self, state: LearnerState, batch: dict, t: jax.Array, key: jax.Array) -> Any:
+        return self.learner.minimize(state, self.loss, batch, key)
+
+    def error(self, state: LearnerState, positions: Labelled) -> float:
+        """Mean squared error, of outcomes of -1 and 1."""
+        planes = jnp.asarray(unpack(self.go, positions.planes), jnp.float32)
+        return float(((self._apply(state, planes) - positions.outcome) ** 2).mean())
+
+
+class Mixture(NamedTuple):
+    """What the search of 2016 is given: both networks, and lambda."""
+
+    policy: Any
+    value: Any
+    mixing: Any
+
+
+class MixedSearch:
+    """The search of 2016: priors of p_sigma, leaves worth (1 - lambda) v_theta + lambda z.
+
+    Departure: the tree's threads are games side by side here, with one simulation at a time each;
+    rollouts are light, uniform over sensible moves.
+    """
+
+    def __init__(self, config: ConfigDict, policy: SupervisedPolicy, value: OutcomeRegression):
+        self.go, self.policy, self.value = policy.go, policy, value
+        self.temperature = config.alphago.prior_temperature
+        self.search = TreeSearch(
+            self.go,
+            self.judge,
+            simulations=config.search.simulations,
+            c_init=config.alphago.c_puct,
+            c_base=0.0,
+            threshold=config.alphago.threshold,
+        )
+
+    def judge(self, variables: Mixture, states: Any, key: jax.Array) -> Evaluation:
+        """V(s_L) = (1 - lambda) v_theta(s_L) + lambda z_L, and P = p_sigma^(beta)."""
+        planes = jax.vmap(lambda s: value_planes(self.go, s))(states).astype(jnp.float32)
+        features = planes[..., :NUM_PLANES]
+        points = self.policy.learner.apply(variables.policy, features)
+        v = self.value.learner.apply(variables.value, planes)
+        z = self.roll_out(states, key) * states.player
+        mixed = (1 - variables.mixing) * v + variables.mixing * z
+        return Evaluation(point_logits(points / self.temperature, features), mixed)
+
+    def roll_out(self, states: Any, key: jax.Array) -> jax.Array:
+        """Winners `[N]` of games played to the end by moves that do not fill own eyes."""
+
+        def play(carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+            states, t = carry
+            eyes = jax.vmap(functools.partial(own_eyes, self.go))(states.board, states.player)
+            logits = jnp.where(states.legal[:, :-1] & ~eyes, 0.0, 2 * ILLEGAL)
+            logits = jnp.pad(logits, ((0, 0), (0, 1)), constant_values=ILLEGAL)
+            action = jax.random.categorical(jax.random.fold_in(key, t), logits)
+            return jax.vmap(self.go.play)(states, action), t + 1
+
+        end, _ = jax.lax.while_loop(lambda c: ~c[0].over.all(), play, (states, jnp.int32(0)))
+        return end.outcome.astype(jnp.float32)
+
+    def choose(self, variables: Mixture, states: Any, key: jax.Array) -> jax.Array:
+        tree = self.search(variables, self.search.init(states), key)
+        return tree.root_visits.argmax(axis=1)
+
+
+def turn_positions(go: Go, batch: dict, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Planes and moves of a batch after a random symmetry each."""
+    symmetry = board_games.draw_symmetries(go, key, len(batch["action"]))
+    planes = board_games.turn_planes(go, batch["planes"].astype(jnp.float32), symmetry)
+    moved = jnp.asarray(np.argsort(go.action_symmetries, axis=1))[symmetry, batch["action"]]
+    return planes, moved
+
+
+def halving_sgd(rate: float, every: int) -> optax.GradientTransformation:
+    """Plain gradient descent whose rate is halved every so many updates; 0 for never."""
+    if not every:
+        return optax.sgd(rate)
+    return optax.sgd(optax.exponential_decay(rate, every, 0.5, staircase=True))
+
+
+def make_go(config: ConfigDict) -> Go:
+    game = make_game(config)
+    if not isinstance(game, Go):
+        raise UserError(f"method=alphago plays Go alone, not game.name={config.game.name}")
+    return game
+
+
+def build_stage(config: ConfigDict) -> Experiment:
+    """A stage of the 2016 pipeline by itself, whose size is asked for."""
+    stages = {
+        "policy": SupervisedPolicy,
+        "reinforce": ReinforcedPolicy,
+        "value": OutcomeRegression,
+    }
+    check_choice("alphago.stage", config.alphago.stage, stages)
+    return stages[config.alphago.stage](config)
+
+
+def train_alphago(config: ConfigDict, workdir: Path) -> dict[str, float]:
+    """All stages of 2016, one after the other; the expert is the search of another arm."""
+    settings = config.alphago
+    keys = iter(jax.random.split(jax.random.key(config.seed), 16))
+    expert, trained = run_arm(config, config.rival, workdir)
+    policy, sl_state, numbers = imitate(config, workdir, expert, trained, next(keys))
+    rl = ReinforcedPolicy(config)
+    rl_state, _ = training.run(rl, config, workdir / "reinforce", sl_state.params)
+    numbers |= play_policies(config, rl, sl_state, rl_state, next(keys))
+
+    value = OutcomeRegression(config)
+    one, whole, test = value_positions(config, rl, sl_state, rl_state, next(keys))
+    states = {}
+    for name, positions in (("complete", whole), ("one", one)):
+        stage = OutcomeRegression(config)
+        stage.source.labelled = positions
+        states[name], _ = training.run(stage, config, workdir / f"value_{name}")
+        numbers[f"mse/{name}_train"] = value.error(states[name], positions)
+        numbers[f"mse/{name}_test"] = value.error(states[name], test)
+
+    mixed = MixedSearch(config, policy, value)
+    networks = (
+        policy.learner.eval_variables(sl_state),
+        value.learner.eval_variables(states["one"]),
+    )
+    match = jax.jit(functools.partial(matches.play_match, rl.game, mixed.choose, mixed.choose))
+    openings = random_openings(config, rl.game)
+    for name, other in (("values", 0.0), ("rollouts", 1.0)):
+        pair = (Mixture(*networks, jnp.float32(x)) for x in (settings.mixing, other))
+        points = match(tuple(pair), openings, next(keys))
+        numbers[f"lambda/{name}"] = matches.summarize(jax.device_get(points)).mean
+    return numbers
+
+
+def random_openings(config: ConfigDict, game: BoardGame) -> Any:
+    tests = config.eval
+    key = jax.random.key(tests.seed)
+    return matches.random_openings(game, key, tests.openings, tests.opening_plies)
+
+
+def imitate(
+    config: ConfigDict, workdir: Path, expert: SelfPlay, trained: State, key: jax.Array
+) -> tuple[SupervisedPolicy, LearnerState, dict[str, float]]:
+    """Stage 1, on games that the trained search plays; a tenth of them is held out."""
+    policy, variables = SupervisedPolicy(config), expert.player(trained)
+
+    def choose(states: Any, key: jax.Array) -> jax.Array:
+        search_key, draw_key = jax.random.split(key)
+        tree = expert.search(variables, expert.search.init(states), search_key)
+        explores = states.plies < config.self_play.explore_plies
+        pi = visit_policy(tree.root_visits, jnp.where(explores, 1.0, 0.0))
+        return jax.random.categorical(draw_key, jnp.log(pi)).astype(jnp.int32)
+
+    count = config.self_play.games
+    play = jax.jit(lambda key: label_games(policy.go, choose, count, key))
+    batches = [play(jax.random.fold_in(key, i)) for i in range(config.alphago.expert_batches)]
+    positions = collect(batches, "kept")
+    held_out = positions.game % 10 == 0
+    policy.source.labelled = jax.tree.map(lambda x: x[~held_out], positions)
+    state, _ = training.run(policy, config, workdir / "policy")
+    test = jax.tree.map(lambda x: x[held_out], positions)
+    numbers = {
+        "policy/accuracy": policy.accuracy(state, test),
+        "policy/positions": float((~held_out).sum()),
+    }
+    return policy, state, numbers
+
+
+def play_policies(
+    config: ConfigDict, rl: ReinforcedPolicy, sl: LearnerState, state: PolicyState, key: jax.Array
+) -> dict[str, float]:
+    """Scores of p_rho against p_sigma and of both against random moves, all of them drawn."""
+    sigma, rho = (rl.learner.eval_variables(s) for s in (sl, state.learner))
+    openings = random_openings(config, rl.game)
+    same = jax.jit(functools.partial(matches.play_match, rl.game, rl.move, rl.move))
+    at_random = matches.random_player(rl.game)
+    other = jax.jit(functools.partial(matches.play_match, rl.game, rl.move, at_random))
+    points = {
+        "rl/sl": same((rho, sigma), openings, key),
+        "rl/random": other((rho, None), openings, key),
+        "sl/random": other((sigma, None), openings, key),
+    }
+    return {name: matches.summarize(jax.device_get(x)).mean for name, x in points.items()}
+
+
+def value_positions(
+    config: ConfigDict, rl: ReinforcedPolicy, sl: LearnerState, state: PolicyState, key: jax.Array
+) -> tuple[Labelled, Labelled, Labelled]:
+    """As many positions, one of each game, or of as few complete games as have them; and a test."""
+    settings, go = config.alphago, rl.go
+    sigma, rho = (rl.learner.eval_variables(s) for s in (sl, state.learner))
+    supervised = functools.partial(rl.move, sigma)
+    reinforced = functools.partial(rl.move, rho)
+    count, wanted = config.self_play.games, settings.value_positions
+    test_size = max(wanted // 4, 1)
+    single = jax.jit(
+        lambda key: one_position_a_game(
+            go, supervised, reinforced, settings.longest_start, count, key
+        )
+    )
+    batches, found, i = [], 0, 0
+    while found < wanted + test_size:
+        batches.append(single(jax.random.fold_in(key, i)))
+        found, i = found + int(batches[-1]["kept"].sum()), i + 1
+    singles = collect(batches, "kept")
+    complete = jax.jit(lambda key: label_games(go, reinforced, count, key))
+    played = [complete(jax.random.fold_in(key, i + j)) for j in range(1 + wanted // (count * 8))]
+    games = collect(played, "ended")
+    whole = games.game.argsort(kind="stable")[:wanted]  # game after game
+    return (
+        jax.tree.map(lambda x: x[:wanted], singles),
+        jax.tree.map(lambda x: x[whole], games),
+        jax.tree.map(lambda x: x[wanted : wanted + test_size], singles),
+    )
+
 
 def make_game(config: ConfigDict) -> BoardGame:
     """The game that is played."""
@@ -454,22 +956,173 @@ def make_game(config: ConfigDict) -> BoardGame:
         return board_games.tic_tac_toe()
     if settings.name == "connect_four":
         return board_games.connect_four(settings.history)
-    return Go(
-        settings.size, settings.komi, max_plies=settings.max_plies, history=settings.history
-    )
+    return Go(settings.size, settings.komi, max_plies=settings.max_plies, history=settings.history)
 
 
 def build(config: ConfigDict) -> Experiment:
+    """The experiment of the method; of the 2016 pipeline, that of one of its stages."""
     check_choice("method", config.method, ("alphazero", "alphago_zero", "alphago", "reinforce"))
+    if config.method == "reinforce":
+        return PolicyGradient(config)
+    if config.method == "alphago":
+        return build_stage(config)
     return SelfPlay(config)
 
 
+def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    if config.method == "alphago":
+        return train_alphago(config, workdir)
+    state, numbers = training.run(experiment, config, workdir)
+    key = jax.random.key(config.eval.seed + 1)
+    if isinstance(experiment, SelfPlay) and config.elo.snapshots:
+        ratings = experiment.elo(state, key)
+        numbers |= ratings
+        if jax.process_index() == 0:
+            draw_elo(workdir / "elo.png", ratings, experiment)
+    if config.rival:
+        numbers |= against_rival(experiment, state, config, workdir, key)
+    return numbers
+
+
+def draw_elo(path: Path, ratings: Mapping[str, float], experiment: SelfPlay) -> None:
+    """Draws the ratings over the run."""
+    plies = experiment.num_steps * experiment.per_step["plies"]
+    xs = [plies * int(name.removeprefix("elo/")) / 100 for name in ratings]
+    curve = xs, list(ratings.values())
+    draw_curves(path, {"search": [curve]}, title="Strength over the run", x="plies", y="Elo")
+
+
+def run_arm(config: ConfigDict, arm: str, workdir: Path) -> tuple[SelfPlay, State]:
+    """The self-play of another arm with the same seed: at once where it has been run.
+
+    Its folder is where the app runs it, so that it is trained once, whichever arm comes first.
+    """
+    setting = with_overrides(config, {**arms_of(config)[arm], "seed": config.seed})
+    other = build(setting)
+    assert isinstance(other, SelfPlay)
+    state, _ = training.run(other, setting, workdir.parent.parent / arm / str(config.seed))
+    return other, state
+
+
+def against_rival(
+    experiment: Experiment, state: Any, config: ConfigDict, workdir: Path, key: jax.Array
+) -> dict[str, float]:
+    """Scores of the search of the arm `config.rival` against what this arm has learned.
+
+    It meets the same search with this arm's network, and this arm's policy without one.
+    """
+    searcher, trained = run_arm(config, config.rival, workdir)
+    ours = Contestant(SEARCH, searcher.player(trained))
+    assert isinstance(experiment, BoardPlayers)
+    theirs = experiment.learner.eval_variables(state.learner)
+    numbers = {}
+    ways = {"search": SEARCH, "policy": SAMPLED}
+    for name, kind in ways.items():
+        score = searcher.match(ours, Contestant(kind, theirs), key)
+        numbers[f"rival/{name}"], numbers[f"rival_error/{name}"] = score.mean, score.error
+    raw = Contestant(SAMPLED, ours.variables)
+    numbers["rival/policy_policy"] = searcher.match(raw, Contestant(SAMPLED, theirs), key).mean
+    return numbers
+
+
 def claims(results: Results) -> list[Claim]:
-    return [
+    if "alphazero" not in results.arms:  # a game alone
+        return []
+    how: dict[str, Any] = {"paper": "", "digits": 3}
+    rows = [
         results["score/random"].at_least(
-            "alphazero", 0.95, claim="search against random moves: score", paper=""
-        )
+            "alphazero", 0.95, claim="search against random moves: score", **how
+        ),
+        results["score/untrained"].at_least(
+            "alphazero", 0.9, claim="search against the same search, untrained: score", **how
+        ),
+        results["score/raw_policy"].at_least(
+            "alphazero",
+            0.9,
+            claim="search against its own network without search: score",
+            paper="Elo 5,185 against 3,055 (2017)",
+            digits=3,
+        ),
     ]
+    if "no_search" in results.arms:
+        rows.append(
+            results["score/untrained"].above(
+                "alphazero",
+                "no_search",
+                by=0.3,
+                claim="games are searched, not played by the policy: score against the untrained",
+                **how,
+            )
+        )
+    if "reinforce" in results.arms:
+        rows += [
+            results["rival/policy"].at_least(
+                "reinforce", 0.95, claim="search against REINFORCE's policy: score", **how
+            ),
+            results["rival/search"].at_least(
+                "reinforce",
+                0.8,
+                claim="search against the same search with REINFORCE's network: score",
+                **how,
+            ),
+        ]
+        drawn = spread(results["rival/policy_policy"]["reinforce"], 3)
+        rows.append(Claim("both without search, moves drawn: score", "", drawn, None))
+    if "no_noise" in results.arms:
+        rows.append(
+            results["rival/search"].at_least(
+                "no_noise", 0.65, claim="against search that learned without noise: score", **how
+            )
+        )
+    if "alphago" in results.arms:
+        rows += pipeline_claims(results)
+    return rows
+
+
+def pipeline_claims(results: Results) -> list[Claim]:
+    """Those of the 2016 pipeline."""
+    errors = results.side_by_side(
+        "alphago",
+        complete_train="mse/complete_train",
+        complete_test="mse/complete_test",
+        one_train="mse/one_train",
+        one_test="mse/one_test",
+    )
+    how: dict[str, Any] = {"rule": "seed by seed", "digits": 3}
+    paper = "0.19 and 0.37 of complete games, 0.226 and 0.234 of one position each"
+    rows = [
+        errors.above(
+            "complete_test",
+            "complete_train",
+            by=0.3,
+            claim="values learned from complete games do not hold for other games: squared error",
+            paper=paper,
+            **how,
+        ),
+        errors.above(
+            "complete_test",
+            "one_test",
+            by=0.1,
+            claim="one position a game, as many in all: error on other games",
+            paper=paper,
+            **how,
+        ),
+        results["rl/sl"].at_least(
+            "alphago",
+            0.58,
+            claim="policy after reinforcement against the supervised one: score",
+            paper="> 0.8, after 10,000 batches",
+        ),
+    ]
+    gains = results.side_by_side("alphago", rl="rl/random", sl="sl/random")
+    rows.append(gains.above("rl", "sl", by=0.1, claim="both against random moves", paper="", **how))
+    for name in ("values", "rollouts"):
+        shown = spread(results[f"lambda/{name}"]["alphago"], 3)
+        claim = f"mixed leaves against {name} alone: score"
+        rows.append(Claim(claim, ">= 0.95", shown, None))
+    shown = spread(results["policy/accuracy"]["alphago"], 3)
+    rows.append(Claim("share of the expert's moves foretold", "0.57 of people's", shown, None))
+    return rows
 
 
 if __name__ == "__main__":

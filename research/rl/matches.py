@@ -114,7 +114,7 @@ def summarize(points: np.ndarray) -> Score:
 
 
 def fit_elo(points: np.ndarray, games: np.ndarray, prior_games: float = 1.0) -> np.ndarray:
-    """Elo ratings that make the scores most likely: P[i beats j] = 1 / (1 + 10^((R_j - R_i) / 400)).
+    """Elo ratings that make scores most likely: P[i beats j] = 1 / (1 + 10^((R_j - R_i) / 400)).
 
     Args:
       points: `[n, n]`, points of player i against player j.

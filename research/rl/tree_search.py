@@ -135,7 +135,9 @@ class TreeSearch:
         capacity: int = 0,
     ):
         if simulations < 1 or simulations % leaves:
-            raise UserError(f"search: {leaves} leaves a step do not divide {simulations} simulations")
+            raise UserError(
+                f"search: {leaves} leaves a step do not divide {simulations} simulations"
+            )
         if capacity and capacity <= simulations:
             raise UserError(f"a tree of {capacity} nodes has no room for {simulations} simulations")
         self.game, self.evaluate = game, evaluate
@@ -219,7 +221,7 @@ class TreeSearch:
     def _scores(self, prior: jax.Array, visits: jax.Array, total: jax.Array) -> jax.Array:
         """Q + U `[B, A]` of the moves of a node."""
         parent = 1 + visits.sum(axis=-1, keepdims=True)
-        c = self.c_init
+        c = jnp.float32(self.c_init)
         if self.c_base:
             c += jnp.log((1 + parent + self.c_base) / self.c_base)
         u = c * prior * jnp.sqrt(parent) / (1 + visits)
@@ -311,8 +313,14 @@ class TreeSearch:
     def _advance(self, tree: Tree, action: jax.Array, fresh: Tree) -> Tree:
         nodes = self.capacity
         start = tree.child[0, action]
-        parent = jnp.full(nodes, nodes).at[tree.child.reshape(-1)].set(
-            jnp.repeat(jnp.arange(nodes), tree.child.shape[1]), mode="drop", wrap_negative_indices=False
+        parent = (
+            jnp.full(nodes, nodes)
+            .at[tree.child.reshape(-1)]
+            .set(
+                jnp.repeat(jnp.arange(nodes), tree.child.shape[1]),
+                mode="drop",
+                wrap_negative_indices=False,
+            )
         )
 
         def grow(i: jax.Array, kept: jax.Array) -> jax.Array:

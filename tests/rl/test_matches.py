@@ -34,16 +34,16 @@ def test_every_opening_is_played_with_both_colours():
     openings = random_openings(GAME, jax.random.key(0), 12, 3)
     assert (openings.plies == 3).all()
     players = jnp.int32(0), jnp.int32(1)
-    match = jax.jit(
-        lambda f, v, k: play_match(GAME, first_free, first_free, v, f, k)
-    )
+    match = jax.jit(lambda f, v, k: play_match(GAME, first_free, first_free, v, f, k))
     points = match(openings, players, jax.random.key(1))
     for i in range(12):
         board, player = np.asarray(openings.board[i], int), int(openings.player[i])
         assert points[i, 0] == by_hand(0, 1, board, player)
         assert points[i, 1] == 1 - by_hand(1, 0, board, player)
     same = match(openings, (players[0], players[0]), jax.random.key(1))
-    np.testing.assert_array_equal(same.sum(axis=1), 1)  # one half against itself, opening by opening
+    np.testing.assert_array_equal(
+        same.sum(axis=1), 1
+    )  # one half against itself, opening by opening
     # The other way to compile it, with two functions, is the same.
     other = lambda *args: first_free(*args)  # noqa: E731
     again = play_match(GAME, first_free, other, players, openings, jax.random.key(1))

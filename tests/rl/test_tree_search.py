@@ -297,7 +297,9 @@ def test_what_lies_below_the_move_played_is_kept():
 def test_temperatures():
     visits = jnp.array([[1.0, 3.0, 0.0, 6.0]])
     np.testing.assert_allclose(visit_policy(visits, 1.0)[0], [0.1, 0.3, 0, 0.6], atol=1e-6)
-    np.testing.assert_allclose(visit_policy(visits, 0.5)[0], [1 / 46, 9 / 46, 0, 36 / 46], atol=1e-6)
+    np.testing.assert_allclose(
+        visit_policy(visits, 0.5)[0], [1 / 46, 9 / 46, 0, 36 / 46], atol=1e-6
+    )
     np.testing.assert_array_equal(visit_policy(visits, 0.0)[0], [0, 0, 0, 1])
 
 

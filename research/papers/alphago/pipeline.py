@@ -179,9 +179,7 @@ def unpack(go: Go, packed: np.ndarray) -> np.ndarray:
     return np.unpackbits(packed, axis=1)[:, : np.prod(shape[1:])].reshape(shape)
 
 
-def collect(
-    batches: list[dict[str, jax.Array]], kept: str, first_game: int = 0
-) -> Labelled:
+def collect(batches: list[dict[str, jax.Array]], kept: str, first_game: int = 0) -> Labelled:
     """The kept positions of batches of games `[L, N, ...]`, or of single positions `[N, ...]`."""
     parts, game = [], first_game
     for batch in jax.device_get(batches):

@@ -107,9 +107,7 @@ class Go(BoardGame):
         )
         return unless_over(state, after)
 
-    def _place(
-        self, state: GoState, action: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _place(self, state: GoState, action: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Board, chains and ages after a move: the stone put down, chains joined and captured."""
         plays = action != self.passing
         point = jnp.minimum(action, self.points - 1)

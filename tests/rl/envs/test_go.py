@@ -1,4 +1,4 @@
-"""Go against a flood fill by hand and against pgx, on random games and on positions made by hand."""
+"""Go against a flood fill and pgx on random games, and on positions made by hand."""
 
 import functools
 import itertools
