@@ -27,15 +27,24 @@ def smoke(config: ConfigDict) -> None:
     config.memory.rows = 30
     config.train.batch_size = 8
     config.optimizer.warmup_updates = 2
+    config.reinforce.update(games=8, pool=2)
+    config.alphago.update(filters=4, layers=2, value_hidden=4, expert_batches=2)
+    config.alphago.update(policy_steps=4, batch_size=8, reinforce_steps=4)
+    config.alphago.update(value_positions=16, value_steps=4, value_batch_size=8, longest_start=4)
     config.eval.openings = 4
     config.elo.snapshots = 1
-    config.num_steps = 30
-    config.log_every_steps = 5
+    config.log_every_steps = 2
     config.checkpoint_every_steps = 10
-    config.steps_per_call = 5
     config.seeds = (0,)
     config.check_claims = False
-    config.arms = ConfigDict({"alphazero": {}}, convert_dict=False)
+    config.arms = ConfigDict(
+        {
+            "alphazero": {"method": "alphazero", "num_steps": 30, "rival": ""},
+            "reinforce": {"method": "reinforce", "num_steps": 4, "rival": "alphazero"},
+            "alphago": {"method": "alphago", "rival": "alphazero"},
+        },
+        convert_dict=False,
+    )
 
 
 def pipeline() -> ConfigDict:
@@ -169,4 +178,134 @@ def get_config(variant: str = "") -> ConfigDict:
     return common.choose(config, VARIANTS, variant)
 
 
-VARIANTS = {"smoke": smoke}
+def alone(config: ConfigDict) -> None:
+    """One run, on the game and at the sizes that a variant says."""
+    common.single(config)
+    config.eval.openings = 100
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 1_000
+    config.seeds = (0,)
+
+
+def tic_tac_toe(config: ConfigDict) -> None:
+    """Tic-tac-toe: minutes on a laptop; played well, every game is a draw."""
+    alone(config)
+    config.game.update(name="tic_tac_toe", max_plies=9, history=1)
+    config.model.update(blocks=1, filters=16, value_hidden=16)
+    config.search.simulations = 32
+    config.self_play.update(noise_alpha=1.0, explore_plies=4)
+    config.memory.rows = 100
+    config.num_steps = 400
+
+
+def connect_four(config: ConfigDict) -> None:
+    """Connect four; an hour on a laptop, minutes on a GPU."""
+    alone(config)
+    config.game.update(name="connect_four", max_plies=42, history=1)
+    config.model.update(blocks=3, filters=64, value_hidden=64)
+    config.search.simulations = 64
+    config.self_play.update(noise_alpha=1.4, explore_plies=10)
+    config.num_steps = 5_000
+    config.memory.rows = 1_000
+
+
+def alphago_zero(config: ConfigDict) -> None:
+    """5x5 as AlphaGo Zero has it: an evaluator, resignation, the tree below the move kept."""
+    alone(config)
+    config.method = "alphago_zero"
+    config.search.update(c_base=0.0, reuse=True)
+    config.self_play.resign_wrong = 0.05
+    config.gate.every_steps = 100
+
+
+def small_go(config: ConfigDict, size: int, komi: float, blocks: int, steps: int) -> None:
+    alone(config)
+    config.game.update(size=size, komi=komi, max_plies=0, history=4)
+    config.model.update(blocks=blocks, filters=64, value_hidden=64)
+    config.search.simulations = 100
+    config.self_play.update(games=512, noise_alpha=10 / (size * size + 1), explore_plies=size * 2)
+    config.memory.rows = 2_000
+    config.train.update(updates=4, batch_size=1_024)
+    config.optimizer.warmup_updates = 1_000
+    config.num_steps = steps
+
+
+def paper(config: ConfigDict) -> None:
+    """AlphaGo Zero, 19x19, 20 blocks: the paper's network and schedule, self-play in the step."""
+    alone(config)
+    config.method = "alphago_zero"
+    config.published_as = "20 blocks"
+    config.game.update(size=19, komi=7.5, max_plies=722, history=8)
+    config.model.update(blocks=19, filters=256, value_hidden=256)
+    config.search.update(simulations=1_600, c_base=0.0, reuse=True)
+    config.self_play.update(games=2_048, noise_alpha=0.03, explore_plies=30, resign_wrong=0.05)
+    # 500,000 games of 293 plies. One move of 2,048 games and one update make seven games a step,
+    # as 4.9 million games in 700,000 steps do.
+    config.memory.rows = 71_536
+    config.train.update(updates=1, batch_size=2_048)
+    config.optimizer.update(
+        rates=((0.0, 1e-2), (400 / 700, 1e-3), (600 / 700, 1e-4)), warmup_updates=0
+    )
+    # 400 games in the paper; so many divide over the chips of a slice.
+    config.gate.update(every_steps=1_000, openings=256)
+    config.eval.openings = 200
+    config.elo.snapshots = 0
+    config.num_steps = 700_000
+
+
+def blocks40(config: ConfigDict) -> None:
+    """As `:paper`, with 40 blocks, 3.1 million steps."""
+    paper(config)
+    config.published_as = "40 blocks"
+    config.model.blocks = 39
+    config.num_steps = 3_100_000
+
+
+def alphazero(config: ConfigDict) -> None:
+    """AlphaZero's Go: no evaluator, no symmetries, batches of 4,096, 800 simulations."""
+    paper(config)
+    config.method = "alphazero"
+    config.gate.every_steps = 0
+    config.self_play.update(games=4_096)
+    config.search.update(simulations=800, c_base=19652.0, symmetries=False)
+    config.train.update(batch_size=4_096, symmetries=False)
+    # Go starts at 0.02, where chess and shogi start at 0.2.
+    config.optimizer.rates = ((0.0, 0.02), (3 / 7, 0.002), (5 / 7, 0.0002))
+
+
+def pipeline_2016(config: ConfigDict, stage: str) -> None:
+    alone(config)
+    config.method = "alphago"
+    config.published_as = "value 192" if stage == "value" else "policy 192"
+    config.game.update(size=19, komi=7.5, max_plies=722, history=1)
+    config.reinforce.update(games=128, pool=20, pool_every_steps=500)
+    config.alphago.update(stage=stage, filters=192, layers=12, value_hidden=256)
+    config.alphago.update(policy_steps=340_000_000, batch_size=16, policy_rate=0.003)
+    config.alphago.update(halve_every=80_000_000, reinforce_steps=10_000)
+    config.alphago.update(value_steps=50_000_000, value_batch_size=32, value_rate=0.003)
+    config.alphago.update(value_positions=30_000_000, longest_start=450)
+    config.alphago.update(prior_temperature=1 / 0.67, threshold=40)
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "tic_tac_toe": tic_tac_toe,
+    "connect_four": connect_four,
+    "alphago_zero": alphago_zero,
+    "go7": common.described(
+        "7x7, for one GPU; has not been run.", small_go, 7, komi=8.5, blocks=5, steps=20_000
+    ),
+    "go9": common.described(
+        "9x9, for one GPU; has not been run.", small_go, 9, komi=6.5, blocks=8, steps=100_000
+    ),
+    "paper": paper,
+    "blocks40": blocks40,
+    "alphazero": alphazero,
+    "alphago": common.described(
+        "The 2016 policy network, 19x19; one stage by itself.", pipeline_2016, stage="policy"
+    ),
+    "alphago_reinforce": common.described(
+        "Its reinforcement against a pool.", pipeline_2016, stage="reinforce"
+    ),
+    "alphago_value": common.described("The 2016 value network.", pipeline_2016, stage="value"),
+}

@@ -8,6 +8,7 @@ Claim: a search makes a better player of a network, and the network learns to be
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
 from research.core.tree import split_batch
 from research.models.alphago import PolicyNetwork, PolicyValueNetwork, ValueNetwork
+from research.papers.alphago.board_picture import draw_board
 from research.papers.alphago.pipeline import (
     Labelled,
     PositionSource,
@@ -39,8 +41,9 @@ from research.papers.alphago.pipeline import (
 )
 from research.report.claims import Claim, Paper, Results, spread
 from research.report.curves import draw_curves
+from research.report.demo import Choice, Demo, Image, Number, Text
 from research.rl import matches
-from research.rl.envs import board_games
+from research.rl.envs import board_games, sgf
 from research.rl.envs.board_games import BoardGame
 from research.rl.envs.go import Go
 from research.rl.envs.go_features import NUM_PLANES, feature_planes, own_eyes
@@ -70,11 +73,11 @@ PAPER = Paper(
     arxiv="",
     claim="A search makes a better player of a network, and the network learns to be that player.",
     parameters={
-        "20 blocks": 22_827_877,
-        "40 blocks": 46_441_317,
+        # The evaluator's best network is a second one of the same size.
+        "20 blocks": {"learner": 22_827_877, "best": 22_827_877, "snapshots": 0},
+        "40 blocks": {"learner": 46_441_317, "best": 46_441_317, "snapshots": 0},
         "policy 192": 3_882_793,
         "value 192": 3_980_162,
-        "5x5": 40_917,
     },
     curves=("loss", "value_loss", "black_wins"),
     x="step",
@@ -121,6 +124,15 @@ class BoardPlayers:
 
     def make_optimizer(self) -> optax.GradientTransformation:
         raise NotImplementedError
+
+    def with_game(self, game: BoardGame, simulations: int) -> BoardPlayers:
+        """These players on a game whose states look the same, such as with another komi."""
+        other = copy.copy(self)
+        other.game = game
+        other.search = copy.copy(self.search)
+        other.search.game, other.search.evaluate = game, other.judge
+        other.search.simulations, other.search.capacity = simulations, simulations + 1
+        return other
 
     def judge(self, variables: Any, states: Any, key: jax.Array) -> Evaluation:
         """(p, v) = f_theta(s) of positions `[B]`, each as it looks after a random symmetry."""
@@ -979,6 +991,9 @@ def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> dict[str,
         numbers |= ratings
         if jax.process_index() == 0:
             draw_elo(workdir / "elo.png", ratings, experiment)
+            old, new = (jax.tree.map(lambda x, i=i: x[i], state.snapshots) for i in (0, -1))
+            last = Contestant(SEARCH, new), Contestant(SEARCH, old)
+            watch(experiment, *last, workdir / "newest_against_first.sgf")
     if config.rival:
         numbers |= against_rival(experiment, state, config, workdir, key)
     return numbers
@@ -1023,6 +1038,132 @@ def against_rival(
     raw = Contestant(SAMPLED, ours.variables)
     numbers["rival/policy_policy"] = searcher.match(raw, Contestant(SAMPLED, theirs), key).mean
     return numbers
+
+
+def watch(experiment: SelfPlay, first: Contestant, second: Contestant, path: Path) -> None:
+    """Lets two networks play a game and keeps it as SGF; black is the first."""
+    go = experiment.game
+    if not isinstance(go, Go):
+        return
+    choose, play = jax.jit(experiment.choose), jax.jit(jax.vmap(go.play))
+    state = jax.tree.map(lambda x: x[None], go.init())
+    players = [jax.device_put(jax.device_get(player)) for player in (first, second)]
+    moves: list[int] = []
+    while not state.over[0]:
+        key = jax.random.key(len(moves))
+        action = choose(players[len(moves) % 2], state, key)
+        state = play(state, action)
+        moves.append(int(action[0]))
+    record = sgf.Record(go.size, go.komi, moves, result_of(go, state.board[0]))
+    path.write_text(sgf.write(record), encoding="utf-8")
+
+
+def result_of(go: Go, board: jax.Array) -> str:
+    """A finished game's result as it is written, such as "B+2.5"."""
+    score = float(go.score(board))
+    return f"{'B' if score > 0 else 'W'}+{abs(score):g}" if score else "0"
+
+
+def demo(experiment: Experiment, state: Any) -> Demo:
+    """A game against the run, move by move."""
+    if not (isinstance(experiment, SelfPlay) and isinstance(experiment.game, Go)):
+        raise UserError("the demo plays Go with a network that searches: take the arm alphazero")
+    go, variables = experiment.game, jax.device_get(experiment.player(state))
+    usual = experiment.config.search.simulations
+    counts = sorted({usual, 8 * usual})
+
+    def run(moves: str = "", komi: float = go.komi, simulations: str = str(usual)) -> dict:
+        rules = Go(go.size, komi, max_plies=go.max_plies, history=go.history)
+        position, actions = read_position(rules, moves)
+        if position.over:
+            result = result_of(rules, position.board)
+            return board_outputs(rules, position, actions, f"the game is over: {result}")
+        searcher = experiment.with_game(rules, int(simulations))
+        states = jax.tree.map(lambda x: x[None], position)
+        search = jax.jit(lambda v, s, key: searcher.search(v, searcher.search.init(s), key))
+        tree = jax.device_get(search(variables, states, jax.random.key(len(actions))))
+        visits = tree.root_visits[0]
+        reply, value = int(visits.argmax()), float(tree.root_value[0])
+        after = rules.play(position, jnp.int32(reply))
+        colour = "black" if len(actions) % 2 == 0 else "white"
+        text = f"{colour} {rules.move_name(reply)}, which wins {50 + 50 * value:.0f} % by its value"
+        shares = visits[:-1].reshape(rules.shape) / visits.sum()
+        return board_outputs(rules, after, [*actions, reply], text, shares)
+
+    return Demo(
+        title=f"Play Go on {go.size}x{go.size}",
+        says="Say the moves so far, black's first, such as «C3 B3»: the network answers. Shown are "
+        "the board after its move, and what part of its simulations it spent on each other point.",
+        inputs={
+            "moves": Text("Moves so far, or a game as SGF", "", lines=3),
+            "komi": Number("Komi, points for white", go.komi, -go.points, go.points, 0.5),
+            "simulations": Choice(
+                "Simulations a move", [str(count) for count in counts], str(usual)
+            ),
+        },
+        outputs={
+            "board": Image("Board"),
+            "reply": Text("Reply"),
+            "moves": Text("Moves, to go on with", lines=3),
+            "sgf": Text("The game as SGF", lines=5),
+        },
+        run=run,
+        examples=[{"moves": "C3"}, {"moves": "C3 C2 D2"}],
+    )
+
+
+def read_position(go: Go, text: str) -> tuple[Any, list[int]]:
+    """The position after moves such as "C3 pass", or after a game's as SGF, and the moves.
+
+    Raises:
+      UserError: there is no such move, it is against the rules, or the SGF is damaged or of a board
+        of another size.
+    """
+    if text.lstrip().startswith("("):
+        record = sgf.read(text)
+        if record.size != go.size or record.black_stones:
+            board = f"{record.size}x{record.size}" + ", handicap" * bool(record.black_stones)
+            raise UserError(f"the network plays {go.name} from an empty board, not {board}")
+        actions = list(record.moves)
+    else:
+        actions = [go.read_move(word) for word in text.replace(",", " ").split()]
+    play, state = jax.jit(go.play), go.init()
+    for number, action in enumerate(actions, 1):
+        name = go.move_name(action)
+        if state.over:
+            raise UserError(f"move {number}, {name}, comes after the end of the game")
+        if not state.legal[action]:
+            raise UserError(
+                f"move {number}, {name}, is not legal: {why_illegal(go, state, action)}"
+            )
+        state = play(state, jnp.int32(action))
+    return state, actions
+
+
+def why_illegal(go: Go, state: Any, action: int) -> str:
+    """Which rule a move breaks."""
+    if state.board[action]:
+        return "there is a stone"
+    board, chain, _ = go._place(state, jnp.int32(action))
+    if go.count_liberties(board, chain)[action] == 0:
+        return "it would be suicide"
+    return "the board was there before (superko)"
+
+
+def board_outputs(
+    go: Go, state: Any, actions: list[int], reply: str, shares: np.ndarray | None = None
+) -> dict[str, Any]:
+    """What the demo shows of a position."""
+    last = actions[-1] if actions and actions[-1] != go.passing else None
+    board = np.asarray(state.board).reshape(go.shape)
+    result = result_of(go, state.board) if state.over else ""
+    return {
+        "board": draw_board(board, shares, last, reply),
+        "reply": reply
+        + (f"; the game is over: {result}" if result and "over" not in reply else ""),
+        "moves": " ".join(go.move_name(action) for action in actions),
+        "sgf": sgf.write(sgf.Record(go.size, go.komi, actions, result)),
+    }
 
 
 def claims(results: Results) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""The networks of AlphaGo (2016) and of AlphaGo Zero and AlphaZero (2017), for boards of any size."""
+"""The networks of AlphaGo (2016), AlphaGo Zero and AlphaZero (2017), for boards of any size."""
 
 from __future__ import annotations
 
