@@ -1,6 +1,7 @@
 """AlphaGo, AlphaGo Zero and AlphaZero: Go on boards of any size, tic-tac-toe and connect four.
 
     python experiments/alphago.py --config configs/alphago.py
+    python experiments/alphago.py --config configs/alphago.py:pipeline
     python experiments/alphago.py --config configs/alphago.py:tic_tac_toe
     python experiments/alphago.py --config configs/alphago.py:paper --dry_run v5e:16x16
 
@@ -16,6 +17,38 @@ lets both learn.
 from ml_collections import ConfigDict
 
 from configs import common
+
+
+# Every key that another arm sets: those go back to this one's run.
+ALPHAZERO = {
+    "method": "alphazero",
+    "num_steps": 600,
+    "rival": "",
+    "self_play.noise_share": 0.25,
+    "self_play.searches": True,
+}
+# As many games as AlphaZero plays.
+REINFORCE = {"method": "reinforce", "num_steps": 32, "rival": "alphazero"}
+
+
+def ablations(config: ConfigDict) -> None:
+    """What the search and its noise are for: self-play without either, on 5x5."""
+    config.arms = ConfigDict(
+        {
+            "alphazero": ALPHAZERO,
+            "no_noise": {"self_play.noise_share": 0.0, "rival": "alphazero"},
+            "no_search": {"self_play.searches": False},
+        },
+        convert_dict=False,
+    )
+
+
+def pipeline_5x5(config: ConfigDict) -> None:
+    """The pipeline of 2016 on 5x5; its expert is the search of the arm `alphazero`."""
+    config.arms = ConfigDict(
+        {"alphazero": ALPHAZERO, "alphago": {"method": "alphago", "rival": "alphazero"}},
+        convert_dict=False,
+    )
 
 
 def smoke(config: ConfigDict) -> None:
@@ -39,8 +72,8 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.arms = ConfigDict(
         {
-            "alphazero": {"method": "alphazero", "num_steps": 30, "rival": ""},
-            "reinforce": {"method": "reinforce", "num_steps": 4, "rival": "alphazero"},
+            "alphazero": {**ALPHAZERO, "num_steps": 30},
+            "reinforce": {**REINFORCE, "num_steps": 4},
             "alphago": {"method": "alphago", "rival": "alphazero"},
         },
         convert_dict=False,
@@ -158,23 +191,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.num_steps = 600
     config.log_every_steps = 25
     config.seeds = (0, 1, 2)
-    config.arms = ConfigDict(
-        {
-            # Every key that another arm sets: those go back to this one's run.
-            "alphazero": {
-                "method": "alphazero",
-                "num_steps": 600,
-                "rival": "",
-                "self_play.noise_share": 0.25,
-                "self_play.searches": True,
-            },
-            "no_noise": {"self_play.noise_share": 0.0, "rival": "alphazero"},
-            "no_search": {"self_play.searches": False},
-            "alphago": {"method": "alphago", "rival": "alphazero"},
-            "reinforce": {"method": "reinforce", "num_steps": 32, "rival": "alphazero"},
-        },
-        convert_dict=False,
-    )
+    config.arms = ConfigDict({"alphazero": ALPHAZERO, "reinforce": REINFORCE}, convert_dict=False)
     return common.choose(config, VARIANTS, variant)
 
 
@@ -289,6 +306,8 @@ def pipeline_2016(config: ConfigDict, stage: str) -> None:
 
 VARIANTS = {
     "smoke": smoke,
+    "ablations": ablations,
+    "pipeline": pipeline_5x5,
     "tic_tac_toe": tic_tac_toe,
     "connect_four": connect_four,
     "alphago_zero": alphago_zero,
