@@ -18,7 +18,6 @@ from ml_collections import ConfigDict
 
 from configs import common
 
-
 # Every key that another arm sets: those go back to this one's run.
 ALPHAZERO = {
     "method": "alphazero",
