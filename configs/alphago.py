@@ -69,14 +69,16 @@ def smoke(config: ConfigDict) -> None:
     config.checkpoint_every_steps = 10
     config.seeds = (0,)
     config.check_claims = False
-    config.arms = ConfigDict(
-        {
-            "alphazero": {**ALPHAZERO, "num_steps": 30},
-            "reinforce": {**REINFORCE, "num_steps": 4},
-            "alphago": {"method": "alphago", "rival": "alphazero"},
-        },
-        convert_dict=False,
-    )
+    config.elo.watch = False
+    config.arms = ConfigDict({"alphazero": {**ALPHAZERO, "num_steps": 30}}, convert_dict=False)
+
+
+def smoke_all(config: ConfigDict) -> None:
+    """As `:smoke`, with every method: minutes, for all that has to be compiled."""
+    smoke(config)
+    config.elo.watch = True
+    config.arms.reinforce = {**REINFORCE, "num_steps": 4}
+    config.arms.alphago = {"method": "alphago", "rival": "alphazero"}
 
 
 def pipeline() -> ConfigDict:
@@ -185,7 +187,12 @@ def get_config(variant: str = "") -> ConfigDict:
             "seed": 1000,  # of the openings and of the untrained network
         }
     )
-    config.elo = ConfigDict({"snapshots": 4})  # players of the past, at equal parts of the run
+    config.elo = ConfigDict(
+        {
+            "snapshots": 4,  # players of the past, at equal parts of the run
+            "watch": True,  # the last of them plays the first, and the game is kept as SGF
+        }
+    )
     config.rival = ""  # an arm whose search meets what this arm has learned
     config.num_steps = 600
     config.log_every_steps = 25
@@ -305,6 +312,7 @@ def pipeline_2016(config: ConfigDict, stage: str) -> None:
 
 VARIANTS = {
     "smoke": smoke,
+    "smoke_all": smoke_all,
     "ablations": ablations,
     "pipeline": pipeline_5x5,
     "tic_tac_toe": tic_tac_toe,

@@ -4,6 +4,17 @@ Simonyan et al., Nature 550, 2017); A General Reinforcement Learning Algorithm t
 Shogi and Go through Self-Play (Silver et al., Science 362, 2018), arXiv:1712.01815.
 
 Claim: a search makes a better player of a network, and the network learns to be that player.
+
+`method` says which: AlphaZero and AlphaGo Zero share `SelfPlay` (evaluator, resignation, kept trees
+and symmetries are values); AlphaGo (2016) has stages, each an experiment; "reinforce" is a policy
+that learns without a search. One step of self-play is one move of every game, then updates.
+
+Departures: games make their simulations together, one at a time each, where the papers have many
+threads in one tree; values and rollouts are mixed at the leaf. Every game gives equally many rows
+to a batch. 2016: the expert is the trained search; rollouts are uniform over moves that fill no own
+eye, for the linear rollout and tree policies are not built; the policy passes when no sensible move
+is left, and is learned without the last-good-reply cache; the second pass of REINFORCE, with the
+value network as baseline, is that of "reinforce" alone; ladders are read along one line.
 """
 
 from __future__ import annotations
@@ -991,9 +1002,10 @@ def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> dict[str,
         numbers |= ratings
         if jax.process_index() == 0:
             draw_elo(workdir / "elo.png", ratings, experiment)
-            old, new = (jax.tree.map(lambda x, i=i: x[i], state.snapshots) for i in (0, -1))
-            last = Contestant(SEARCH, new), Contestant(SEARCH, old)
-            watch(experiment, *last, workdir / "newest_against_first.sgf")
+            if config.elo.watch:
+                old, new = (jax.tree.map(lambda x, i=i: x[i], state.snapshots) for i in (0, -1))
+                last = Contestant(SEARCH, new), Contestant(SEARCH, old)
+                watch(experiment, *last, workdir / "newest_against_first.sgf")
     if config.rival:
         numbers |= against_rival(experiment, state, config, workdir, key)
     return numbers

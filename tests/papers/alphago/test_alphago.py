@@ -1,6 +1,8 @@
 """What is AlphaGo's own: losses against NumPy, signs, the evaluator, the pipeline, the demo."""
 
 import functools
+import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from configs.alphago import get_config
 from experiments import alphago
 from experiments.alphago import GREEDY, SEARCH, Contestant, Moves
 from research import app
+from research.config import load_module
 from research.core import UserError
 from research.core.tree import count_parameters
 from research.papers.alphago import pipeline
@@ -19,6 +22,8 @@ from research.rl.envs import sgf
 from research.rl.envs.go import Go
 from research.rl.envs.go_features import NUM_PLANES, SENSIBLE, feature_planes
 from research.rl.self_play import Positions
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def configured(variant="smoke", **overrides):
@@ -146,6 +151,25 @@ def test_a_player_against_itself_scores_one_half():
     for kind in (SEARCH, GREEDY):
         same = Contestant(kind, variables)
         assert experiment.match(same, same, jax.random.key(0)).mean == 0.5
+
+
+@pytest.mark.slow  # compiles every stage
+def test_every_method_runs_to_its_end(tmp_path):
+    config_flags = ["--config", f"{ROOT}/configs/alphago.py:smoke_all"]
+    module = load_module(ROOT / "experiments" / "alphago.py")
+    assert app.main(module, [*config_flags, "--workdir", str(tmp_path / "run")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    numbers = {arm: seeds["0"] for arm, seeds in result["arms"].items()}
+    assert set(numbers) == {"alphazero", "reinforce", "alphago"}
+    assert {"policy/accuracy", "rl/sl", "mse/one_test", "lambda/values"} <= set(numbers["alphago"])
+    assert "rival/search" in numbers["reinforce"]
+    game = tmp_path / "run" / "alphazero" / "0" / "newest_against_first.sgf"
+    record = sgf.read(game.read_text())
+    play, state = jax.jit(built().game.play), built().game.init()
+    for action in record.moves:
+        assert state.legal[action] and not state.over
+        state = play(state, jnp.int32(action))
+    assert state.over
 
 
 # The 48 planes
