@@ -128,7 +128,7 @@ def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
         f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
         f'<p class="meta"><code>{html.escape(command(result))}</code><br>{origin}'
         f"{result['seconds'] / 60:.1f} minutes on {html.escape(hardware(result))} · "
-        f"jax {html.escape(result['versions']['jax'])}{commit}</p>"
+        f"jax {html.escape(result['versions'].get('jax', 'unknown'))}{commit}</p>"
         f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
         f"{_numbers(result['arms'])}{_figures(folder)}"
     )

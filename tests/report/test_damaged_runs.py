@@ -98,7 +98,7 @@ DAMAGED = {
     "seconds true": changed("seconds", True),
     "device an object": changed("device", {}),
     "versions a list": changed("versions", []),
-    "no jax": changed("versions", {}),
+    "a version a number": changed("versions", {"jax": 10}),
 }
 
 
