@@ -25,6 +25,8 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      without_gradient: parameters whose gradient is zero by the objective's form -> why, by the
+        end of their path in the state.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    without_gradient: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

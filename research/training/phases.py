@@ -53,6 +53,13 @@ def run_phases(
     return experiment, state, numbers
 
 
+def beside(config: ConfigDict, seed: int) -> ConfigDict:
+    """Configuration of a short training beside the paper's, on the same mesh."""
+    config = config.copy_and_resolve_references()
+    config.update(seed=seed, eval_every_steps=0, checkpoint_every_steps=0, best_metric="")
+    return config
+
+
 def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Writes a metrics file whole or not at all."""
     partial = path.with_suffix(".partial")

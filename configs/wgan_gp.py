@@ -1,0 +1,210 @@
+"""WGAN-GP (Gulrajani et al., 2017).
+
+    python experiments/wgan_gp.py
+    python experiments/wgan_gp.py --config configs/wgan_gp.py:mnist --config.data.dir=DIR
+
+The default needs no download: a critic of twelve layers on the Swiss roll, with a penalty and with
+weights clipped at three bounds, and generators of 25 Gaussians; minutes on two cores. The paper's
+conditional network on CIFAR-10 has an Inception Score of 8.42, the unconditional one 7.86.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+CLIPPING = {"method": "clipping", "optimizer.name": "rmsprop", "optimizer.learning_rate": 5e-5}
+
+
+def toys() -> ConfigDict:
+    """The default: critics against a fixed generator, and generators of points."""
+    config = common.base()
+    config.seeds = (0, 1, 2)
+    deep = {"task": "critic", "data.name": "swiss_roll", "model.depth": 12, "num_steps": 1500}
+    deep["batch_size"] = 64
+    config.arms.deep_penalty = {**deep, "optimizer.learning_rate": 1e-4, "optimizer.b1": 0.0}
+    config.arms.deep_clip_0001 = {**deep, **CLIPPING, "clip": 0.001}
+    config.arms.deep_clip_001 = {**deep, **CLIPPING, "clip": 0.01}
+    config.arms.deep_clip_01 = {**deep, **CLIPPING, "clip": 0.1}
+    config.arms.modes_penalty = {"penalty": 0.1}
+    config.arms.modes_clipping = CLIPPING
+
+    config.task = "points"  # "critic" with a fixed generator, "points", "images", "text"
+    config.method = "penalty"  # "clipping", "gan", "least_squares"
+    config.penalty = 10.0  # lambda
+    config.clip = 0.01  # bound of the weights, for "clipping"; what they are counted at for others
+    config.num_critic = 5
+    config.unroll_critic = False  # the critic's updates are a loop in the program
+    config.num_steps = 3000  # of the generator; of a critic alone, its own
+    config.batch_size = 128
+    config.generator_batch_size = 128
+    config.class_weight = ConfigDict({"critic": 1.0, "generator": 0.1})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 1e-3, "b1": 0.5, "b2": 0.9})
+    config.optimizer.rmsprop_decay = 0.99
+    config.optimizer.linear_decay = False
+    config.steps_per_call = 50
+    config.log_every_steps = 500
+
+    config.data.name = "25_gaussians"
+    config.data.train_split, config.data.test_split = "train", "test"
+    config.data.image_size, config.data.channels = 32, 3
+    config.data.num_classes = 0
+    config.data.sequence_length, config.data.num_characters = 32, 96
+    config.model = ConfigDict({"architecture": "dcgan", "width": 64, "depth": 3, "latent_size": 2})
+    # The feature network of images, trained on the labels; 0 steps where there are none.
+    config.classifier = ConfigDict({"width": 16, "num_steps": 1000, "batch_size": 64})
+    config.eval = ConfigDict({"num_samples": 10_000})
+    return config
+
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    config.check_claims = False
+    config.seeds = (0,)
+    common.keep_arms(config, "deep_penalty", "modes_penalty")
+    config.arms.deep_penalty = {**config.arms.deep_penalty, "model.depth": 4, "num_steps": 40}
+    config.num_steps = 40
+    config.model.width = 8
+    config.steps_per_call, config.log_every_steps = 10, 10
+    config.checkpoint_every_steps = 10
+    config.eval.num_samples = 200
+
+
+def surfaces(config: ConfigDict) -> None:
+    """Figure 1a: level sets of critics of three distributions, each by penalty and by clipping."""
+    config.check_claims = False
+    config.seeds = (0,)
+    config.arms = ConfigDict(convert_dict=False)
+    for name in ("8_gaussians", "25_gaussians", "swiss_roll"):
+        config.arms[f"{name}_penalty"] = {"data.name": name}
+        config.arms[f"{name}_clipping"] = {"data.name": name, **CLIPPING}
+    config.task = "critic"
+    config.penalty = 0.1
+    config.optimizer.learning_rate = 1e-4
+    config.model.width = 128
+    config.batch_size = 256
+    config.num_steps = 5000
+
+
+def toy(config: ConfigDict) -> None:
+    """The released toy: a generator of 25 Gaussians, 512 units wide, 100,000 iterations."""
+    common.single(config)
+    config.seeds = (0,)
+    config.penalty = 0.1
+    config.optimizer.learning_rate = 1e-4
+    config.model.width = 512
+    config.batch_size = config.generator_batch_size = 256
+    config.num_steps = 100_000
+
+
+def images(config: ConfigDict, name: str, channels: int) -> None:
+    """Images by one architecture and four methods, on the settings of 64 px (figure 2)."""
+    config.task = "images"
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.penalty = {}
+    config.arms.clipping = {"method": "clipping", "optimizer.name": "rmsprop"}
+    config.arms.gan = {"method": "gan", "num_critic": 1, "optimizer.b2": 0.999}
+    config.arms.least_squares = {
+        "method": "least_squares",
+        "num_critic": 1,
+        "optimizer.name": "rmsprop",
+    }
+    rates = {"penalty": 1e-4, "clipping": 5e-5, "gan": 2e-4, "least_squares": 1e-4}
+    for arm, rate in rates.items():
+        config.arms[arm] = {**config.arms[arm], "optimizer.learning_rate": rate}
+    config.seeds = (0,)
+    config.penalty = 10.0
+    config.unroll_critic = True  # compiles longer; a loop costs convolutions more on CPUs
+    config.steps_per_call = 1
+    config.log_every_steps = 100
+    config.batch_size = config.generator_batch_size = 64
+    config.data.name, config.data.channels = name, channels
+    config.model.update(architecture="dcgan", width=64, latent_size=128)
+    config.checkpoint_every_steps = 1000
+
+
+def mnist(config: ConfigDict) -> None:
+    """Four methods without any normalisation, tanh... on digits at 16 px; minutes on two cores."""
+    images(config, "mnist", 1)
+    config.data.image_size = 16
+    config.data.train_split, config.data.test_split = "train[:20000]", "test"
+    config.model.update(architecture="constant_width", width=16, latent_size=32)
+    config.batch_size = config.generator_batch_size = 32
+    config.num_steps = 1500
+    config.eval.num_samples = 2000
+    config.log_every_steps = 250
+
+
+def lsun(config: ConfigDict, architecture: str = "resnet") -> None:
+    """Section 5.3: LSUN bedrooms at 64 px, 200,000 iterations, by four methods."""
+    images(config, "lsun/bedroom", 3)
+    config.check_claims = False
+    config.data.image_size = 64
+    config.data.train_split, config.data.test_split = "train[2000:]", "train[:2000]"
+    config.model.architecture = architecture
+    config.num_steps = 200_000
+    config.classifier.num_steps = 0
+    config.eval.num_samples = 2000
+    config.checkpoint_every_steps = 2000
+
+
+def cifar10(config: ConfigDict) -> None:
+    """Table 3 without labels: the residual pair on CIFAR-10, Inception Score 7.86."""
+    images(config, "cifar10", 3)
+    common.single(config)
+    config.batch_size, config.generator_batch_size = 64, 128
+    config.optimizer.update(learning_rate=2e-4, b1=0.0, b2=0.9, linear_decay=True)
+    config.model.update(architecture="cifar_resnet", width=128, latent_size=128)
+    config.num_steps = 100_000
+
+
+def paper(config: ConfigDict) -> None:
+    """Table 3 with labels: the same network with classes of its own, Inception Score 8.42."""
+    cifar10(config)
+    config.data.num_classes = 10
+    config.published_as = "cifar10"
+
+
+def language(config: ConfigDict, name: str = "python_reference") -> None:
+    """Section 5.4: rows of 32 characters, all at once; the text is the language reference."""
+    common.single(config)
+    config.task = "text"
+    config.seeds = (0,)
+    config.penalty = 10.0
+    config.num_critic = 10
+    config.optimizer.learning_rate = 1e-4
+    config.data.name = name
+    config.model.update(width=512, depth=5, latent_size=128)
+    config.batch_size = config.generator_batch_size = 64
+    config.num_steps = 200_000
+    config.steps_per_call = 1
+    config.log_every_steps = 100
+    config.checkpoint_every_steps = 2000
+    config.eval.num_samples = 2000
+
+
+ARCHITECTURES = ("dcgan", "constant_width", "dense", "no_norm", "gated", "tanh", "resnet_101")
+VARIANTS = {
+    "smoke": smoke,
+    "surfaces": surfaces,
+    "toy": toy,
+    "mnist": mnist,
+    "cifar10": cifar10,
+    "language": language,
+    "tiny_shakespeare": common.described(
+        "The same on Shakespeare's plays.", language, name="tiny_shakespeare"
+    ),
+    "lsun": lsun,
+    **{
+        f"lsun_{name}": common.described(
+            f"Figure 2: LSUN bedrooms at 64 px, architecture {name}, by four methods.",
+            lsun,
+            architecture=name,
+        )
+        for name in ARCHITECTURES
+    },
+    "paper": paper,
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    return common.choose(toys(), VARIANTS, variant)
