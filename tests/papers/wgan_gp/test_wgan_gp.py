@@ -77,7 +77,8 @@ def test_the_critics_loss_is_equation_3(script):
 
 
 def test_clipped_critic_stays_in_its_box_and_the_generator_does_not(script):
-    experiment = app.build(script, setting("", "modes_clipping", **{"model__width": 8}))
+    small = {"model__width": 8, "clip": 0.01}
+    experiment = app.build(script, setting("", "modes_clipping", **small))
     state = experiment.init(jax.random.key(0))
     state, metrics = jax.jit(experiment.step)(state, None, 0, jax.random.key(1))
     assert all(abs(x).max() <= 0.01 + 1e-7 for x in jax.tree.leaves(state.critic.params))
@@ -244,9 +245,10 @@ def test_language_model_steps_and_writes(script):
 
 
 def test_claims_hold_on_good_numbers_and_fail_one_by_one(script):
+    above = "value/real_above_fake"
     arms = {
-        "deep_penalty": {"slopes/first_to_last": 0.2, "weights/at_bound": 0.1},
-        "deep_clip_001": {"slopes/first_to_last": -12.0, "weights/at_bound": 0.95},
+        "deep_penalty": {"slopes/first_to_last": 0.2, above: 0.75},
+        "deep_clip_001": {"slopes/first_to_last": -12.0, "weights/at_bound": 0.95, above: 0.5},
         "modes_penalty": {"modes/covered": 25.0, "modes/high_quality": 0.8},
         "modes_clipping": {"modes/covered": 20.0, "modes/high_quality": 0.3},
     }
@@ -261,9 +263,11 @@ def test_claims_hold_on_good_numbers_and_fail_one_by_one(script):
     assert all(held())
     for arm, metric, value in (
         ("deep_penalty", "slopes/first_to_last", -3.0),
+        ("deep_penalty", above, 0.6),
         ("deep_clip_001", "slopes/first_to_last", -2.0),
         ("deep_clip_001", "weights/at_bound", 0.5),
-        ("modes_penalty", "modes/covered", 20.0),
+        ("modes_penalty", "modes/covered", 22.0),
+        ("modes_clipping", "modes/covered", 25.0),
         ("modes_clipping", "modes/high_quality", 0.7),
     ):
         assert held(**{arm: {metric: value}}).count(False) == 1
