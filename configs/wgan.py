@@ -54,7 +54,7 @@ def lines() -> ConfigDict:
     config.model.update(generator="dense", critic="dcgan")  # "dcgan", "constant_width"; "dense"
 
     config.data.name = "proc_faces/street"
-    config.data.train_split, config.data.test_split = "train", "test"
+    config.data.train_split, config.data.test_split = "train[:6000]", "test[:1000]"
     config.data.image_size, config.data.channels = 16, 3
     # The feature network of sample metrics, trained on the labels; 0 steps where there are none.
     config.classifier = ConfigDict({"width": 16, "num_steps": 1000, "batch_size": 64})

@@ -30,8 +30,8 @@ from research.core.errors import check_choice
 from research.core.tree import prefixed
 from research.data.images import squares
 from research.losses import gan
-from research.metrics import generative
-from research.metrics.features import FeatureNet
+from research.metrics import fid, generative
+from research.metrics.features import FeatureNet, metric_name
 from research.metrics.rank_correlation import rank_correlation
 from research.models import adversarial, dcgan, dense_gan
 from research.optim.weight_clipping import clip_weights
@@ -350,10 +350,19 @@ class Images(WassersteinGAN):
         fake = self.draw(state, self.latents(z_key, num))
         train = self.train_images
         on_real, on_fake = (self._scores(state.critic, x) for x in (train, fake))
-        numbers = {"evaluated/estimate": float(self.estimate(on_real, on_fake))}
-        return numbers | prefixed(
-            {"samples": generative.report(self.test_images, fake, train, self.net)}
+        numbers = {"quality/estimate": float(self.estimate(on_real, on_fake))}
+        if self.net is not None:
+            distance = fid.fid(self.test_features, self.net.features(fake))
+            numbers[f"quality/{metric_name('FID', self.net)}"] = distance
+        return numbers
+
+    def report(self, state: State) -> Numbers:
+        """What finished samples are measured by."""
+        z = self.latents(jax.random.key(self.config.seed), self.config.eval.num_images)
+        numbers = generative.report(
+            self.test_images, self.draw(state, z), self.train_images, self.net
         )
+        return prefixed({"samples": numbers})
 
     @functools.cached_property
     def train_images(self) -> np.ndarray:
@@ -364,6 +373,12 @@ class Images(WassersteinGAN):
     def test_images(self) -> np.ndarray:
         """As many held-out ones."""
         return self.images.test.images(self.config.eval.num_images)
+
+    @functools.cached_property
+    def test_features(self) -> np.ndarray:
+        """Their features."""
+        assert self.net is not None
+        return self.net.features(self.test_images)
 
     @functools.partial(jax.jit, static_argnums=0)
     def _scores(self, critic: LearnerState, images: jax.Array) -> jax.Array:
@@ -399,18 +414,21 @@ def main(experiment: Any, config: ConfigDict, workdir: Path) -> Numbers:
     state, numbers = training.run(experiment, config, workdir)
     if jax.process_index() == 0:
         experiment.pictures(state, workdir)
-    if isinstance(experiment, Images) and experiment.net is not None and config.eval_every_steps:
-        numbers = {**numbers, "curve/rank_correlation": follows_quality(workdir)}
+    if not isinstance(experiment, Images):
+        return numbers
+    numbers = {**numbers, **experiment.report(state)}
+    if experiment.net is not None and config.eval_every_steps:
+        numbers["curve/rank_correlation"] = follows_quality(workdir)
     return numbers
 
 
 def follows_quality(workdir: Path) -> float:
     """Rank correlation, over the evaluations of a run, of the estimate and the FID (figure 3)."""
     curve = [
-        (record["evaluated/estimate"], value)
+        (record["quality/estimate"], value)
         for record in read_metrics(workdir)
         for name, value in record.items()
-        if name.startswith("samples/FID[")
+        if name.startswith("quality/FID[")
     ]
     estimates, distances = np.array(curve).T
     return rank_correlation(estimates, distances)

@@ -78,8 +78,12 @@ def share_at_bound(weights: np.ndarray, bound: float) -> float:
 
 
 def share_above(on_real: jax.Array, on_fake: jax.Array) -> float:
-    """Share of all pairs of data and samples `[N]`, `[M]` of which the critic values data more."""
-    return float((on_real[:, None] > on_fake[None]).mean())
+    """Share of all pairs of data and samples `[N]`, `[M]` of which the critic values data more.
+
+    Equal values count a half: a critic that says the same of everything has 0.5.
+    """
+    above, equal = on_real[:, None] > on_fake[None], on_real[:, None] == on_fake[None]
+    return float(above.mean() + equal.mean() / 2)
 
 
 def value_surface(critic: Learner, state: LearnerState, points: int = 128) -> np.ndarray:

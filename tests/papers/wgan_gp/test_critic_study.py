@@ -49,6 +49,11 @@ def test_share_of_weights_at_the_bound(critic):
     assert len(critic_study.weights(state.params)) == 2 * 6 + 6 * 6 * 2 + 6  # no biases
 
 
+def test_a_critic_that_says_the_same_of_everything_tells_nothing():
+    assert critic_study.share_above(jnp.zeros(4), jnp.zeros(6)) == 0.5
+    assert critic_study.share_above(jnp.array([1.0, 2.0]), jnp.array([0.0, 1.5])) == 0.75
+
+
 def test_surface_is_read_as_the_plane_lies(critic):
     learner, state = critic
     surface = critic_study.value_surface(learner, state, points=5)
