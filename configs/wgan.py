@@ -43,7 +43,7 @@ def lines() -> ConfigDict:
     # Updates of the critic before one of the generator; `many` for the generator's `first` ones,
     # and for each whose number divides by `every`.
     config.schedule = ConfigDict({"usual": 5, "many": 100, "first": 25, "every": 500})
-    config.critic_steps = 2000  # of lines that stay where they are
+    config.critic_steps = 4000  # of lines that stay where they are
     config.generator_steps = 400
     config.batch_size = 128
     config.optimizer = ConfigDict({"name": "rmsprop", "learning_rate": 5e-4, "b1": 0.5})

@@ -164,8 +164,9 @@ class Lines(WassersteinGAN):
         self.make_players(None, critic)
 
     def init(self, key: jax.Array) -> State:
-        keys = jax.random.split(key, len(self.thetas))
-        return State(jax.vmap(lambda k: self.critic.init(k, jnp.zeros((1, 2)), train=True))(keys))
+        # One critic six times: the K of equation 3 depends on where training begins.
+        critic = self.critic.init(key, jnp.zeros((1, 2)), train=True)
+        return State(jax.tree.map(lambda x: jnp.stack([x] * len(self.thetas)), critic))
 
     def pair(self, theta: jax.Array, key: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
         """Points `[num, 2]` of both lines."""
