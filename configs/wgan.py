@@ -29,9 +29,8 @@ def lines() -> ConfigDict:
         "batch_size": 32,
         "generator_steps": 600,
         "eval_every_steps": 350,
-        "steps_per_call": 1,
-        "model.width": 8,
-        "clip": 0.02,
+        "steps_per_call": 10,
+        "saturating": False,
     }
     config.arms.images_wasserstein = images
     config.arms.images_gan = {**images, **GAN, "schedule.many": 1, "schedule.usual": 1}
@@ -50,14 +49,14 @@ def lines() -> ConfigDict:
     config.optimizer.theta_rate = 0.03  # of gradient descent on theta
     config.steps_per_call = 20
     config.log_every_steps = 100
-    config.model = ConfigDict({"width": 64, "latent_size": 100, "dense_width": 512})
-    config.model.update(generator="dense", critic="dcgan")  # "dcgan", "constant_width"; "dense"
+    config.model = ConfigDict({"width": 64, "latent_size": 32, "dense_width": 128})
+    config.model.update(generator="dense", critic="dense")  # or "dcgan"; G: "constant_width"
 
     config.data.name = "proc_faces/street"
     config.data.train_split, config.data.test_split = "train[:6000]", "test[:1000]"
     config.data.image_size, config.data.channels = 16, 3
     # The feature network of sample metrics, trained on the labels; 0 steps where there are none.
-    config.classifier = ConfigDict({"width": 16, "num_steps": 1000, "batch_size": 64})
+    config.classifier = ConfigDict({"width": 8, "num_steps": 400, "batch_size": 64})
     config.eval = ConfigDict({"num_images": 1000})
     return config
 
@@ -67,7 +66,9 @@ def smoke(config: ConfigDict) -> None:
     config.seeds = (0,)
     config.check_claims = False
     common.keep_arms(config, "lines_wasserstein", "move_wasserstein", "images_wasserstein")
-    short = {"generator_steps": 6, "batch_size": 8, "eval_every_steps": 10, "model.width": 4}
+    short = {"generator_steps": 6, "batch_size": 8, "eval_every_steps": 10, "steps_per_call": 5}
+    # Batch norm, too, is tried.
+    short = {**short, "model.width": 4, "model.critic": "dcgan"}
     config.arms.images_wasserstein = {**config.arms.images_wasserstein, **short}
     config.schedule.update(usual=2, many=5, first=2, every=4)
     config.critic_steps = 20
@@ -90,6 +91,7 @@ def images(config: ConfigDict, name: str, channels: int) -> None:
     config.task = "images"
     config.saturating = False
     config.clip = 0.01
+    config.model.update(critic="dcgan", dense_width=512, latent_size=100)
     config.batch_size = 64
     config.optimizer.learning_rate = 5e-5
     config.data.name, config.data.channels = name, channels
