@@ -43,23 +43,6 @@ def momentum_sgd(
     )
 
 
-def scheduled_momentum_sgd(
-    learning_rate: optax.Schedule, momentum: optax.Schedule
-) -> optax.GradientTransformation:
-    """v <- p(t) v - rate(t) g; w <- w + v, both by the number of the update, counted from 0."""
-
-    def init(params: Any) -> tuple[Any, jax.Array]:
-        return jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32)
-
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        velocity, count = state
-        p, rate = momentum(count), learning_rate(count)
-        velocity = jax.tree.map(lambda v, g: p * v - rate * g, velocity, grads)
-        return velocity, (velocity, count + 1)
-
-    return optax.GradientTransformation(init, update)
-
-
 def scaled_momentum_sgd(
     batch_size: int,
     num_steps: int,

@@ -1,1 +1,0 @@
-"""What "Generative Adversarial Nets" alone uses: its theory on densities that are known."""
