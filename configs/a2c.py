@@ -4,8 +4,8 @@ game: agent steps times action repeat.
     python experiments/a2c.py --config configs/a2c.py
     python experiments/a2c.py --config configs/a2c.py:pong
 
-The first checks the claim on CartPole, five seeds of two arms, in half a minute on one core:
-sixteen actors against one, which makes as many updates as it takes; a return of 500 is the most
+The first checks the claim on CartPole, five seeds of three arms, in half a minute on one core:
+sixteen actors against one, with equal batches and with equal rollouts; a return of 500 is the most
 there is. The second expects days on a CPU.
 """
 
@@ -38,6 +38,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "learning_rate": 3e-3,
             "rmsprop_decay": 0.99,
             "rmsprop_epsilon": 1e-5,
+            "rmsprop_initial_scale": 0.0,  # of the second moment; in Baselines, TensorFlow's: 1
         }
     )
     config.max_grad_norm = 0.5
@@ -50,6 +51,9 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms = ConfigDict(
         {
             "parallel": {},
+            # As many frames in an update, and as many updates, by one actor.
+            "one_actor": {"env.num_envs": 1, "agent.rollout_steps": 80},
+            # As long a rollout, and so sixteen times the updates of a sixteenth of the frames.
             "single": {"env.num_envs": 1, "steps_per_call": 2_000, "log_every_steps": 2_000},
         },
         convert_dict=False,
@@ -102,6 +106,7 @@ def atari(config: ConfigDict, game: str) -> None:
     common.single(config)
     images(config)
     config.model.variant = "2016"
+    config.optimizer.rmsprop_initial_scale = 1.0
     common.atari_frames(config, game, total_frames=320_000_000)
 
 

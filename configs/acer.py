@@ -47,6 +47,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "learning_rate": 2e-3,  # to 0 over the run
             "rmsprop_decay": 0.99,
             "rmsprop_epsilon": 1e-5,
+            "rmsprop_initial_scale": 0.0,  # of the second moment; in Baselines, TensorFlow's: 1
         }
     )
     config.max_grad_norm = 10.0
@@ -119,6 +120,7 @@ def _images(config: ConfigDict) -> None:
 def _atari(config: ConfigDict, game: str) -> None:
     _images(config)
     config.model.variant = "2015"
+    config.optimizer.rmsprop_initial_scale = 1.0
     common.atari_frames(config, game, total_frames=40_000_000)
     config.replay.update(capacity_frames=16 * 50_000 * 4, learning_starts_frames=160_000 * 4)
 

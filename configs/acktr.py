@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "rmsprop_learning_rate": 3e-3,
             "rmsprop_decay": 0.99,
             "rmsprop_epsilon": 1e-5,
+            "rmsprop_initial_scale": 0.0,  # of the second moment; in Baselines, TensorFlow's: 1
         }
     )
     config.total_frames = 150_000
@@ -115,6 +116,7 @@ def atari(config: ConfigDict, game: str) -> None:
     """An Atari game with Baselines' settings."""
     images(config)
     config.model.variant = "2015"
+    config.optimizer.rmsprop_initial_scale = 1.0
     common.atari_frames(config, game, total_frames=40_000_000)
     config.env.num_envs = 32
 

@@ -62,6 +62,7 @@ def rl_env(name: str, num_envs: int, *, normalize_rewards: bool = False) -> Conf
             "action_repeat": 1,
             "max_noops": 0,
             "fire_reset": False,
+            # Of Atari and MinAtar; published MinAtar scores are of 0.1, Atari's of 0 or 0.25.
             "sticky_actions": 0.0,
             "full_action_space": False,
             "max_episode_frames": 108_000,  # of Atari games; the others have limits of their own

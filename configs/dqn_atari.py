@@ -9,7 +9,9 @@ repeat.
 The first checks the claim on Breakout-MinAtar, under 2 minutes on two cores, 45 CPU seconds an arm.
 The second plays 2M frames, two CPU minutes a seed. The third is a fast recipe for any Atari game by
 name on a CPU, 80 CPU minutes. The papers report returns of 401 in Breakout and 18.9 in Pong (2015;
-168 and 20 in 2013), and count frames as the agent sees them: their «1M frames» are 4M here.
+168 and 20 in 2013), and count frames as the agent sees them: their «1M frames» are 4M here. As the
+table of 2015 words it, `:paper` copies the network to its target every 10,000 updates, which are
+160,000 frames; other code does so every 40,000 frames (`agent.target_period_frames`).
 """
 
 from ml_collections import ConfigDict
@@ -42,6 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "batch_size": 32,
             "agent_steps_per_update": 4,
             "target_period_updates": 200,  # 1: no target network
+            "target_period_frames": 0,  # in place of it where not 0
             "gamma": 0.99,
             "n_steps": 1,
             "double": False,

@@ -35,6 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "shortcut": "A",
             "stride_in": "1x1",  # of bottlenecks: the paper's; "3x3" is the Torch variant
             "width": 8,  # channels of the first stage; 0 for the paper's
+            "norm_group": 0,  # images that batch normalization is over; 0 for the whole batch
         }
     )
     config.data.update(
@@ -114,7 +115,7 @@ def cifar(config: ConfigDict, depth: int) -> None:
     """Section 4.2: batch 128 (two GPUs), 64,000 steps."""
     at_paper_scale(config)
     config.schedule.warmup_learning_rate = 0.01
-    config.model.update({"variant": f"cifar{depth}", "width": 0})
+    config.model.update({"variant": f"cifar{depth}", "width": 0, "norm_group": 64})
     config.published_as = f"resnet{depth}"
     config.data.update(
         {
@@ -135,7 +136,9 @@ def cifar(config: ConfigDict, depth: int) -> None:
 def imagenet(config: ConfigDict, depth: int) -> None:
     """Section 4.1: batch 256 (eight GPUs), up to 600,000 steps."""
     at_paper_scale(config)
-    config.model.update({"variant": f"imagenet{depth}", "shortcut": "B", "width": 0})
+    config.model.update(
+        {"variant": f"imagenet{depth}", "shortcut": "B", "width": 0, "norm_group": 32}
+    )
     config.published_as = f"resnet{depth}"
     config.data.update(
         {

@@ -34,6 +34,7 @@ PAPER = Paper(
     authors="Wu, Mansimov, Liao, Grosse, Ba",
     year=2017,
     arxiv="1708.05144",
+    field="reinforcement learning",
     claim="Natural gradients by Kronecker factors learn from fewer frames than first-order ones.",
     parameters={"2015": 1_686_693},  # Baselines' network with Breakout's 4 actions
     curves=("train/return",),
@@ -87,7 +88,12 @@ class ActorCriticKroneckerTrustRegion(OnPolicy):
     def make_rmsprop(self, settings: ConfigDict) -> optax.GradientTransformation:
         """A2C's optimizer, with its own learning rate."""
         rate = optax.linear_schedule(settings.rmsprop_learning_rate, 0.0, self.num_steps)
-        return optax.rmsprop(rate, settings.rmsprop_decay, settings.rmsprop_epsilon)
+        return optax.rmsprop(
+            rate,
+            settings.rmsprop_decay,
+            settings.rmsprop_epsilon,
+            settings.rmsprop_initial_scale,
+        )
 
     def fisher_factors(self, variables, observation, key):
         """Factors of the Fisher matrix of p(a, v | s) = pi(a|s) p(v|s), p(v|s) = N(v; V(s), 1).

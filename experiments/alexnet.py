@@ -44,6 +44,7 @@ PAPER = Paper(
     authors="Alex Krizhevsky, Ilya Sutskever, Geoffrey Hinton",
     year=2012,
     arxiv="",
+    field="images",
     claim="Rectified linear units learn faster than tanh; dropout lowers the error on new images.",
     parameters={"two_towers": 60_965_224, "one_tower": 62_378_344},
     curves=("error", "loss"),
@@ -270,7 +271,6 @@ def claims(results: Results) -> list[Claim]:
                 claim="tanh takes more epochs than ReLU to 25 % training error, each at its best "
                 "rate",
                 paper="six times",
-                rule="mean",
                 digits=1,
             )
         ]
@@ -285,7 +285,6 @@ def claims(results: Results) -> list[Claim]:
                     1 / 0.85,
                     claim=f"dropout lowers the test {metric.replace('_', '-')} by 15 %",
                     paper="160 to 110 of 10,000",
-                    rule="mean",
                     digits=3,
                     judged=bool(judged),
                 )

@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Lillicrap et al.",
     year=2015,
     arxiv="1509.02971",
+    field="reinforcement learning",
     claim="An actor on a critic's gradient learns continuous control, given target networks.",
     # Three observations, one action, batch normalization. «About 130,000» in the paper's tasks.
     parameters={

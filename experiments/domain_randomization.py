@@ -40,6 +40,7 @@ PAPER = Paper(
     authors="Tobin et al.",
     year=2017,
     arxiv="1703.06907",
+    field="reinforcement learning",
     claim="Trained on random looks, a detector of positions transfers to a look never seen.",
     # Derived: VGG-16's convolutions, 7 * 7 * 512 to 256 to 64 to 3.
     parameters={"vgg16": 21_154_115},

@@ -6,7 +6,8 @@ Claim: experience replay makes Q-learning with a network work, with a separate t
 Extensions as values of the config: double Q (van Hasselt 2015, 1509.06461), dueling (Wang 2015,
 1511.06581), prioritized replay (Schaul 2015, 1511.05952), n-step returns, Adam, sticky actions.
 Departures: in 2013's variant too frames are resized (that paper crops) and are the maximum of two,
-and 4 repeats hold in Space Invaders (3); N environments may be stepped together (`env.num_envs`).
+4 repeats hold in Space Invaders (3), and optimizer and clipped errors are 2015's; N environments
+may be stepped together (`env.num_envs`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
 from research.models.dqn import DQN
 from research.optim.centered_rmsprop import centered_rmsprop
@@ -41,6 +42,7 @@ PAPER = Paper(
     authors="Mnih et al.",
     year=2015,
     arxiv="1312.5602",
+    field="reinforcement learning",
     claim="Experience replay, with a target network, makes deep Q-learning work.",
     parameters={"2013": 677_172, "2015": 1_686_180},  # with Breakout's 4 actions
     curves=("train/return",),
@@ -112,6 +114,14 @@ class DeepQNetwork(Experiment):
         self.batch_size = agent.batch_size
         self.period = agent.agent_steps_per_update
         self.target_period_updates = agent.target_period_updates
+        if agent.target_period_frames:
+            frames_per_update = self.period * self.env.frames_per_step
+            if agent.target_period_frames % frames_per_update:
+                raise UserError(
+                    f"agent.target_period_frames={agent.target_period_frames} is 0, or a multiple "
+                    f"of the {frames_per_update} frames between two updates"
+                )
+            self.target_period_updates = agent.target_period_frames // frames_per_update
         self.epsilon = optax.linear_schedule(
             1.0, agent.epsilon_end, agent.epsilon_decay_frames, memory.learning_starts_frames
         )
@@ -292,7 +302,7 @@ def main(experiment: DeepQNetwork, config: ConfigDict, workdir: Path) -> dict[st
 
 
 def claims(results: Results) -> list[Claim]:
-    """The whole agent against those that lack a part, in mean returns over seeds."""
+    """The whole agent against those that lack a part, by returns."""
     if "full" not in results.arms:  # one game, nothing compared
         return []
     test_return = results["eval/return"]
@@ -301,9 +311,7 @@ def claims(results: Results) -> list[Claim]:
 
     def ratio(arm: str, factor: float, claim: str, paper: str, min_seeds: int = 1) -> Claim:
         judged = len(everyone[arm]) >= min_seeds
-        return everyone.ratio(
-            "full", arm, factor, claim=claim, paper=paper, rule="mean", judged=judged
-        )
+        return everyone.ratio("full", arm, factor, claim=claim, paper=paper, judged=judged)
 
     return [
         ratio("no_replay", 1.1, "replay: return", "Breakout 316.8, 10.2 without"),

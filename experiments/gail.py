@@ -46,6 +46,7 @@ PAPER = Paper(
     authors="Ho, Ermon",
     year=2016,
     arxiv="1606.03476",
+    field="reinforcement learning",
     claim="Few episodes of an expert suffice to act like it, where cloning them fails.",
     curves=("eval/return",),
 )

@@ -32,13 +32,14 @@ from research.papers.gpt import in_context, ngram
 from research.papers.gpt.cache_error import cache_error
 from research.papers.gpt.key_labels import KeyLabels
 from research.papers.gpt.residual_growth import residual_growth
-from research.report.claims import Claim, Paper, Results, Scores, spread
+from research.report.claims import Claim, Paper, Results, Scores
 
 PAPER = Paper(
     title="Language Models are Few-Shot Learners",
     authors="Radford, Narasimhan, Salimans, Sutskever; Brown et al.",
     year=2020,
     arxiv="2005.14165",
+    field="language",
     claim="a language model learns a task from the examples in its context",
     parameters=gpt.PARAMETERS,
     curves=("loss",),
@@ -243,7 +244,6 @@ def claims(results: Results) -> list[Claim]:
                 "GPT",
                 claim="predicts bytes better than counts of 4-grams do",
                 paper="lower perplexity than any model before (GPT-2, table 3)",
-                rule="seed by seed",
                 digits=3,
             )
         )
@@ -252,45 +252,45 @@ def claims(results: Results) -> list[Claim]:
 
 def in_context_claims(results: Results) -> list[Claim]:
     # Whoever guesses the commonest label so far has 0.25 0.38 0.45 0.52 after 0 to 3 shots.
-    shots = np.stack([results[f"test/shot_{n}"]["two_layers"] for n in range(4)])
-    guessed = (shots[0] >= 0.2) & (shots[0] <= 0.3)
-    rising = np.all(np.diff(shots, axis=0) >= 0, axis=0)
-    # Every seed at shots 1, 2 and 3.
-    repeated = {
-        arm: np.concatenate([results[f"test/shot_{n}"][arm] for n in (1, 2, 3)])
-        for arm in ("two_layers", "one_layer")
-    }
-    choice = {f"{n} examples": results[f"test/k_{n}"]["two_layers"] for n in (23, 0)}
+    shots = [results[f"test/shot_{n}"] for n in range(4)]
+    gains = np.diff([shot["two_layers"] for shot in shots], axis=0).min(axis=0)
+    choice = results.side_by_side(
+        "two_layers", **{"23 examples": "test/k_23", "0 examples": "test/k_0"}
+    )
+    rises = "accuracy rises with examples in context (figure 1.2)"
     return [
-        Claim(
-            claim="labels are guessed (0.20 to 0.30) where their key is new, and known no worse "
-            "each time it comes again (0.80 at the fourth)",
-            paper="accuracy rises with examples in context (figure 1.2)",
-            ours=f"{', '.join(spread(shot, 2) for shot in shots)} [every seed]",
-            holds=bool(np.all(guessed & (shots[3] >= 0.8) & rising)),
+        shots[0].within(
+            "two_layers", 0.2, 0.3, claim="labels are guessed where their key is new", paper=rises
         ),
-        Scores("accuracy", repeated).above(
+        shots[3].at_least("two_layers", 0.8, claim="and known at the fourth time", paper=rises),
+        Scores("accuracy gained", {"two_layers": gains}).at_least(
             "two_layers",
-            "one_layer",
-            by=0.04,
-            claim="one layer less loses some of that at each of shots 1 to 3",
-            paper="larger models make better use of examples (figure 1.2)",
-            rule="seed by seed",
+            0.0,
+            claim="and are known no worse each time the key comes again: least gain",
+            paper=rises,
         ),
-        Scores("accuracy", choice).above(
+        *(
+            shots[n].above(
+                "two_layers",
+                "one_layer",
+                by=0.04,
+                claim=f"one layer less loses some of that: after {n} of the key",
+                paper="larger models make better use of examples (figure 1.2)",
+            )
+            for n in (1, 2, 3)
+        ),
+        choice.above(
             "23 examples",
             "0 examples",
             by=0.4,
             claim="multiple choice is better after examples",
             paper="few-shot beats zero-shot (section 3)",
-            rule="seed by seed",
         ),
     ]
 
 
 def decoder_claims(results: Results) -> list[Claim]:
-    scaled = results["exact/growth_scaled"]["two_layers"]
-    unscaled = results["exact/growth_unscaled"]["two_layers"]
+    scaled = "scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)"
     return [
         results["exact/cache_error"].at_most(
             "two_layers",
@@ -299,11 +299,15 @@ def decoder_claims(results: Results) -> list[Claim]:
             paper="the same function",
             digits=7,
         ),
-        Claim(
-            claim="24 layers add to the residual stream what 2 do, within 2 x; > 4 x unscaled",
-            paper="scaled at the start by 1/sqrt(N) (GPT-2, section 2.3)",
-            ours=f"{spread(scaled, 2)} x, {spread(unscaled)} x [every seed]",
-            holds=bool(np.all((0.5 < scaled) & (scaled < 2) & (unscaled > 4))),
+        results["exact/growth_scaled"].within(
+            "two_layers",
+            0.5,
+            2.0,
+            claim="24 layers add to the residual stream as many times what 2 do",
+            paper=scaled,
+        ),
+        results["exact/growth_unscaled"].at_least(
+            "two_layers", 4.0, claim="and unscaled many more", paper=scaled, digits=1
         ),
     ]
 

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner
 from research.data import load, pipeline
-from research.data.dataset import Record
+from research.data.dataset import Dataset
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Radford, Narasimhan, Salimans, Sutskever",
     year=2018,
     arxiv="",
+    field="language",
     claim="pre-training on text without labels makes a task with few labels easier",
     # The language model's 116,534,784, three new tokens, and a layer with two outputs.
     parameters={"gpt1": gpt.PARAMETERS["gpt1"] + 3 * 768 + 2 * 768 + 2},
@@ -128,14 +129,14 @@ class FineTuning(Experiment):
         self.source = pipeline.stream(self.train_questions, spec, phase.rows, config.seed)
         self.per_step = {"questions": phase.rows}
 
-    def train_questions(self) -> list[Record]:
+    def train_questions(self) -> Dataset:
         return self._read("train", self.data.train_questions)
 
     @functools.cached_property
-    def test_questions(self) -> list[Record]:
+    def test_questions(self) -> Dataset:
         return self._read(self.data.test_split, self.data.test_questions)
 
-    def _read(self, split: str, max_questions: int) -> list[Record]:
+    def _read(self, split: str, max_questions: int) -> Dataset:
         """Questions of a split in random order, laid out as in figure 1."""
         data = self.data
         if data.task == "endings":
@@ -143,11 +144,13 @@ class FineTuning(Experiment):
             records: Any = endings(
                 texts, data.context_characters, data.ending_characters, self.seed
             )
+            origin = f"endings of {self.corpus.origin}"
         else:
             records = load(data.task, split, data.dir)
+            origin = records.origin
         asked = questions(records, self.form, self.corpus.vocabulary.encode, self.marks)
         chosen = np.random.default_rng(self.seed).permutation(len(asked))[:max_questions]
-        return [asked[int(i)] for i in chosen]
+        return Dataset([asked[int(i)] for i in chosen], origin)
 
     def init(self, key):
         tokens = jnp.zeros((1, self.form.sequences, 4), jnp.int32)
@@ -218,7 +221,6 @@ def claims(results: Results) -> list[Claim]:
             by=0.08,
             claim="pre-training adds to the accuracy after fine-tuning",
             paper="14.8 points on average over nine tasks (table 5)",
-            rule="seed by seed",
         ),
     ]
 

@@ -6,7 +6,8 @@ learning work where it fails without: DQN on bit flipping, DDPG on reaching and 
 Departures: the paper's robot arm needs MuJoCo; reaching and pushing are played in the plane without
 the arm (`research.papers.her.point_mass`). Its 8 workers are one, with 8 times the episodes
 and batch. Copies of a transition with other goals are drawn when it is sampled instead of being
-stored.
+stored. Observations are normalized by the moments of what was played, with the goals that it was
+played for; OpenAI Baselines' moments are of samples with goals in hindsight.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ PAPER = Paper(
     authors="Andrychowicz et al.",
     year=2017,
     arxiv="1707.01495",
+    field="reinforcement learning",
     claim="Replaying episodes with goals they met makes learning from sparse rewards possible.",
     curves=("eval/success", "train/success"),
     x="frames",

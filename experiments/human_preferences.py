@@ -55,6 +55,7 @@ PAPER = Paper(
     authors="Christiano et al.",
     year=2017,
     arxiv="1706.03741",
+    field="reinforcement learning",
     claim="Some hundred comparisons of short clips stand in for the reward.",
     curves=("train/return", "reward/correlation"),
     x="frames",
@@ -394,7 +395,6 @@ def claims(results: Results) -> list[Claim]:
             0.8,
             claim="share of the way that 700 comparisons lead",
             paper="nearly matches the reward (figure 2)",
-            rule="mean",
         )
     ]
     if "random_queries" in results.arms:
@@ -404,7 +404,6 @@ def claims(results: Results) -> list[Claim]:
             1.1,
             claim="pairs chosen at random: comparisons to 80 % of the way",
             paper="(section 3.3)",
-            rule="mean",
             digits=0,
         )
         rows.append(needed)
@@ -415,13 +414,10 @@ def claims(results: Results) -> list[Claim]:
             by=0.1,
             claim="as many comparisons, all at the start",
             paper="poor (section 3.3)",
-            rule="mean",
         )
         rows.append(offline)
     if "no_labels" in results.arms:
-        without = share.at_most(
-            "no_labels", 0.2, claim="without any comparison", paper="", rule="mean"
-        )
+        without = share.at_most("no_labels", 0.2, claim="without any comparison", paper="")
         rows.append(without)
     return rows
 

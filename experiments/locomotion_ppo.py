@@ -54,6 +54,7 @@ PAPER = Paper(
     authors="Heess et al.",
     year=2017,
     arxiv="1707.02286",
+    field="reinforcement learning",
     claim="Varied terrain teaches what flat ground does not, and growing obstacles lead farther on "
     "such tracks than hard ones, which lead farther on tracks hard all along.",
     curves=("distance/unseen", "distance/hard", "train/return"),
@@ -271,7 +272,7 @@ def claims(results: Results) -> list[Claim]:
     """Metres on test tracks. The paper shows curves of rewards; it has no numbers for these."""
     if "curriculum" not in results.arms:  # one body alone
         return []
-    how: dict[str, Any] = {"paper": "", "rule": "mean", "digits": 1}
+    how: dict[str, Any] = {"paper": "", "rule": "interval", "digits": 1}
     unseen = results["distance/unseen"]
     rows = []
     if "flat" in results.arms:

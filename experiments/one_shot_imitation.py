@@ -53,10 +53,14 @@ PAPER = Paper(
     authors="Duan et al.",
     year=2017,
     arxiv="1703.07326",
+    field="reinforcement learning",
     claim="Attention over a single demonstration generalises to unseen tasks.",
     curves=("unseen/success", "trained/success", "loss"),
 )
 
+LEARNED = 0.9  # success on tasks of training of who has learned them
+# Rivals that are to learn these before their generalisation says anything.
+LEARNERS = ("lstm_attention", "final_state", "stacking_final_state")
 NAMES = {"particle": "attention", "stacking": "stacking"}  # of the attention policy's arm
 TESTS = {
     "particle": {"unseen": "new arrangements", "more": "more landmarks than ever in training"},
@@ -326,7 +330,10 @@ def task_claims(results: Results, task: str) -> list[Claim]:
     trained, unseen = results["trained/success"], results["unseen/success"]
     rows = [
         trained.at_least(
-            ours, 0.9, claim=f"{ours}: success on tasks of training", paper="close to each other"
+            ours,
+            LEARNED,
+            claim=f"{ours}: success on tasks of training",
+            paper="close to each other",
         )
     ]
     rows += [
@@ -343,13 +350,13 @@ def task_claims(results: Results, task: str) -> list[Claim]:
             by=margin,
             claim=f"{arm}: success on {tests['unseen']} is lower",
             paper="",
-            judged=margin > 0,
+            judged=bool(margin > 0 and (arm not in LEARNERS or trained[arm].min() >= LEARNED)),
         )
         for arm, margin in rivals.items()
     ]
     if "lstm_attention" in rivals:
         claim = "lstm_attention: generalisation is what it lacks; success on tasks of training"
-        rows.append(trained.at_least("lstm_attention", 0.9, claim=claim, paper=""))
+        rows.append(trained.at_least("lstm_attention", LEARNED, claim=claim, paper=""))
     return rows
 
 

@@ -41,6 +41,7 @@ PAPER = Paper(
     authors="Alex Krizhevsky",
     year=2014,
     arxiv="1404.5997",
+    field="images",
     claim="The same gradients with less communication, and small fully-connected batches.",
     parameters={"one_tower": {"trunk": 2_469_696, "head": 58_631_144}},
     curves=("loss", "error"),
@@ -258,7 +259,6 @@ def claims(results: Results) -> list[Claim]:
                     1 / factor,
                     claim=f"{claim}: loss <= {factor} x the {arm} batch's",
                     paper=f"2.651, {paper}",
-                    rule="mean",
                     digits=4,
                 )
             ]

@@ -53,6 +53,7 @@ PAPER = Paper(
     parameters={"lsun": {"generator": 3_576_704, "critic": 2_765_568}},
     curves=("critic/estimate",),
     x="step",
+    field="generative models",
 )
 
 Numbers = dict[str, float]

@@ -53,6 +53,7 @@ PAPER = Paper(
     parameters={"cifar10": {"generator": 1_218_307, "critic": 1_055_115}},
     curves=("critic/distance",),
     x="step",
+    field="generative models",
     without_gradient={
         "critic/score/bias": "a Wasserstein loss takes differences of scores: their bias is free"
     },

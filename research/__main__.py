@@ -1,10 +1,10 @@
-"""The command line `python -m research`: `papers`, `report`, `compare` and `pods`."""
+"""The command line `python -m research`: `papers`, `results`, `report`, `compare` and `pods`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,14 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from research.config import describe_variants, load_module, shortened
+from research.config import describe_variants, load_config, load_module, shortened
 from research.core import UserError
-from research.report import compare, page
+from research.report import compare, documents, page, recorded
 from research.report.claims import Paper
 from research.report.results import RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python -m research papers           every paper: claim, variants, measured result
+       python -m research results          recorded results: rows that hold, commit, what is stale
+       python -m research results --write  makes the parts of the documentation that show results
+       python -m research results --judge  recorded numbers, judged by the claims as they are now
        python -m research report RUNS...   report.html and report.md of finished runs
        python -m research compare RUNS...  runs of several scripts side by side: table and curves
        python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table"""
@@ -30,28 +33,19 @@ def load_scripts() -> dict[str, ModuleType]:
     return {path.stem: load_module(path) for path in sorted((ROOT / "experiments").glob("*.py"))}
 
 
-def read_recorded() -> dict[str, list[dict[str, Any]]]:
-    """Reads the results recorded in the repository, by paper, the default variant first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((ROOT / "results").glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault(result["paper"], []).append(result)
-    return {paper: sorted(runs, key=lambda run: run["variant"]) for paper, runs in found.items()}
-
-
 def print_papers() -> None:
     """Prints every paper: its claim, variants, and what was measured."""
-    console, results = Console(markup=False, highlight=False), read_recorded()
+    console, results = Console(markup=False, highlight=False), recorded.read(ROOT)
     for name, module in load_scripts().items():
         paper = module.PAPER
         cite = f"{paper.title} ({paper.authors}, {paper.year})"
         cite += f", arXiv:{paper.arxiv}" if paper.arxiv else ""
         console.print(f"{name}: {cite}", style="bold")
-        console.print(_paper_table(name, paper, results.get(name, [])))
+        console.print(_paper_table(name, paper, [r.result for r in results if r.paper == name]))
         console.print()
 
 
-def _paper_table(name: str, paper: Paper, runs: Sequence[dict[str, Any]]) -> Table:
+def _paper_table(name: str, paper: Paper, runs: Sequence[Mapping[str, Any]]) -> Table:
     """A paper's claim, the variants of its configuration, and the claims of recorded runs."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
     table.add_column(no_wrap=True)
@@ -68,6 +62,60 @@ def _paper_table(name: str, paper: Paper, runs: Sequence[dict[str, Any]]) -> Tab
     if not runs:
         table.add_row("", "not measured yet")
     return table
+
+
+def print_results() -> None:
+    """Prints every recorded result: how many rows hold, what made it, and whether it is stale."""
+    table = Table()
+    for column in ("result", "holds", "seeds", "commit", "date", "processor", "stale"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("result", "holds"))
+    for found in recorded.read(ROOT):
+        table.add_row(
+            found.stem,
+            found.holding,
+            str(len(found.seeds)),
+            " ".join(commit[:10] for commit in found.commits),
+            found.result.get("date", ""),
+            found.result.get("cpu", ""),
+            recorded.staleness(ROOT, found) or "no",
+        )
+    Console(markup=False, highlight=False).print(table)
+
+
+def load_mutants() -> dict[str, list]:
+    """The mutants of every paper that has some."""
+    module = load_module(ROOT / "tests" / "mutants.py")
+    return {paper: module.of_paper(paper) for paper in module.papers()}
+
+
+def made_documents() -> dict[Path, str]:
+    """Every page of the documentation as it is with its made parts made anew."""
+    makers = documents.makers(ROOT, load_scripts(), recorded.read(ROOT), load_mutants())
+    return {
+        path: documents.fill(path.read_text(encoding="utf-8"), makers)
+        for path in documents.pages(ROOT)
+    }
+
+
+def write_documents() -> None:
+    """Writes the pages whose made parts have changed."""
+    for path, text in made_documents().items():
+        if text != path.read_text(encoding="utf-8"):
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
+
+
+def judge_results() -> None:
+    """Judges recorded numbers by the claims of today's scripts, where these ask for a verdict."""
+    scripts = load_scripts()
+    for found in recorded.read(ROOT):
+        path = ROOT / "results" / f"{found.stem}.json"
+        config = load_config(ROOT / "configs" / f"{found.paper}.py", found.variant)
+        judged = recorded.judged(found, scripts[found.paper], config.check_claims)
+        text = json.dumps(judged, indent=1) + "\n"
+        if text != path.read_text(encoding="utf-8"):
+            path.write_text(text, encoding="utf-8")
+            print(f"judged {path.relative_to(ROOT)}", file=sys.stderr)
 
 
 def read_finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
@@ -119,6 +167,12 @@ def main(argv: Sequence[str]) -> int:
         match list(argv):
             case ["papers"]:
                 print_papers()
+            case ["results"]:
+                print_results()
+            case ["results", "--write"]:
+                write_documents()
+            case ["results", "--judge"]:
+                judge_results()
             case ["report", *folders] if folders:
                 write_report(folders)
             case ["compare", *folders] if len(folders) > 1:

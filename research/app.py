@@ -21,15 +21,15 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
 from research.pods import simulated
-from research.report.claims import Claim, MissingResult, Results
-from research.report.results import Numbers, RunFolder, print_claims
+from research.report.claims import Claim, MissingResult
+from research.report.provenance import Provenance
+from research.report.results import RunFolder, by_metric, print_claims
 from research.training import hosts, loop, seeds
 from research.training.meter import NonFiniteLoss
 
@@ -102,16 +102,17 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     results = RunFolder(workdir, script.stem, as_json, flags.variant)
     results.check()
     # Whatever can be refused is refused before anything is compiled or written.
-    experiments, origin = {}, ""
+    experiments, origins = {}, {}
     for arm in [flags.arm] if flags.arm else arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
         checked = experiments[arm] = build(module, setting)
         if flags.config.vmap_seeds:
             seeds.SeedBatch(checked, flags.config.seeds)
         loop.check(checked, setting)
-        if checked.source is not None:
-            origin = checked.source.origin
+        origins[arm] = "" if checked.source is None else checked.source.origin
 
+    provenance = Provenance.of(script, argv)
+    tried = getattr(configs.load_module(flags.path), "TRIED", {})
     results.create()
     for arm in list(experiments):
         # The first seed's experiment is at hand; no seed's parts are kept for the next.
@@ -127,9 +128,11 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             started = time.monotonic()
             if experiment is None:
                 experiment = build(module, setting)
+            before = 0.0 if together else results.seconds(arm, seed)
             numbers = train(module, experiment, setting, results.folder(arm, seed))
-            results.add(arm, seed, numbers, together + time.monotonic() - started)
-    return _finish(module, flags.config, results, arms, origin)
+            seconds = before + together + time.monotonic() - started
+            results.add(arm, seed, numbers, seconds, origins[arm], provenance)
+    return _finish(module, flags.config, results, arms, provenance, tried)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -148,7 +151,12 @@ def _train_seeds(
 
 
 def _finish(
-    module: ModuleType, config: ConfigDict, results: RunFolder, arms: dict[str, Any], origin: str
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arms: dict[str, Any],
+    provenance: Provenance,
+    tried: Mapping[str, str],
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
     numbers = results.read(arms, config.seeds)
@@ -158,11 +166,11 @@ def _finish(
         print(f"claims not checked: arms still to run: {', '.join(missing)}", file=sys.stderr)
     else:
         try:
-            claims = module.claims(_by_metric(numbers))
+            claims = module.claims(by_metric(numbers))
         except MissingResult:
             if config.check_claims:
                 if jax.process_index() == 0:  # what was measured is kept all the same
-                    results.write([], origin, startup.device(), startup.versions())
+                    results.write([], provenance, tried)
                 raise
             # A variant that runs one setting alone compares nothing.
     if jax.process_index() != 0:
@@ -173,24 +181,11 @@ def _finish(
         else dataclasses.replace(c, holds=None)
         for c in claims
     ]
-    results.write(claims, origin, startup.device(), startup.versions())
+    results.write(claims, provenance, tried)
     results.draw(module.PAPER)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
-
-
-def _by_metric(numbers: Numbers) -> Results:
-    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
-    arms = {
-        arm: {
-            metric: np.array([run[metric] for run in seeds.values()])
-            for metric in next(iter(seeds.values()))
-            if all(metric in run for run in seeds.values())
-        }
-        for arm, seeds in numbers.items()
-    }
-    return Results(arms)
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:

@@ -33,8 +33,13 @@ class AdditiveScore(nn.Module):
             return x.reshape(*x.shape[:-1], self.heads, self.size)
 
         v = self.param("v", nn.initializers.lecun_normal(), (self.size, self.heads))
-        mixed = jnp.tanh(project(query, "query") + project(context, "context"))
-        return jnp.einsum("...ha,ah->...h", mixed, v.astype(mixed.dtype)).astype(jnp.float32)
+        return additive_scores(project(query, "query"), project(context, "context"), v)
+
+
+def additive_scores(query: jax.Array, context: jax.Array, v: jax.Array) -> jax.Array:
+    """v' tanh(query + context): `[..., H]` float32 of two `[..., H, A]` and v `[A, H]`."""
+    mixed = jnp.tanh(query + context)
+    return jnp.einsum("...ha,ah->...h", mixed, v.astype(mixed.dtype)).astype(jnp.float32)
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:

@@ -24,6 +24,20 @@ from flax.typing import Initializer
 Carry = tuple[jax.Array, jax.Array]  # of an LSTM: cell [N, units] and output [N, features]
 
 
+def side_by_side(init: Initializer, count: int) -> Initializer:
+    """`count` matrices as one, the columns of each initialised by themselves.
+
+    An orthogonal matrix for each gate is not the same as one for all of them together.
+    """
+
+    def together(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+        part = (*shape[:-1], shape[-1] // count)
+        keys = jax.random.split(key, count)
+        return jnp.concatenate([init(key, part, dtype) for key in keys], axis=-1)
+
+    return together
+
+
 class LSTMCell(nn.Module):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
 

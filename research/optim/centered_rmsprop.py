@@ -31,7 +31,9 @@ def centered_rmsprop(
 
     Mnih et al., 2015, Extended Data Table 1. «Gradient momentum» there is the decay of E[g], which
     centers the second moment; the step itself has no momentum. The averages start from zero and are
-    not corrected for it. `optax.rmsprop` with `centered` uses one decay for both averages.
+    not corrected for it. `optax.rmsprop` with `centered` uses one decay for both averages, and has
+    NaN where rounding takes the variance E[g^2] - E[g]^2 of a nearly constant gradient far below 0;
+    here it is 0 at least.
 
     Args:
       learning_rate: lr.
@@ -53,7 +55,9 @@ def centered_rmsprop(
         mean = jax.tree.map(lambda m, g: a * m + (1 - a) * g, state.mean, grads)
         square = jax.tree.map(lambda s, g: b * s + (1 - b) * g * g, state.square, grads)
         steps = jax.tree.map(
-            lambda g, m, s: -learning_rate * g / jnp.sqrt(s - m * m + min_squared_gradient),
+            lambda g, m, s: (
+                -learning_rate * g / jnp.sqrt(jnp.maximum(s - m * m, 0.0) + min_squared_gradient)
+            ),
             grads,
             mean,
             square,

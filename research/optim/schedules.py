@@ -24,6 +24,17 @@ def noam(dim: int, warmup_steps: int, factor: float = 1.0) -> optax.Schedule:
     return schedule
 
 
+def halving(rate: float, after_steps: int, every_steps: int) -> optax.Schedule:
+    """`rate`, halved at `after_steps` and again each `every_steps` (Sutskever et al. 2014, 3.4)."""
+
+    def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
+        step = jnp.asarray(count, jnp.float32)
+        times = jnp.floor((step - after_steps) / every_steps) + 1.0
+        return rate * 0.5 ** jnp.maximum(times, 0.0)
+
+    return schedule
+
+
 def warmup_and_drops(
     rate: float, warmup_rate: float, warmup: str, warmup_steps: int, drop_steps: Sequence[int]
 ) -> optax.Schedule:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Mapping
+from math import nan
 from typing import Literal, Required, TypedDict, Unpack
 
 import numpy as np
 
 from research.core.errors import UserError
 
-Rule = Literal["every seed", "seed by seed", "mean", "median"]
+Rule = Literal["every seed", "seed by seed", "interval"]
+
+FIELDS = (
+    "reinforcement learning",
+    "images",
+    "generative models",
+    "language",
+    "sound",
+    "",  # not yet sorted
+)
+INTERVAL_SEEDS = 5  # fewer say too little of how seeds scatter for an interval to be made of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +36,7 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      field: one of `FIELDS`, under which the README lists it.
       without_gradient: parameters whose gradient is zero by the objective's form -> why, by the
         end of their path in the state.
     """
@@ -37,7 +49,12 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    field: str = ""
     without_gradient: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.field not in FIELDS:
+            raise ValueError(f"no field {self.field!r}; fields: {', '.join(FIELDS)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +146,11 @@ class RowOptions(TypedDict, total=False):
     Attributes:
       claim, paper: texts of the row.
       rule: how seeds count. "every seed", the default: the worst seed of one side against the best
-        of the other, or against the number. "seed by seed": each seed against the same seed of the
-        other arm. "mean", "median": of all seeds. It stands in the row.
+        of the other, or against the number. "interval": the 95 % bootstrap interval of the
+        difference of means (their ratio, the mean) clears the margin; of fewer than five seeds the
+        row says «not checked». "seed by seed": each seed against the same seed of the other arm,
+        where `pairs` says what makes them a pair. It stands in the row.
+      pairs: what the same seed of both arms shares, such as "one network"; stands in the row.
       digits: decimals shown, 2 by default.
       judged: False where this run does not suffice to tell; the row then says «not checked».
     """
@@ -138,6 +158,7 @@ class RowOptions(TypedDict, total=False):
     claim: Required[str]
     paper: Required[str]
     rule: Rule
+    pairs: str
     digits: int
     judged: bool
 
@@ -149,27 +170,50 @@ class _Row:
     claim: str
     paper: str
     rule: Rule = "every seed"
+    pairs: str = ""
     digits: int = 2
     judged: bool = True
 
-    def of_seeds(self, values: np.ndarray, worst: Callable[[np.ndarray], float]) -> float:
-        """Seeds as one of NumPy's floats, which may be divided by zero."""
-        together: dict[str, Callable] = {"mean": np.mean, "median": np.median}
-        return together.get(self.rule, worst)(values)
+    def __post_init__(self):
+        if (self.rule == "seed by seed") != bool(self.pairs):
+            raise ValueError("`pairs` says what pairs share where the rule is «seed by seed»")
 
-    def compared(self, a: np.ndarray, b: np.ndarray, compare: Callable) -> float:
-        """`compare(a, b)`, as the rule takes seeds together."""
+    def bounds(self, compare: Callable, *sides: np.ndarray) -> tuple[float, float]:
+        """The least and the most that `compare` comes to, as the rule takes seeds together.
+
+        Args:
+          compare: of one or two sides; it rises with the first and falls with the second.
+          sides: numbers `[S]` over seeds.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):  # a ratio to nothing is infinite
             if self.rule == "seed by seed":
-                return float(np.min(compare(a, b)))
-            return float(compare(self.of_seeds(a, np.min), self.of_seeds(b, np.max)))
+                each = compare(*sides)
+                return float(np.min(each)), float(np.max(each))
+            if self.rule == "interval":
+                return bootstrap_interval(compare, *sides) if self.enough(*sides) else (nan, nan)
+            first, *second = sides
+            least = compare(np.min(first), *map(np.max, second))
+            return float(least), float(compare(np.max(first), *map(np.min, second)))
 
-    def judge(self, margin: str, ours: str, holds: bool) -> Claim:
+    def enough(self, *sides: np.ndarray) -> bool:
+        """Whether there are as many seeds as the rule needs."""
+        return self.rule != "interval" or min(map(len, sides)) >= INTERVAL_SEEDS
+
+    def found(self, bounds: tuple[float, float]) -> str:
+        """What a comparison came to: its worst, or the interval."""
+        low, high = (f"{bound:.{self.digits}f}" for bound in bounds)
+        return f"{low} to {high}" if self.rule == "interval" else low
+
+    def judge(self, margin: str, ours: str, holds: bool, *sides: np.ndarray) -> Claim:
+        """Makes the row of a comparison of `sides`."""
+        rule = f"{self.rule}: {self.pairs}" if self.pairs else self.rule
+        if not self.enough(*sides):
+            rule += f": not of fewer than {INTERVAL_SEEDS} seeds"
         return Claim(
             claim=f"{self.claim} ({margin})",
             paper=self.paper,
-            ours=f"{ours} [{self.rule}]",
-            holds=bool(holds) if self.judged else None,
+            ours=f"{ours} [{rule}]",
+            holds=bool(holds) if self.judged and self.enough(*sides) else None,
         )
 
 
@@ -198,39 +242,72 @@ class Scores(Mapping[str, np.ndarray]):
         self, higher: str, lower: str, *, by: float = 0.0, **options: Unpack[RowOptions]
     ) -> Claim:
         """Arm `higher` exceeds arm `lower` by at least `by`."""
-        row = _Row(**options)
-        gap = row.compared(self[higher], self[lower], operator.sub)
-        shown = f"{self._shown(row, higher, lower)}; by {gap:.{row.digits}f}"
-        return row.judge(f"{higher} - {lower} >= {by:g}", shown, gap >= by)
+        row, sides = _Row(**options), (self[higher], self[lower])
+        gap = row.bounds(operator.sub, *sides)
+        shown = f"{self._shown(row, higher, lower)}; by {row.found(gap)}"
+        return row.judge(f"{higher} - {lower} >= {by:g}", shown, gap[0] >= by, *sides)
 
     def ratio(self, higher: str, lower: str, factor: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `higher` is at least `factor` times arm `lower`; both are positive."""
-        row = _Row(**options)
-        found = row.compared(self[higher], self[lower], operator.truediv)
-        shown = f"{self._shown(row, higher, lower)}; {found:.2f} x"
-        return row.judge(f"{higher} >= {factor:g} x {lower}", shown, found >= factor)
+        row, sides = _Row(**options), (self[higher], self[lower])
+        found = row.bounds(operator.truediv, *sides)
+        times = dataclasses.replace(row, digits=2).found(found)
+        shown = f"{self._shown(row, higher, lower)}; {times} x"
+        return row.judge(f"{higher} >= {factor:g} x {lower}", shown, found[0] >= factor, *sides)
+
+    def close(self, arm: str, other: str, *, within: float, **options: Unpack[RowOptions]) -> Claim:
+        """Arm `arm` differs from arm `other` by at most `within`, in either direction."""
+        row, sides = _Row(**options), (self[arm], self[other])
+        low, high = row.bounds(operator.sub, *sides)
+        apart = f"{low:.{row.digits}f} to {high:.{row.digits}f}"
+        shown = f"{self._shown(row, arm, other)}; {apart} apart"
+        holds = -within <= low and high <= within
+        return row.judge(f"|{arm} - {other}| <= {within:g}", shown, holds, *sides)
 
     def at_least(self, arm: str, least: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` reaches the number `least`."""
-        row = _Row(**options)
-        found = row.of_seeds(self[arm], np.min)
-        return row.judge(f">= {least:g}", self._shown(row, arm), found >= least)
+        return self._between(arm, least, np.inf, f">= {least:g}", _Row(**options))
 
     def at_most(self, arm: str, most: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` stays at or below the number `most`."""
-        row = _Row(**options)
-        found = row.of_seeds(self[arm], np.max)
-        return row.judge(f"<= {most:g}", self._shown(row, arm), found <= most)
+        return self._between(arm, -np.inf, most, f"<= {most:g}", _Row(**options))
 
     def within(self, arm: str, low: float, high: float, **options: Unpack[RowOptions]) -> Claim:
         """Arm `arm` lies between two numbers, both included."""
-        row = _Row(**options)
-        bottom, top = (row.of_seeds(self[arm], worst) for worst in (np.min, np.max))
-        holds = low <= bottom and top <= high
-        return row.judge(f"{low:g} to {high:g}", self._shown(row, arm), holds)
+        return self._between(arm, low, high, f"{low:g} to {high:g}", _Row(**options))
+
+    def _between(self, arm: str, low: float, high: float, margin: str, row: _Row) -> Claim:
+        least, most = row.bounds(np.positive, self[arm])
+        shown = self._shown(row, arm)
+        if row.rule == "interval":
+            shown += f"; mean {row.found((least, most))}"
+        return row.judge(margin, shown, low <= least and most <= high, self[arm])
 
     def _shown(self, row: _Row, *arms: str) -> str:
         return ", ".join(f"{arm} {spread(self[arm], row.digits)}" for arm in arms)
+
+
+def bootstrap_interval(compare: Callable, *sides: np.ndarray) -> tuple[float, float]:
+    """The 95 % bootstrap interval of `compare(mean of a side, mean of the other)`.
+
+    By percentiles of 9,999 resamples (Efron 1979), each side resampled by itself; of seeds that
+    all agree it is the number itself. The same numbers have the same interval.
+
+    Args:
+      compare: of as many numbers as there are sides.
+      sides: numbers `[S]`, two or more of each.
+    """
+    from scipy import stats  # half a second
+
+    if not all(np.isfinite(side).all() for side in sides):
+        return nan, nan
+    found = stats.bootstrap(
+        sides,
+        lambda *resampled, axis: compare(*(np.mean(side, axis=axis) for side in resampled)),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def spread(values: np.ndarray, digits: int = 1) -> str:

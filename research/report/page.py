@@ -57,10 +57,10 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
                 claim["claim"],
                 claim["paper"],
                 claim["ours"],
-                _verdict(claim["holds"]),
+                verdict(claim["holds"]),
                 str(seeds),
                 f"{result['seconds'] / 60:.1f}",
-                result["device"],
+                hardware(result),
                 f"`{command(result)}`",
             ]
             lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
@@ -68,7 +68,9 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def command(result: Mapping[str, Any]) -> str:
-    """The command line that makes a result."""
+    """The command line that makes a result, as it was given where the result says so."""
+    if "command" in result:
+        return result["command"]
     variant = f":{result['variant']}" if result["variant"] else ""
     seeds = ",".join(map(str, result["config"]["seeds"]))
     flags = f" --config.seeds={seeds}" if seeds != "0" else ""
@@ -77,7 +79,23 @@ def command(result: Mapping[str, Any]) -> str:
     return f"python experiments/{name}.py --config configs/{name}.py{variant}{flags}"
 
 
-def _verdict(holds: bool | None) -> str:
+def data(result: Mapping[str, Any]) -> str:
+    """The data of a result, "" where all is made inside the step."""
+    found = result["data"]
+    if isinstance(found, str):  # before results named the data of every arm
+        return found
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{arm}: {origin}" for arm, origin in found.items() if origin)
+
+
+def hardware(result: Mapping[str, Any]) -> str:
+    """What a result was measured on."""
+    return f"{result['device']}, {result['cpu']}" if result.get("cpu") else result["device"]
+
+
+def verdict(holds: bool | None) -> str:
+    """The word for whether a row holds."""
     return "not checked" if holds is None else "yes" if holds else "NO"
 
 
@@ -92,15 +110,16 @@ def _link(folder: Path, title: str) -> str:
 def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
     claims = "".join(
         f"<tr><td>{html.escape(c['claim'])}<td>{html.escape(c['paper'])}<td>{html.escape(c['ours'])}"
-        f'<td class="{_verdict(c["holds"])}">{_verdict(c["holds"])}</tr>'
+        f'<td class="{verdict(c["holds"])}">{verdict(c["holds"])}</tr>'
         for c in result["claims"]
     )
-    data = f"data: {html.escape(result['data'])} · " if result["data"] else ""
+    origin = f"data: {html.escape(data(result))} · " if data(result) else ""
+    commit = f" · commit {html.escape(result['commit'][:10])}" if result.get("commit") else ""
     return (
         f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
-        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{data}'
-        f"{result['seconds'] / 60:.1f} minutes on {html.escape(result['device'])} · "
-        f"jax {html.escape(result['versions']['jax'])}</p>"
+        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{origin}'
+        f"{result['seconds'] / 60:.1f} minutes on {html.escape(hardware(result))} · "
+        f"jax {html.escape(result['versions']['jax'])}{commit}</p>"
         f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
         f"{_numbers(result['arms'])}{_figures(folder)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from research.core import UserError
-from research.report.claims import Claim, Paper
+from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
+from research.report.provenance import Provenance
 from research.training.writers import read_metrics
 
 RESULT = "result.json"
@@ -90,12 +93,39 @@ class RunFolder:
         """Tells whether that arm and seed has run to its end."""
         return (self.workdir / arm / str(seed) / RESULT).exists()
 
-    def add(self, arm: str, seed: int, numbers: Mapping[str, float], seconds: float) -> None:
-        """Notes the final numbers of one arm and seed."""
+    def seconds(self, arm: str, seed: int) -> float:
+        """Seconds that sessions before this one have trained, by what they noted."""
+        return sum(
+            seconds_trained(path)
+            for path in (self.workdir / arm / str(seed)).glob("**/metrics.jsonl")
+        )
+
+    def add(
+        self,
+        arm: str,
+        seed: int,
+        numbers: Mapping[str, float],
+        seconds: float,
+        origin: str,
+        provenance: Provenance,
+    ) -> None:
+        """Notes the final numbers of one arm and seed.
+
+        Args:
+          seconds: over all sessions.
+          origin: which data was used, "" where it is made inside the step.
+          provenance: of the session that ended it.
+        """
         if jax.process_index() == 0:
             _write(
                 self.folder(arm, seed) / RESULT,
-                {"metrics": {k: float(v) for k, v in numbers.items()}, "seconds": seconds},
+                {
+                    "metrics": {k: float(v) for k, v in numbers.items()},
+                    "seconds": seconds,
+                    "data": origin,
+                    "commit": provenance.commit,
+                    "clean": provenance.clean,
+                },
             )
 
     def read(self, arms: Iterable[str], seeds: Iterable[int]) -> Numbers:
@@ -111,27 +141,24 @@ class RunFolder:
             if all(self.has(arm, s) for s in seeds)
         }
 
-    def write(
-        self,
-        claims: list[Claim],
-        origin: str,
-        device: str,
-        versions: Mapping[str, str],
-    ) -> None:
+    def write(self, claims: list[Claim], provenance: Provenance, tried: Mapping[str, str]) -> None:
         """Writes the `result.json` of the whole run.
+
+        Its arms may have been run at several commits; "commit" then has them all.
 
         Args:
           claims: as judged.
-          origin: which data was used, "" where it is made inside the step.
-          device: what it ran on, in words.
-          versions: of packages, by name.
+          provenance: of this session.
+          tried: settings that were tried for an arm, by its name; kept of the arms that ran.
         """
         arms: Numbers = {}
-        seconds = 0.0
+        data: dict[str, str] = {}
+        runs = []
         for path in sorted(self.workdir.glob(f"*/*/{RESULT}")):
-            run = _read(path)
-            arms.setdefault(path.parent.parent.name, {})[path.parent.name] = run["metrics"]
-            seconds += run["seconds"]
+            runs.append(_read(path))
+            arm, seed = path.parent.parent.name, path.parent.name
+            arms.setdefault(arm, {})[seed] = runs[-1]["metrics"]
+            data[arm] = runs[-1].get("data", "")
         _write(
             self.workdir / RESULT,
             {
@@ -140,10 +167,15 @@ class RunFolder:
                 "variant": self.variant,
                 "arms": arms,
                 "claims": [dataclasses.asdict(claim) for claim in claims],
-                "data": origin,
-                "seconds": seconds,
-                "device": device,
-                "versions": dict(versions),
+                "tried": {arm: text for arm, text in tried.items() if arm in arms},
+                "data": data,
+                "seconds": sum(run["seconds"] for run in runs),
+                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                **dataclasses.asdict(provenance),
+                "commit": " ".join(
+                    dict.fromkeys(filter(None, (run.get("commit") for run in runs)))
+                ),
+                "clean": all(run.get("clean", False) for run in runs),
             },
         )
 
@@ -153,6 +185,19 @@ class RunFolder:
         for metric, arms in curves.items():
             path = self.workdir / f"{metric.replace('/', '_')}.png"
             draw_curves(path, arms, title=paper.title, x=paper.x, y=metric)
+
+
+def seconds_trained(path: Path) -> float:
+    """Seconds that a `metrics.jsonl` tells of, whose clock every session starts anew."""
+    total = before = 0.0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            seconds = json.loads(line)["seconds"]
+        except ValueError:  # the run was killed while it wrote this line
+            continue
+        total += seconds - (before if seconds >= before else 0.0)
+        before = seconds
+    return total
 
 
 def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]]:
@@ -166,6 +211,19 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
                 xs, ys = zip(*points, strict=True)
                 curves.setdefault(metric, {}).setdefault(folder.parent.name, []).append((xs, ys))
     return curves
+
+
+def by_metric(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Results:
+    """Final numbers as claims ask for them; a metric that some seed lacks is left out."""
+    arms = {
+        arm: {
+            metric: np.array([run[metric] for run in seeds.values()])
+            for metric in next(iter(seeds.values()))
+            if all(metric in run for run in seeds.values())
+        }
+        for arm, seeds in numbers.items()
+    }
+    return Results(arms)
 
 
 def print_claims(paper: Paper, claims: list[Claim]) -> None:

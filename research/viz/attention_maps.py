@@ -12,6 +12,13 @@ from matplotlib.figure import Figure
 PANEL = 0.2  # inches for a token
 
 
+def draw_attention(weights: np.ndarray, queries: Sequence[str], keys: Sequence[str]) -> np.ndarray:
+    """The picture of `plot_attention` as uint8 `[H, W, 3]`."""
+    canvas = _canvas(weights, queries, keys)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
 def plot_attention(
     path: Path | str, weights: np.ndarray, queries: Sequence[str], keys: Sequence[str]
 ) -> None:
@@ -24,10 +31,14 @@ def plot_attention(
       queries: label of every row of a panel.
       keys: label of every column.
     """
+    _canvas(weights, queries, keys).figure.savefig(path, dpi=120)
+
+
+def _canvas(weights: np.ndarray, queries: Sequence[str], keys: Sequence[str]) -> FigureCanvasAgg:
     layers, heads = weights.shape[:2]
     size = (heads * (PANEL * len(keys) + 0.3) + 1.5, layers * (PANEL * len(queries) + 1.2))
     figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(layers, heads, squeeze=False, sharex=True, sharey=True)
     for (layer, head), axis in np.ndenumerate(axes):
         shown = weights[layer, head, : len(queries), : len(keys)]
@@ -36,4 +47,4 @@ def plot_attention(
         axis.set_xticks(range(len(keys)), keys, rotation=90, fontsize=7)
         axis.set_yticks(range(len(queries)), queries, fontsize=7)
     figure.colorbar(image, ax=axes, shrink=0.5, label="attention weight")
-    figure.savefig(path, dpi=120)
+    return canvas

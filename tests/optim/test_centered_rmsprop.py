@@ -30,3 +30,32 @@ def test_scaling_the_gradient_and_the_constant_alike_changes_nothing():
     summed_step, _ = total.update(32 * g, total.init(g))
     mean_step, _ = mean.update(g, mean.init(g))
     np.testing.assert_allclose(summed_step, mean_step, rtol=1e-5)
+
+
+def test_equals_optax_with_one_decay():
+    ours, theirs = (
+        centered_rmsprop(0.1, 0.95, 0.95, 0.01),
+        optax.rmsprop(0.1, 0.95, eps=0.01, centered=True),
+    )
+    params = jnp.zeros(3)
+    states = ours.init(params), theirs.init(params)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        g = jnp.array(rng.normal(size=3), jnp.float32)
+        a, first = ours.update(g, states[0])
+        b, second = theirs.update(g, states[1])
+        states = first, second
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+
+
+def test_a_nearly_constant_gradient_gives_a_number():
+    """There E[g^2] - E[g]^2 is rounded to below what is added to it."""
+    rng = np.random.default_rng(0)
+    tx = centered_rmsprop(0.1, min_squared_gradient=0.01 / 32**2)
+    state, params, rounded = tx.init(jnp.zeros(50)), jnp.zeros(50), 0
+    for _ in range(400):
+        g = jnp.array(30 + 1e-3 * rng.normal(size=50), jnp.float32)
+        step, state = tx.update(g, state, params)
+        rounded += int((state.square - state.mean**2 < -1e-5).sum())
+        assert jnp.isfinite(step).all() and (step < 0).all()
+    assert rounded > 0

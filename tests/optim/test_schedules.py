@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.core.errors import UserError
-from research.optim.schedules import noam, warmup_and_drops
+from research.optim.schedules import halving, noam, warmup_and_drops
 
 
 def test_equation_3():
@@ -42,3 +42,10 @@ def test_other_warmups():
     np.testing.assert_allclose([none(t) for t in (0, 19, 20)], [3.2, 3.2, 0.32], rtol=1e-5)
     with pytest.raises(UserError, match="gradual, constant or none"):
         warmup_and_drops(3.2, 0.1, "cosine", 10, ())
+
+
+def test_halving_begins_late_and_goes_on():
+    """Sutskever et al., 2014: after five epochs of ten steps, halved each half epoch."""
+    schedule = halving(0.7, 50, 5)
+    found = [float(schedule(t)) for t in (0, 49, 50, 54, 55, 74)]
+    assert found == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.7 / 32])

@@ -1,9 +1,11 @@
 """Comparisons between arms: what each rule judges, and that nothing passes on nothing."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from research.report.claims import MissingResult, Results, Scores, spread
+from research.report.claims import MissingResult, Results, Scores, bootstrap_interval, spread
 
 # Seed by seed a exceeds b by 1, 1, 4: by 1 at least, by 2 on average, by 1 in the median; the worst
 # seed of a, 2, is below the best of b, 4.
@@ -16,23 +18,88 @@ def scores():
     return Results({"a": {"x": A}, "b": {"x": B, "y": B}})["x"]
 
 
-@pytest.mark.parametrize(
-    ("rule", "gap"),
-    [("every seed", -2.0), ("seed by seed", 1.0), ("mean", 2.0), ("median", 1.0)],
-)
-def test_rules_differ_in_how_seeds_count(scores, rule, gap):
-    assert scores.above("a", "b", by=gap - 1e-9, rule=rule, **TEXT).holds is True
-    assert scores.above("a", "b", by=gap + 1e-6, rule=rule, **TEXT).holds is False
-    assert f"[{rule}]" in scores.above("a", "b", by=gap, rule=rule, **TEXT).ours
+PAIRS = {"rule": "seed by seed", "pairs": "one network"}
 
 
-@pytest.mark.parametrize(
-    ("rule", "factor"),
-    [("every seed", 2 / 4), ("seed by seed", 3 / 2), ("mean", 13 / 7), ("median", 3 / 2)],
-)
-def test_ratios(scores, rule, factor):
-    assert scores.ratio("a", "b", factor - 1e-9, rule=rule, **TEXT).holds is True
-    assert scores.ratio("a", "b", factor + 1e-6, rule=rule, **TEXT).holds is False
+@pytest.mark.parametrize(("how", "gap"), [({}, -2.0), (PAIRS, 1.0)], ids=str)
+def test_rules_differ_in_how_seeds_count(scores, how, gap):
+    assert scores.above("a", "b", by=gap - 1e-9, **how, **TEXT).holds is True
+    assert scores.above("a", "b", by=gap + 1e-6, **how, **TEXT).holds is False
+
+
+@pytest.mark.parametrize(("how", "factor"), [({}, 2 / 4), (PAIRS, 3 / 2)], ids=str)
+def test_ratios(scores, how, factor):
+    assert scores.ratio("a", "b", factor - 1e-9, **how, **TEXT).holds is True
+    assert scores.ratio("a", "b", factor + 1e-6, **how, **TEXT).holds is False
+
+
+def test_pairs_are_said_in_the_row(scores):
+    assert scores.above("a", "b", **PAIRS, **TEXT).ours.endswith("[seed by seed: one network]")
+    for wrong in ({"rule": "seed by seed"}, {"pairs": "one network"}):
+        with pytest.raises(ValueError, match="pairs"):
+            scores.above("a", "b", **wrong, **TEXT)
+
+
+FIVE = np.array([1.0, 2.0, 4.0, 7.0, 11.0]), np.array([0.0, 1.0, 1.0, 3.0, 9.0])
+
+
+def resampled_means(values, resamples, rng):
+    return values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
+
+
+@pytest.mark.parametrize("compare", [np.subtract, lambda a, b: a - 2 * b], ids=["above", "twice"])
+def test_interval_is_the_percentiles_of_resampled_means(compare):
+    """Against NumPy: the same draws, one side after the other."""
+    rng = np.random.default_rng(0)
+    a, b = (resampled_means(values, 9_999, rng) for values in FIVE)
+    expected = np.percentile(compare(a, b), [2.5, 97.5])
+    np.testing.assert_allclose(bootstrap_interval(compare, *FIVE), expected, rtol=1e-12)
+
+
+def test_interval_of_a_mean_is_that_of_all_resamples():
+    """All 5^5 ways to draw five of five, against 9,999 draws."""
+    values = FIVE[0]
+    means = [np.mean(drawn) for drawn in itertools.product(values, repeat=5)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    np.testing.assert_allclose(bootstrap_interval(np.positive, values), (low, high), atol=0.21)
+
+
+def test_interval_clears_the_margin_or_does_not():
+    scores = Scores("x", dict(zip("ab", FIVE, strict=True)))
+    low, high = bootstrap_interval(np.subtract, *FIVE)
+    how = {"rule": "interval", **TEXT}
+    assert scores.above("a", "b", by=low - 1e-9, **how).holds is True
+    assert scores.above("a", "b", by=low + 1e-9, **how).holds is False
+    assert scores.above("a", "b", **how).ours.endswith(f"; by {low:.2f} to {high:.2f} [interval]")
+    assert scores.close("a", "b", within=max(-low, high) + 1e-9, **how).holds is True
+    assert scores.close("a", "b", within=max(-low, high) - 1e-9, **how).holds is False
+    low, high = bootstrap_interval(np.positive, FIVE[0])
+    assert scores.at_least("a", low - 1e-9, **how).holds is True
+    assert scores.at_least("a", low + 1e-9, **how).holds is False
+    assert scores.at_most("a", high + 1e-9, **how).holds is True
+    assert scores.at_most("a", high - 1e-9, **how).holds is False
+
+
+def test_interval_of_seeds_that_agree_is_their_number():
+    same = Scores("x", {"a": np.full(5, 3.0), "b": np.full(5, 1.0)})
+    how = {"rule": "interval", **TEXT}
+    assert same.above("a", "b", by=2.0, **how).holds is True
+    assert same.above("a", "b", by=2.01, **how).holds is False
+    assert same.ratio("a", "b", 3.0, **how).holds is True
+
+
+def test_interval_of_few_seeds_judges_nothing(scores):
+    row = scores.above("a", "b", by=-100.0, rule="interval", **TEXT)
+    assert row.holds is None and "not of fewer than 5 seeds" in row.ours
+
+
+def test_close_is_two_sided(scores):
+    assert scores.close("a", "b", within=7.0, **TEXT).holds is True  # 8 - 1, and 2 - 4
+    assert scores.close("a", "b", within=6.9, **TEXT).holds is False
+    assert scores.close("b", "a", within=6.9, **TEXT).holds is False
+    assert scores.close("a", "b", within=4.0, **PAIRS, **TEXT).holds is True
+    row = scores.close("a", "b", within=7.0, **TEXT)
+    assert row.claim == "a beats b (|a - b| <= 7)" and "-2.00 to 7.00 apart" in row.ours
 
 
 def test_the_default_is_the_worst_seed_against_a_number(scores):
@@ -40,13 +107,12 @@ def test_the_default_is_the_worst_seed_against_a_number(scores):
     assert scores.at_least("a", 2.1, **TEXT).holds is False
     assert scores.at_most("a", 8.0, **TEXT).holds is True
     assert scores.at_most("a", 7.9, **TEXT).holds is False
-    assert scores.at_most("a", 4.4, rule="mean", **TEXT).holds is True
 
 
 def test_the_row_says_margin_arms_and_spread(scores):
-    row = scores.above("a", "b", by=0.5, rule="mean", **TEXT)
+    row = scores.above("a", "b", by=0.5, **TEXT)
     assert row.claim == "a beats b (a - b >= 0.5)" and row.paper == "it does"
-    assert row.ours == "a 3.00 (2.00 to 8.00), b 2.00 (1.00 to 4.00); by 2.00 [mean]"
+    assert row.ours == "a 3.00 (2.00 to 8.00), b 2.00 (1.00 to 4.00); by -2.00 [every seed]"
 
 
 def test_a_run_that_cannot_tell_does_not_judge(scores):
@@ -71,9 +137,10 @@ def test_what_was_not_measured_raises(ask):
 
 
 def test_a_number_that_is_none_never_holds():
-    scores = Results({"a": {"x": np.array([np.nan, 3.0])}, "b": {"x": B[:2]}})["x"]
-    for rule in ("every seed", "seed by seed", "mean", "median"):
-        assert scores.above("a", "b", by=-9.0, rule=rule, **TEXT).holds is False
+    numbers = np.array([np.nan, 3.0, 3.0, 3.0, 3.0])
+    scores = Results({"a": {"x": numbers}, "b": {"x": FIVE[1]}})["x"]
+    for how in ({}, PAIRS, {"rule": "interval"}):
+        assert scores.above("a", "b", by=-9.0, **how, **TEXT).holds is False
     assert scores.at_least("a", -9.0, **TEXT).holds is False
 
 
@@ -111,16 +178,8 @@ def test_metrics_of_one_arm_are_compared_as_arms_are():
         results.side_by_side("a", ours="missing")
 
 
-@pytest.mark.parametrize(
-    ("rule", "low", "high", "holds"),
-    [
-        ("every seed", 1, 3, True),
-        ("every seed", 1.1, 3, False),
-        ("every seed", 1, 2.9, False),
-        ("mean", 1.9, 2.1, True),
-    ],
-)
-def test_range_has_both_ends(rule, low, high, holds):
+@pytest.mark.parametrize(("low", "high", "holds"), [(1, 3, True), (1.1, 3, False), (1, 2.9, False)])
+def test_range_has_both_ends(low, high, holds):
     scores = Scores("x", {"a": np.array([1.0, 2.0, 3.0])})
-    row = scores.within("a", low, high, claim="c", paper="", rule=rule)
+    row = scores.within("a", low, high, claim="c", paper="")
     assert row.holds is holds and row.claim == f"c ({low:g} to {high:g})"

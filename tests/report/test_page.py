@@ -45,7 +45,7 @@ def test_report_is_self_contained(workdir, tmp_path, monkeypatch, capsys):
     assert result["claims"][0]["ours"] in page.text
     table = (tmp_path / "report.md").read_text()
     assert "| line | fast learns faster (slow - fast >= 0) | so it does |" in table
-    assert "`python experiments/line.py --config configs/line.py --config.seeds=0,1`" in table
+    assert "`python experiments/line.py`" in table
     assert table in capsys.readouterr().out
 
 

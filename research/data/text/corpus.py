@@ -49,6 +49,11 @@ class Corpus:
         return read
 
     @property
+    def origin(self) -> str:
+        """Which data the training documents are."""
+        return "; ".join(origin for _, origin in self._train)
+
+    @property
     def train_texts(self) -> list[str]:
         """Documents to train on."""
         return [text for texts, _ in self._train for text in texts]

@@ -1,58 +1,43 @@
-"""Text to batches: joint byte-level BPE, buckets by length, batches of equal token count."""
+"""Sentence pairs to batches: token ids, buckets by length, batches of equal token count."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from research.core import Source
+from research.core.errors import UserError
 from research.core.map_batches import map_batches
 from research.data.dataset import Rows
+from research.data.text.tokenization import BOS, EOS, PAD, UNK, UNKNOWN, Learn, Pair
 
-PAD, BOS, EOS = range(3)
-SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
+TOKENIZER_FILES = ("source_tokenizer.json", "target_tokenizer.json")
 
-Pair = tuple[str, str]
 EncodedPair = tuple[np.ndarray, np.ndarray]
 
 
-def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
-    """Byte-level BPE (Sennrich et al. 2016; bytes as in Radford et al. 2019).
-
-    Bytes are its alphabet, so it encodes any text and `decode` gives the text back. Ids 0, 1, 2 are
-    `PAD`, `BOS`, `EOS`. The vocabulary stays below `vocab_size` where the text has too few merges.
-    """
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-    )
-    tokenizer.train_from_iterator(lines, trainer)
-    return tokenizer
-
-
 class ParallelText:
-    """Sentence pairs, and the tokenizer that both languages share, trained on the training split.
+    """Sentence pairs, and the tokenizers of both languages, learned from the training split.
 
     Everything is read when it is first asked for, so that a dry run needs no data.
-
-    Attributes:
-      vocab_size: tokens that the vocabulary has at most.
     """
 
-    def __init__(self, read: Callable[[str], tuple[Sequence[Pair], str]], vocab_size: int):
-        """`read(split)`, of "train", "validation" or "test", gives its pairs and their origin."""
+    def __init__(self, read: Callable[[str], tuple[Sequence[Pair], str]], learn: Learn):
+        """Keeps what reads and learns, for when it is needed.
+
+        Args:
+          read: `read(split)`, of "train", "validation" or "test", gives its pairs and their origin.
+          learn: makes the tokenizers of the two languages from the training pairs.
+        """
         self._read = functools.cache(read)
-        self.vocab_size = vocab_size
+        self._learn = learn
+        self._tokenizers: tuple[Tokenizer, Tokenizer] | None = None
         self.encoded = functools.cache(self._encoded)
 
     @property
@@ -64,31 +49,84 @@ class ParallelText:
         """The pairs (source, target) of a split, as text."""
         return self._read(split)[0]
 
-    @functools.cached_property
-    def tokenizer(self) -> Tokenizer:
-        pairs = self.pairs("train")
-        return train_bpe([line for pair in pairs for line in pair], self.vocab_size)
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """Of the source and of the target language; the same one twice where they share it."""
+        if self._tokenizers is None:
+            self._tokenizers = self._learn(self.pairs("train"))
+        return self._tokenizers
+
+    def save(self, folder: Path) -> None:
+        """Writes the tokenizers, without which a trained model's tokens mean nothing."""
+        for tokenizer, name in zip(self.tokenizers, TOKENIZER_FILES, strict=True):
+            (folder / name).write_text(tokenizer.to_str(), encoding="utf-8")
+
+    def restore(self, folder: Path) -> None:
+        """Takes the tokenizers that `save` wrote, so that no training pairs are needed.
+
+        Raises:
+          UserError: they are not there.
+        """
+        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
+        if missing:
+            raise UserError(f"no {' and no '.join(missing)} in {folder}")
+        source, target = (Tokenizer.from_file(str(folder / name)) for name in TOKENIZER_FILES)
+        self._tokenizers = source, target
 
     def _encoded(self, split: str) -> list[EncodedPair]:
         """Token ids of a split's pairs, each sequence with `EOS` at its end."""
         sides = [
             [
                 np.array([*encoding.ids, EOS], np.int32)
-                for encoding in self.tokenizer.encode_batch(list(lines))
+                for encoding in tokenizer.encode_batch(list(lines))
             ]
-            for lines in zip(*self.pairs(split), strict=True)
+            for tokenizer, lines in zip(
+                self.tokenizers, zip(*self.pairs(split), strict=True), strict=True
+            )
         ]
         return list(zip(*sides, strict=True))
 
-    def decode(self, ids: np.ndarray) -> str:
-        """Text of token ids up to the first `EOS`, without special tokens."""
-        ids = np.asarray(ids)
-        ends = np.flatnonzero(ids == EOS)
-        return self.tokenizer.decode(ids[: ends[0] if len(ends) else None].tolist()).strip()
+    def encode_source(self, line: str) -> np.ndarray:
+        """Token ids of a sentence to translate, with `EOS` at its end."""
+        return np.array([*self.tokenizers[0].encode(line).ids, EOS], np.int32)
 
-    def tokens(self, ids: np.ndarray) -> list[str]:
-        """Readable form of every token, for axes of plots: "Ġ", the blank before a word, as "_"."""
-        return [str(self.tokenizer.id_to_token(int(i))).replace("Ġ", "_") for i in ids]
+    def decode(self, ids: np.ndarray) -> str:
+        """Text of a target's token ids up to the first `EOS`, unknown words as "<unk>"."""
+        return (
+            self.tokenizers[1]
+            .decode([i for i in _up_to_end(ids) if i not in (PAD, BOS)], skip_special_tokens=False)
+            .strip()
+        )
+
+    def words(self, lines: Sequence[str]) -> list[str]:
+        """Target sentences as a vocabulary of words would write them if it had every word.
+
+        What is decoded is to be compared with this. Subwords give any text back: then nothing is
+        changed.
+        """
+        tokenizer = self.tokenizers[1]
+        if tokenizer.token_to_id(UNKNOWN) != UNK:
+            return list(lines)
+        cut = tokenizer.pre_tokenizer.pre_tokenize_str
+        return [" ".join(word for word, _ in cut(line)) for line in lines]
+
+    def source_tokens(self, ids: np.ndarray) -> list[str]:
+        """Readable form of every token of a source, for axes of plots; see `target_tokens`."""
+        return _readable(self.tokenizers[0], ids)
+
+    def target_tokens(self, ids: np.ndarray) -> list[str]:
+        """Readable form of every token: "Ġ", the blank before a word of BPE, as "_"."""
+        return _readable(self.tokenizers[1], ids)
+
+
+def _up_to_end(ids: np.ndarray) -> list[int]:
+    ids = np.asarray(ids)
+    ends = np.flatnonzero(ids == EOS)
+    return ids[: ends[0] if len(ends) else None].tolist()
+
+
+def _readable(tokenizer: Tokenizer, ids: np.ndarray) -> list[str]:
+    return [str(tokenizer.id_to_token(int(i))).replace("Ġ", "_") for i in ids]
 
 
 def bucket_lengths(shortest: int, longest: int, growth: float) -> list[int]:
@@ -112,14 +150,15 @@ def _rows(tokens: int, length: int, multiple: int) -> int:
 
 
 class PairBatches(Source):
-    """Batches `{"source": [N, L], "target": [N, L]}` with about `tokens` tokens on each side.
+    """Batches `{"source": [N, L], "target": [N, L]}` of pairs of about the same length.
 
-    A pair goes to the first bucket that its longer side fits; longer pairs are left out. A bucket
-    of length L has N = tokens / L pairs, rounded down to a multiple of `multiple`, so there are as
-    many shapes as buckets. Every epoch is a new permutation of the pairs, cut into batches within
-    each bucket, and the batches in random order. A rest that does not fill a batch moves up to the
-    next bucket; that of the last bucket is left out, others in every epoch. Batch t is a function
-    of (seed, t), whatever the number of processes: each takes its rows of it.
+    A pair goes to the first bucket that its longer side fits; longer pairs are left out. A batch
+    has `sentences` pairs, or where that is 0 about `tokens` tokens on each side: N = tokens / L,
+    rounded down to a multiple of `multiple`. So there are as many shapes as buckets. Every epoch is
+    a new permutation of the pairs, cut into batches within each bucket, and the batches in random
+    order. A rest that does not fill a batch moves up to the next bucket; that of the last bucket is
+    left out, others in every epoch. Batch t is a function of (seed, t), whatever the number of
+    processes: each takes its rows of it.
     """
 
     sized_by = "data.batch_multiple"
@@ -132,9 +171,12 @@ class PairBatches(Source):
         seed: int,
         multiple: int = 8,
         split: str = "train",
+        sentences: int = 0,
     ):
         self.text, self.lengths, self.seed, self.split = text, list(lengths), seed, split
-        self.row_counts = [_rows(tokens, length, multiple) for length in self.lengths]
+        if sentences:
+            self.sized_by = "data.sentences_per_batch"
+        self.row_counts = [sentences or _rows(tokens, length, multiple) for length in self.lengths]
         shapes = zip(self.row_counts, self.lengths, strict=True)
         rows, length = max(shapes, key=lambda s: s[0] * s[1])
         shape = jax.ShapeDtypeStruct((rows, length), np.int32)
@@ -180,6 +222,82 @@ class PairBatches(Source):
                 batches += [(bucket, chosen) for chosen in members[:whole].reshape(-1, size)]
                 rest = members[whole:]
             self._plan = epoch, [batches[i] for i in rng.permutation(len(batches))]
+        return self._plan[1]
+
+
+class SortedBatches(Source):
+    """Batches `{"source": [N, L], "target": [N, L]}` of pairs that were sorted by length together.
+
+    Every `count` updates the next count * N pairs are taken, sorted by the longer of their sides
+    and cut into `count` batches, the shortest first (Bahdanau et al. 2014, B.2). A batch is padded
+    to the first bucket that its longest pair fits; pairs longer than the last bucket are left out.
+    Every epoch is a new permutation of the pairs, and what does not fill count * N of them is left
+    out, others in every epoch. Batch t is a function of (seed, t), whatever the number of
+    processes.
+    """
+
+    sized_by = "data.sentences_per_batch"
+
+    def __init__(
+        self,
+        text: ParallelText,
+        lengths: Sequence[int],
+        sentences: int,
+        count: int,
+        seed: int,
+        split: str = "train",
+    ):
+        self.text, self.lengths, self.seed, self.split = text, list(lengths), seed, split
+        self.sentences, self.count = sentences, count
+        shape = jax.ShapeDtypeStruct((sentences, self.lengths[-1]), np.int32)
+        self.spec = {"source": shape, "target": shape}
+        self.epoch = self.index = 0
+        self._plan: tuple[int, np.ndarray] | None = None
+
+    def open(self) -> None:
+        """Raises UserError where not even one group of batches can be made."""
+        self.origin = self.text.origin
+        if not len(self._batches(self.epoch)):
+            raise UserError(
+                f"{len(self._fits)} pairs of at most {self.lengths[-1]} tokens make no "
+                f"{self.count} batches of {self.sentences}; lower data.sentences_per_batch"
+            )
+
+    def __call__(self, state: Any) -> dict[str, np.ndarray]:
+        batches = self._batches(self.epoch)
+        chosen = batches[self.index]
+        self.index += 1
+        if self.index == len(batches):
+            self.epoch, self.index = self.epoch + 1, 0
+        length = self.lengths[np.searchsorted(self.lengths, self._longest[chosen].max())]
+        share = len(chosen) // jax.process_count()
+        start = share * jax.process_index()
+        pairs = [self.text.encoded(self.split)[i] for i in chosen[start : start + share]]
+        return _padded(pairs, share, length)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "index": self.index}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.epoch, self.index = state["epoch"], state["index"]
+
+    @functools.cached_property
+    def _longest(self) -> np.ndarray:
+        return np.array([max(map(len, pair)) for pair in self.text.encoded(self.split)])
+
+    @functools.cached_property
+    def _fits(self) -> np.ndarray:
+        return np.flatnonzero(self._longest <= self.lengths[-1])
+
+    def _batches(self, epoch: int) -> np.ndarray:
+        """Pairs of each batch of an epoch: `[batches, N]`."""
+        if self._plan is None or self._plan[0] != epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(self._fits)
+            together = self.count * self.sentences
+            groups = order[: len(order) // together * together].reshape(-1, together)
+            by_length = np.argsort(self._longest[groups], axis=1, kind="stable")
+            groups = np.take_along_axis(groups, by_length, axis=1)
+            self._plan = epoch, groups.reshape(-1, self.sentences)
         return self._plan[1]
 
 

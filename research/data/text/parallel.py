@@ -1,4 +1,4 @@
-"""Sentence pairs by name, with their tokenizer: what translation scripts start from."""
+"""Sentence pairs by name, with their tokenizers: what translation scripts start from."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import functools
 from collections.abc import Sequence
 
 from research.data.load import load
-from research.data.procedural import translation
-from research.data.text.pairs import Pair, ParallelText
+from research.data.procedural import copying, translation
+from research.data.text.pairs import ParallelText
+from research.data.text.tokenization import Learn, Pair
 
 
 @functools.cache
@@ -16,31 +17,35 @@ def parallel_text(
     data_dir: str,
     source: str,
     target: str,
-    vocab_size: int,
+    learn: Learn,
     procedural_train: int,
     procedural_test: int,
 ) -> ParallelText:
     """Pairs of a data set; the same object for the same arguments, so that arms read it once.
 
     Args:
-      name: "procedural" for `procedural.translation`, or a name for `data.load`.
+      name: "procedural" for `procedural.translation`, "copy:16-24" for `procedural.copying` with
+        strings of 16 to 24 symbols, or a name for `data.load`.
       data_dir: for `data.load`.
       source: name of the source side in the set's records.
       target: name of its target side.
-      vocab_size: of the joint BPE.
-      procedural_train: training pairs of the procedural task.
+      learn: makes the tokenizers; hashable, as `JointBPE` and `Words` are.
+      procedural_train: training pairs of a procedural task.
       procedural_test: its test pairs, and as many for validation.
     """
 
     def read(split: str) -> tuple[Sequence[Pair], str]:
-        if name != "procedural":
+        if name != "procedural" and not name.startswith("copy:"):
             records = load(name, split, data_dir)
             return [(record[source], record[target]) for record in records], records.origin
         # One stream of different sentences: none of the test is ever trained on.
-        sentences = translation.generate(2 * procedural_test + procedural_train)
+        total = 2 * procedural_test + procedural_train
+        if name == "procedural":
+            pairs, task = [(s.source, s.target) for s in translation.generate(total)], "translation"
+        else:
+            pairs, task = copying.generate(total, *copying.parse(name)), name
         start = ("test", "validation", "train").index(split) * procedural_test
         count = procedural_train if split == "train" else procedural_test
-        pairs = [(s.source, s.target) for s in sentences[start : start + count]]
-        return pairs, "procedural translation"
+        return pairs[start : start + count], f"procedural {task}"
 
-    return ParallelText(read, vocab_size)
+    return ParallelText(read, learn)

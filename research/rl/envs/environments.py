@@ -123,6 +123,51 @@ class Vectorized:
         return jax.vmap(self.env.step)(jax.random.split(key, self.num_envs), env_state, action)
 
 
+@flax.struct.dataclass
+class StickyState:
+    """State of the inner environment, and the action that was played last."""
+
+    env: EnvState
+    last_action: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class StickyActions:
+    """One copy of an environment with discrete actions that sometimes repeats the last one.
+
+    With this probability the action that was played last is played in place of the one that is
+    asked for (Machado et al., 2017, arXiv:1709.06009, section 5). As in MinAtar's own code (Young
+    and Tian, 2019) the first of all is 0, which does nothing, and the last action stays what it was
+    when an episode ends.
+    """
+
+    env: SingleEnvironment
+    probability: float
+
+    @property
+    def num_actions(self) -> int:
+        return self.env.num_actions
+
+    @property
+    def action_size(self) -> int:
+        return self.env.action_size
+
+    @property
+    def observation_space(self) -> jax.ShapeDtypeStruct:
+        return self.env.observation_space
+
+    def reset(self, key: jax.Array) -> tuple[Array, StickyState]:
+        observation, env_state = self.env.reset(key)
+        return observation, StickyState(env_state, jnp.int32(0))
+
+    def step(self, key: jax.Array, env_state: StickyState, action: Array) -> Step:
+        stick_key, env_key = jax.random.split(key)
+        sticks = jax.random.bernoulli(stick_key, self.probability)
+        action = jnp.where(sticks, env_state.last_action, action).astype(jnp.int32)
+        observation, inner, *rest = self.env.step(env_key, env_state.env, action)
+        return observation, StickyState(inner, action), *rest
+
+
 def empty_stack(frame: Array, depth: int) -> Array:
     """Zeros `[N, ..., depth * C]` for frames `[N, ..., C]`."""
     xp: Any = np if isinstance(frame, np.ndarray) else jnp

@@ -34,7 +34,8 @@ class Settings:
       actor: "step": they are inside the step; "host": emulators are driven from Python.
       stack: frames in an observation.
       action_repeat, max_noops, fire_reset, sticky_actions, full_action_space, max_episode_frames:
-        of Atari games, as in `AtariSpec`; `full_action_space` is of MinAtar's too.
+        of Atari games, as in `AtariSpec`; `sticky_actions` (0.1 is its published protocol) and
+        `full_action_space` are of MinAtar's too.
       life_loss_ends: nothing of value follows a lost life; for learning alone.
       reward_clip: rewards are clipped to this size for learning; 0: they are not.
       normalize_observations, normalize_rewards: to unit scale, by running statistics.
@@ -102,17 +103,13 @@ def _frames(settings: Settings) -> Environment:
     if is_atari(settings.name):
         spec = atari_spec(settings)
         return MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
-    of_emulators = (
-        settings.actor,
-        settings.action_repeat,
-        settings.max_noops,
-        settings.sticky_actions,
-    )
-    if of_emulators != ("step", 1, 0, 0.0):
+    if (settings.actor, settings.action_repeat, settings.max_noops) != ("step", 1, 0):
         raise UserError(
-            f"{settings.name} has no action repeat, no-ops, sticky actions or host actor; "
-            "set env.action_repeat=1, max_noops=0, sticky_actions=0.0, actor=step"
+            f"{settings.name} has no action repeat, no-ops or host actor; "
+            "set env.action_repeat=1, max_noops=0, actor=step"
         )
+    if settings.sticky_actions and settings.name not in gymnax_env.MINATAR:
+        raise UserError(f"{settings.name} has no sticky actions; set env.sticky_actions=0.0")
     return _in_jax(settings)
 
 
@@ -183,4 +180,9 @@ def _in_jax(settings: Settings) -> Vectorized:
         return probe_envs.make(name, num_envs)
     if name == pixel_maze.NAME:
         return Vectorized(pixel_maze.PixelMaze(), num_envs)
-    return gymnax_env.make(name, num_envs, full_action_space=settings.full_action_space)
+    return gymnax_env.make(
+        name,
+        num_envs,
+        full_action_space=settings.full_action_space,
+        sticky_actions=settings.sticky_actions,
+    )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from research.core.errors import UserError
-from research.rl.envs.environments import SingleEnvironment, Step, Vectorized
+from research.rl.envs.environments import SingleEnvironment, Step, StickyActions, Vectorized
 
 MINATAR = (
     "Asterix-MinAtar",
@@ -32,7 +32,8 @@ CLASSIC_CONTROL = (
 class MinAtar:
     """One copy of a MinAtar game; observations are its binary planes as uint8, 0 or 255.
 
-    gymnax cuts every game after 1000 steps (2500 in Freeway), which the original MinAtar does not.
+    gymnax cuts every game after 1000 steps (2500 in Freeway), which the original MinAtar does not,
+    and it has no sticky actions: published scores are of 0.1 (`make`).
     """
 
     env: Any
@@ -118,20 +119,28 @@ def _hanging_pendulum() -> Any:
     return HangingPendulum()
 
 
-def make(name: str, num_envs: int, *, full_action_space: bool = False) -> Vectorized:
+def make(
+    name: str, num_envs: int, *, full_action_space: bool = False, sticky_actions: float = 0.0
+) -> Vectorized:
     """`num_envs` copies of the environment `name`.
 
     Args:
       full_action_space: all six actions of MinAtar instead of those that a game knows.
+      sticky_actions: probability that MinAtar plays the last action again; 0.1 is its published
+        protocol.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: there is none of that name, or no probability that is one.
     """
     import gymnax
 
     env: SingleEnvironment
     if name in MINATAR:
+        if not 0 <= sticky_actions < 1:
+            raise UserError(f"env.sticky_actions is from 0 to below 1, not {sticky_actions}")
         env = MinAtar(gymnax.make(name, use_minimal_action_set=not full_action_space)[0])
+        if sticky_actions:
+            env = StickyActions(env, sticky_actions)
     elif name == "Pendulum-hanging":
         env = ClassicControl(_hanging_pendulum())
     elif name in CLASSIC_CONTROL:

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from research.data.text import pairs as text_module
 from research.data.text.pairs import (
     BOS,
     EOS,
@@ -16,9 +15,9 @@ from research.data.text.pairs import (
     bucket_lengths,
     map_pairs,
     pad,
-    train_bpe,
 )
 from research.data.text.parallel import parallel_text
+from research.data.text.tokenization import SPECIAL_TOKENS, JointBPE, train_bpe
 
 LINES = ["low lower lowest", "new newer newest", "wide wider widest"] * 5
 LENGTHS = [18, 26, 44]
@@ -26,7 +25,7 @@ LENGTHS = [18, 26, 44]
 
 @pytest.fixture(scope="module")
 def text():
-    return parallel_text("procedural", "", "en", "xx", 500, 700, 30)
+    return parallel_text("procedural", "", "en", "xx", JointBPE(500), 700, 30)
 
 
 def batches(text, seed=0, **setting):
@@ -37,7 +36,7 @@ def test_bpe_gives_any_text_back():
     tokenizer = train_bpe(LINES, 300)
     for line in (*LINES[:3], "Größe: 3 km², «déjà vu» ☃", "never seen"):
         assert tokenizer.decode(tokenizer.encode(line).ids).strip() == line
-    assert [tokenizer.token_to_id(t) for t in text_module.SPECIAL_TOKENS] == [PAD, BOS, EOS]
+    assert [tokenizer.token_to_id(t) for t in SPECIAL_TOKENS] == [PAD, BOS, EOS]
     assert tokenizer.get_vocab_size() <= 300
     assert len(tokenizer.encode("newest").ids) < len("newest")
 
@@ -48,10 +47,10 @@ def test_bpe_is_deterministic():
 
 def test_tokenizer_sees_the_training_split_alone():
     splits = {"train": [("aaaa bbbb", "aaaa")] * 9, "test": [("qqqq qqqq", "qqqq")] * 99}
-    text = ParallelText(lambda split: (splits[split], f"made up, {split}"), 300)
+    text = ParallelText(lambda split: (splits[split], f"made up, {split}"), JointBPE(300))
     assert text.origin == "made up, train"
-    assert len(text.tokenizer.encode("aaaa").ids) == 1
-    assert len(text.tokenizer.encode("qqqq").ids) == 5
+    assert len(text.tokenizers[0].encode("aaaa").ids) == 1
+    assert len(text.tokenizers[0].encode("qqqq").ids) == 5
     source, target = text.encoded("test")[0]
     assert source[-1] == target[-1] == EOS
     assert text.decode(source) == "qqqq qqqq"

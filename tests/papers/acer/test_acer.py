@@ -218,13 +218,16 @@ def test_wrong_values_are_one_clear_line(overrides):
 
 
 def test_claims_are_missed_by_what_is_broken():
-    def holds(acer_return=(-90, -120), on_policy=(-500, -480), fast=(-500, -130)):
+    five = (-500, -490, -480, -500, -300)
+
+    def holds(acer_return=(-90, -120, -88, -92, -95), on_policy=(-500, -480), fast=five):
         arms = {"acer": acer_return, "on_policy": on_policy, "on_policy_fast": fast}
         numbers = {arm: {"eval/return": np.array(values)} for arm, values in arms.items()}
         return [claim.holds for claim in acer.claims(Results(numbers))]
 
     assert holds() == [True, True, True]
-    assert holds(acer_return=(-90, -160)) == [False, True, True]
+    assert holds(acer_return=(-90, -160, -88, -92, -95)) == [False, True, True]
     assert holds(on_policy=(-500, -400)) == [True, False, True]
-    assert holds(fast=(-200, -130)) == [True, True, False]
+    assert holds(fast=(-500, -130, -130, -130, -480)) == [True, True, False]
+    assert holds(fast=(-500, -480)) == [True, True, None]  # too few seeds for an interval
     assert acer.claims(Results({"main": {"eval/return": np.array([1.0])}})) == []

@@ -133,16 +133,20 @@ def test_latents_are_claimed_where_they_are_studied(script):
         "arithmetic/base": 0.1,
         "removal/after": 0.0,
         "removal/control": 0.1,
+        "removal/dropped": 0.2,
+        "removal/same_marker": 0.95,
     }
-    assert holds(script, main=numbers) == [True, True, True, True]
+    assert holds(script, main=numbers) == [True] * 6
     for name, value, row in (
         ("samples/std_ratio", 1.3, 0),
         ("arithmetic/success", 0.5, 1),
         ("arithmetic/base", 0.4, 2),
         ("removal/after", 0.06, 3),
+        ("removal/dropped", 0.5, 4),
+        ("removal/same_marker", 0.6, 5),
     ):
         broken = holds(script, main={**numbers, name: value})
-        assert broken == [i != row for i in range(4)]
+        assert broken == [i != row for i in range(6)]
 
 
 def test_no_claim_holds_on_nothing(script):

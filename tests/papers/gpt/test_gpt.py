@@ -125,13 +125,17 @@ def holding(**changed):
 
 
 def test_claims_hold_for_a_faithful_run_and_name_what_fails():
-    assert holding() == [True] * 5
-    assert holding(**{"test/shot_0": [0.25, 0.35]}) == [False, True, True, True, True]
-    assert holding(**{"test/shot_2": [0.82, 0.99]}) == [False, True, True, True, True]
-    assert holding(**{"test/shot_3": [0.65, 1.00]}) == [False, False, True, True, True]
-    assert holding(**{"test/k_23": [0.77, 0.68]}) == [True, True, False, True, True]
-    assert holding(**{"exact/cache_error": [1e-6, 1e-2]}) == [True, True, True, False, True]
-    assert holding(**{"exact/growth_scaled": [1.0, 2.5]}) == [True, True, True, True, False]
+    def fails(**changed):
+        return {i for i, holds in enumerate(holding(**changed)) if not holds}
+
+    assert holding() == [True] * 10
+    assert fails(**{"test/shot_0": [0.25, 0.35]}) == {0}
+    assert fails(**{"test/shot_2": [0.82, 0.99]}) == {2}
+    assert fails(**{"test/shot_3": [0.65, 1.00]}) == {1, 2, 5}
+    assert fails(**{"test/k_23": [0.77, 0.68]}) == {6}
+    assert fails(**{"exact/cache_error": [1e-6, 1e-2]}) == {7}
+    assert fails(**{"exact/growth_scaled": [1.0, 2.5]}) == {8}
+    assert fails(**{"exact/growth_unscaled": [3.0, 12.0]}) == {9}
     for ours, holds in ((1.80, True), (1.90, False)):
         text = {"test/loss": np.array([1.7, ours]), "test/ngram_loss": np.array([1.86, 1.86])}
         assert [c.holds for c in SCRIPT.claims(Results({"text": text}))] == [holds]

@@ -103,7 +103,8 @@ EXACT = {"workers": 1e-6, "momentum": 1e-6, "uncorrected": 0.3}
 
 def verdicts(exact=EXACT, **errors):
     results = {
-        arm: {"train/error": np.zeros(2) + error} for arm, error in {**MEASURED, **errors}.items()
+        arm: {"train/error": np.zeros(2) + error, "test/error": np.zeros(2) + error}
+        for arm, error in {**MEASURED, **errors}.items()
     }
     results["warmup"] |= {f"exact/{name}": np.zeros(2) + value for name, value in exact.items()}
     return [bool(claim.holds) for claim in script.claims(Results(results))]
@@ -112,18 +113,22 @@ def verdicts(exact=EXACT, **errors):
 @pytest.mark.parametrize(
     ("broken", "rows"),
     [
-        ({}, set()),
-        ({"warmup": 60.0}, {0, 2}),  # no linear scaling after all
-        ({"no_warmup": 48.0}, {1}),
-        ({"gamma_one": 48.0}, {3}),
-        ({"exact": {**EXACT, "workers": 0.9}}, {4}),  # a mean over workers in place of a sum
-        ({"exact": {**EXACT, "momentum": 0.2}}, {5}),  # no correction
-        ({"exact": {**EXACT, "uncorrected": 1e-6}}, {5}),
+        ({"unscaled": 60.0}, set()),
+        ({"warmup": 53.6}, {0, 2, 4}),  # no linear scaling after all
+        ({"unscaled": 54.0}, {4}),
+        ({"unscaled": 60.0, "no_warmup": 48.0}, {1}),
+        ({"unscaled": 60.0, "gamma_one": 48.0}, {3}),
+        (
+            {"unscaled": 60.0, "exact": {**EXACT, "workers": 0.9}},
+            {5},
+        ),  # a mean over workers in place of a sum
+        ({"unscaled": 60.0, "exact": {**EXACT, "momentum": 0.2}}, {6}),  # no correction
+        ({"unscaled": 60.0, "exact": {**EXACT, "uncorrected": 1e-6}}, {7}),
     ],
 )
 def test_what_is_broken_breaks_a_claim(broken, rows):
     found = verdicts(**broken)
-    assert len(found) == 6 and {i for i, holds in enumerate(found) if not holds} == rows
+    assert len(found) == 8 and {i for i, holds in enumerate(found) if not holds} == rows
 
 
 def test_exact_checks_are_rounding_errors():

@@ -88,7 +88,10 @@ def test_claims_are_missed_by_what_is_broken():
     # trained.
     assert holds(attention=rival, lstm_attention=rival) == [True, True, False, False, True]
     assert holds(attention=good, lstm_attention=good) == [True, True, True, False, True]
-    assert holds(attention=good, lstm_attention=rates([0.2], [0.2], [0.1]))[-1] is False
+    untrained = rates([0.2], [0.2], [0.1])
+    assert holds(attention=good, lstm_attention=untrained)[-2:] == [None, False]
+    assert holds(attention=good, final_state=untrained)[-1] is None
+    assert holds(attention=good, final_state=rival)[-1] is True
     assert holds(stacking=rates([0.95], [0.8]), stacking_no_demonstration=rates([0.9], [0.7])) == [
         True,
         True,

@@ -62,16 +62,18 @@ def results(**changed):
 
 
 def test_claims_hold_for_what_was_measured():
-    assert [claim.holds for claim in script.claims(results())] == [True] * 4
+    # That shortcuts ease shallow networks holds for one seed against the same, not for every seed.
+    assert [claim.holds for claim in script.claims(results())] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
     "changed, fails",
     [
-        ({"residual_56": 2.29}, {1, 2}),  # shortcuts dropped: the plain network
-        ({"plain_56": 0.13}, {0, 1}),  # plain networks with shortcuts after all
+        ({"residual_56": 2.29}, {1, 2, 3}),  # shortcuts dropped: the plain network
+        ({"plain_56": 0.13}, {0, 1, 3}),  # plain networks with shortcuts after all
         ({"residual_20": 1.2}, {3}),
-        ({"residual_56": 1.2}, {2}),  # residual networks degrade too
+        ({"plain_20": 0.12}, set()),
+        ({"residual_56": 1.2}, {2, 3}),  # residual networks degrade too
     ],
 )
 def test_claims_fail_where_the_idea_is_broken(changed, fails):

@@ -126,7 +126,7 @@ def test_a_policy_that_stays_where_it_is_passes_nothing():
             "run/kl_limit": 0.01,
             **changed,
         }
-        return {name: np.full(3, x) for name, x in numbers.items()}
+        return {name: np.full(5, x) for name, x in numbers.items()}
 
     wide = run(**{"eval/return": -800.0, "run/drop": 900.0})
 
@@ -146,3 +146,24 @@ def test_a_policy_that_stays_where_it_is_passes_nothing():
     assert not any(c.holds for c in claims(still))
     far = run(**{"run/kl": 0.02})
     assert not claims(far)[0].holds
+    numbers = {"trust_region": run(), "wide": wide, "natural_gradient": run()}
+    assert trpo.claims(Results(numbers))[-1].holds, "no worse than one length for all"
+    numbers["natural_gradient"] = run(**{"eval/return": -150.0})
+    assert not trpo.claims(Results(numbers))[-1].holds
+
+
+def test_natural_gradients_of_one_length_are_that_long():
+    """Without a line search, whatever the limit: twice the length moves twice as far."""
+    moved = {}
+    for length in (0.01, 0.02):
+        config = configured(agent__step_size=length, agent__backtracks=0, agent__kl_limit=1e-9)
+        experiment = app.build(trpo, config)
+        state = experiment.init(jax.random.key(0))
+        after, _ = jax.jit(experiment.step)(state, None, 0, jax.random.key(1))
+        moved[length] = jax.tree.map(np.subtract, after.policy["params"], state.policy["params"])
+    jax.tree.map(
+        lambda one, two: np.testing.assert_allclose(two, 2 * one, rtol=1e-3, atol=1e-6),
+        moved[0.01],
+        moved[0.02],
+    )
+    assert max(np.abs(x).max() for x in jax.tree.leaves(moved[0.01])) > 1e-4

@@ -10,13 +10,14 @@ from research.papers.one_shot_imitation.block_stacking import BlockStacking
 from research.papers.one_shot_imitation.particle_reaching import ParticleReaching
 from research.rl.envs import games, gymnax_env, pixel_maze, probe_envs
 from research.rl.envs.ale import Atari, AtariSpec, HostAtari
-from research.rl.envs.environments import StackFrames, Vectorized
+from research.rl.envs.environments import StackFrames, StickyActions, Vectorized
 
 N = 3
 SHORT = AtariSpec("breakout", N, sticky_actions=0.25, max_episode_frames=160)
 
 ENVIRONMENTS = {
     "breakout-minatar": lambda: gymnax_env.make("Breakout-MinAtar", N),
+    "breakout-minatar-sticky": lambda: gymnax_env.make("Breakout-MinAtar", N, sticky_actions=0.25),
     "asterix-minatar-full": lambda: gymnax_env.make("Asterix-MinAtar", N, full_action_space=True),
     "cartpole": lambda: gymnax_env.make("CartPole-v1", N),
     "acrobot": lambda: StackFrames(gymnax_env.make("Acrobot-v1", N), 1),
@@ -235,3 +236,53 @@ def test_continuous_probe_values_are_what_its_play_returns(name):
             alive *= ~np.asarray(terminated)
         expected = probe.values(gamma)[start] - miss**2 * discounts
         np.testing.assert_allclose(total, expected, atol=1e-4)
+
+
+def test_sticky_actions_repeat_the_last_one_in_their_share():
+    """What is played is what was asked for, or what was played before: in 4,000 steps of games that
+    end after one."""
+
+    class Echo:
+        """Shows the action that it was given."""
+
+        num_actions, action_size = 7, 0
+        observation_space = jax.ShapeDtypeStruct((), jnp.int32)
+
+        def reset(self, key):
+            return jnp.int32(-1), jnp.int32(0)
+
+        def step(self, key, env_state, action):
+            done = jnp.ones((), bool)
+            info = {"final_observation": action, "life_lost": ~done}
+            return jnp.int32(-1), env_state, jnp.float32(0), done, ~done, info
+
+    env = Vectorized(StickyActions(Echo(), 0.1), 4)
+    asked = jax.random.randint(jax.random.key(0), (1_000, 4), 1, 7)
+
+    def step(env_state, xs):
+        key, action = xs
+        _, env_state, *_, info = env.step(key, env_state, action)
+        return env_state, info["final_observation"]
+
+    _, first = env.reset(jax.random.key(1))
+    assert not first.last_action.any()  # 0 does nothing
+    keys = jax.random.split(jax.random.key(2), 1_000)
+    played = np.asarray(jax.lax.scan(step, first, (keys, asked))[1])
+    asked, before = np.asarray(asked), np.concatenate([np.zeros((1, 4), int), played[:-1]])
+    stuck = played != asked
+    np.testing.assert_array_equal(played[stuck], before[stuck])
+    share = (stuck & (asked != before)).sum() / (asked != before).sum()
+    assert abs(share - 0.1) < 5 * (0.1 * 0.9 / 3_300) ** 0.5
+
+
+def test_sticky_actions_are_a_setting_of_minatar_in_training_and_evaluation():
+    settings = games.Settings("Breakout-MinAtar", 2, sticky_actions=0.1)
+    for env in (
+        games.training_environment(settings),
+        games.evaluation_games(settings, games.EvaluationSettings(3)),
+    ):
+        assert env.env.env.probability == 0.1
+    plain = games.training_environment(games.Settings("Breakout-MinAtar", 2))
+    assert isinstance(plain.env.env, gymnax_env.MinAtar)
+    with pytest.raises(UserError, match="sticky"):
+        games.training_environment(games.Settings("CartPole-v1", 2, sticky_actions=0.1))

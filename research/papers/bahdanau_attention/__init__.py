@@ -1,0 +1,1 @@
+"""What `experiments/bahdanau_attention.py` alone uses."""

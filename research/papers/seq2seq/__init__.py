@@ -1,0 +1,1 @@
+"""What `experiments/seq2seq.py` alone uses."""
