@@ -42,7 +42,7 @@ def toys() -> ConfigDict:
     config.penalty = 0.1
     config.clip = 0.01  # bound of the weights, for "clipping"; what they are counted at for others
     config.num_critic = 5
-    config.unroll_critic = False  # the critic's updates are a loop in the program
+    config.unroll_critic = False  # True: its updates are written out, which compiles longer
     config.num_steps = 6000  # of the generator; of a critic alone, its own
     config.batch_size = 128
     config.generator_batch_size = 128
@@ -122,7 +122,6 @@ def images(config: ConfigDict, name: str, channels: int) -> None:
         config.arms[arm] = {**config.arms[arm], "optimizer.learning_rate": rate}
     config.seeds = (0,)
     config.penalty = 10.0
-    config.unroll_critic = True  # compiles longer; a loop costs convolutions more on CPUs
     config.steps_per_call = 1
     config.log_every_steps = 100
     config.batch_size = config.generator_batch_size = 64
