@@ -135,11 +135,12 @@ def mnist(config: ConfigDict) -> None:
     images(config, "mnist", 1)
     config.data.image_size = 16
     config.data.train_split, config.data.test_split = "train[:20000]", "test"
-    config.model.update(architecture="constant_width", width=16, latent_size=32)
+    config.model.update(architecture="constant_width", width=8, latent_size=32)
     config.batch_size = config.generator_batch_size = 32
-    config.num_steps = 800
-    config.eval.num_samples = 2000
-    config.log_every_steps = 250
+    config.num_steps = 400
+    config.classifier.num_steps = 400
+    config.eval.num_samples = 1000
+    config.log_every_steps = 50
 
 
 def lsun(config: ConfigDict, architecture: str = "resnet") -> None:
