@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 from configs import common
 
+# Of images, as released.
+RATES = {"penalty": 1e-4, "clipping": 5e-5, "gan": 2e-4, "least_squares": 1e-4}
 CLIPPING = {"method": "clipping", "optimizer.name": "rmsprop", "optimizer.learning_rate": 5e-5}
 
 
@@ -117,8 +119,7 @@ def images(config: ConfigDict, name: str, channels: int) -> None:
         "num_critic": 1,
         "optimizer.name": "rmsprop",
     }
-    rates = {"penalty": 1e-4, "clipping": 5e-5, "gan": 2e-4, "least_squares": 1e-4}
-    for arm, rate in rates.items():
+    for arm, rate in RATES.items():
         config.arms[arm] = {**config.arms[arm], "optimizer.learning_rate": rate}
     config.seeds = (0,)
     config.penalty = 10.0
@@ -131,8 +132,14 @@ def images(config: ConfigDict, name: str, channels: int) -> None:
 
 
 def mnist(config: ConfigDict) -> None:
-    """Figure 2 on digits at 16 px: G without batch norm, by four methods; minutes on two cores."""
+    """Figure 2 on digits at 16 px: G without batch norm, by four methods; minutes on two cores.
+
+    Short and narrow: ten times the released rates, none of them tuned, so no claim is checked.
+    """
     images(config, "mnist", 1)
+    config.check_claims = False
+    for arm, rate in RATES.items():
+        config.arms[arm] = {**config.arms[arm], "optimizer.learning_rate": 10 * rate}
     config.data.image_size = 16
     config.data.train_split, config.data.test_split = "train[:20000]", "test"
     config.model.update(architecture="constant_width", width=8, latent_size=32)
