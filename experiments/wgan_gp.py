@@ -7,7 +7,8 @@ generator that it teaches finds all modes of a mixture.
 
 Departures: the toys' data is drawn anew for every step, where the released code reads a fixed set
 of 100,000 points; the networks of the default are narrower (64 units, not 512). Samples of images
-use the running statistics of batch norm (released code: those of the batch).
+use the running statistics of batch norm (released code: those of the batch). DCGANs begin as the
+DCGAN paper's do, without biases before a batch norm (released code: He's weights, biases anywhere).
 """
 
 from __future__ import annotations

@@ -277,6 +277,6 @@ def test_claims_hold_on_good_numbers_and_fail_one_by_one(script):
         ("deep_clip_001", "weights/at_bound", 0.5),
         ("modes_penalty", "modes/covered", 22.0),
         ("modes_clipping", "modes/covered", 25.0),
-        ("modes_clipping", "modes/high_quality", 0.7),
+        ("modes_clipping", "modes/high_quality", 0.75),
     ):
         assert held(**{arm: {metric: value}}).count(False) == 1
