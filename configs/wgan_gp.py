@@ -84,8 +84,9 @@ def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     config.check_claims = False
     config.seeds = (0,)
-    common.keep_arms(config, "deep_penalty", "modes_penalty")
-    config.arms.deep_penalty = {**config.arms.deep_penalty, "model.depth": 4, "num_steps": 40}
+    common.keep_arms(config, "deep_penalty", "deep_clip_001", "modes_penalty")
+    for arm in ("deep_penalty", "deep_clip_001"):
+        config.arms[arm] = {**config.arms[arm], "model.depth": 3, "num_steps": 40}
     config.num_steps = 40
     config.model.width = 8
     config.steps_per_call, config.log_every_steps = 10, 10
