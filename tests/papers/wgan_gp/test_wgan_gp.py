@@ -118,6 +118,7 @@ def test_every_architecture_makes_images_and_its_critic_sees_each_alone(script, 
     assert bool(rival.critic.variables) == normalised
 
 
+@pytest.mark.slow
 def test_one_step_of_the_conditional_network_moves_all_of_both(script):
     experiment = images(script, "cifar_resnet", classes=3)
     state = jax.jit(experiment.init)(jax.random.key(0))
@@ -139,9 +140,9 @@ def test_one_step_of_the_conditional_network_moves_all_of_both(script):
 
 def test_samples_have_the_classes_of_the_data_and_the_critic_learns_them_from_data_alone(script):
     experiment = images(script, "cifar_resnet", classes=3)
-    state = experiment.init(jax.random.key(0))
+    state = jax.jit(experiment.init)(jax.random.key(0))
     rows = {"image": np.zeros((4, 8, 8, 1), np.uint8), "label": np.array([0, 2, 1, 2])}
-    pair = experiment.real_and_fake(state.generator, rows, jax.random.key(1))
+    pair = jax.jit(experiment.real_and_fake)(state.generator, rows, jax.random.key(1))
     np.testing.assert_array_equal(pair.label.argmax(1), rows["label"])
     assert pair.real.min() >= -1 and pair.real.max() <= -1 + 1 / 128
     assert pair.real.std() > 1e-4  # noise of one step of the 256
@@ -149,13 +150,15 @@ def test_samples_have_the_classes_of_the_data_and_the_critic_learns_them_from_da
     assert z.shape == (500, 6)
     np.testing.assert_array_equal(np.unique(z[:, 3:].sum(1)), [1])
 
-    variables = {"params": state.critic.params}
-    loss, aux = experiment.critic_loss(variables, pair, jax.random.key(3))
-    _, maps = experiment.critic.apply(variables, pair.real, train=True)
-    log = jax.nn.log_softmax(maps["class_logits"])
-    np.testing.assert_allclose(
-        aux.metrics["cross_entropy"], -log[np.arange(4), rows["label"]].mean(), rtol=1e-5
-    )
+    @jax.jit
+    def entropies(params):
+        variables = {"params": params}
+        _, aux = experiment.critic_loss(variables, pair, jax.random.key(3))
+        _, maps = experiment.critic.apply(variables, pair.real, train=True)
+        log = jax.nn.log_softmax(maps["class_logits"])
+        return aux.metrics["cross_entropy"], -log[np.arange(4), rows["label"]].mean()
+
+    np.testing.assert_allclose(*entropies(state.critic.params), rtol=1e-5)
 
 
 def test_paper_variant_is_the_released_script(script):
@@ -246,8 +249,8 @@ def test_language_model_steps_and_writes(script):
     state = jax.jit(experiment.init)(jax.random.key(0))
     batch = experiment.source(state)
     assert batch["characters"].shape == (8, 32)
-    _, metrics = jax.jit(experiment.step)(state, batch, 0, jax.random.key(0))
-    assert np.isfinite(metrics["critic/loss"])
+    new, _ = jax.eval_shape(experiment.step, state, batch, 0, jax.random.key(0))
+    assert jax.tree.map(lambda x: x.shape, new) == jax.tree.map(lambda x: x.shape, state)
     demo = script.demo(experiment, state)
     lines = demo.run(**demo.defaults())["lines"].split("\n")
     assert len(lines) == 12 and {len(line) for line in lines} == {32}
