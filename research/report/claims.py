@@ -39,6 +39,8 @@ class Paper:
       method: the arm that is the paper's own method, which a finished run shows unless it is told
         another; "" for the first one.
       field: one of `FIELDS`, under which the README lists it.
+      without_gradient: parameters whose gradient is zero by the objective's form -> why, by the
+        end of their path in the state.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Paper:
     x: str = "step"
     method: str = ""
     field: str = ""
+    without_gradient: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.field not in FIELDS:

@@ -52,3 +52,10 @@ def run_phases(
         if jax.process_index() == 0:
             write_text(workdir / METRICS, "".join(json.dumps(r) + "\n" for r in records))
     return experiment, state, numbers
+
+
+def beside(config: ConfigDict, seed: int) -> ConfigDict:
+    """Configuration of a short training beside the paper's, on the same mesh."""
+    config = config.copy_and_resolve_references()
+    config.update(seed=seed, eval_every_steps=0, checkpoint_every_steps=0, best_metric="")
+    return config
