@@ -28,6 +28,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative
+
+ALLOWED = {"held_out_rows": non_negative, "stop_at_target_every_epochs": non_negative}
 
 # Of learning rates, in thousandths; the best is taken for each activation.
 RATES = (3, 10, 30)

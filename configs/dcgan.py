@@ -11,6 +11,12 @@ cores. The paper's features reach 82.8 % on CIFAR-10; its samples and arithmetic
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative, one_of
+
+ALLOWED = {
+    "classifier.num_steps": non_negative,  # 0: there are no labels to learn
+    "model.first_norm": one_of("channel", "unit"),
+}
 
 
 def faces() -> ConfigDict:

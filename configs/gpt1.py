@@ -14,6 +14,9 @@ from ml_collections import ConfigDict
 
 from configs import common
 from research.models.gpt import VARIANTS as MODELS
+from research.schema import non_negative
+
+ALLOWED = {"pretraining.num_steps": non_negative}  # 0: from a random start
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -15,6 +15,9 @@ the paper's settings for Atari, and takes days on a CPU.
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import any_number, non_negative
+
+ALLOWED = {"goal_return": any_number, "total_labels": non_negative}
 
 
 def smoke(config: ConfigDict) -> None:

@@ -17,6 +17,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative, one_of
+
+ALLOWED = {
+    "model.width": non_negative,  # 0: the paper's
+    "model.conv_fan": one_of("fan_in", "fan_out"),
+}
 
 NORMALIZATION = {  # of each channel's 0..1: mean and deviation
     "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),

@@ -21,6 +21,12 @@ the rate of batch 256, 24.11 with gamma one.
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative, one_of
+
+ALLOWED = {
+    "model.width": non_negative,  # 0: the paper's
+    "schedule.scaling": one_of("linear", "sqrt", "none"),
+}
 
 NORMALIZATION = {  # of each channel's 0..1: mean and deviation
     "proc_shapes": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),

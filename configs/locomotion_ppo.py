@@ -17,6 +17,9 @@ CPU minutes. `:paper` has not been run.
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import any_number
+
+ALLOWED = {"model.log_std": any_number}
 
 OBSTACLES = ("hurdles", "gaps", "platforms")
 

@@ -12,6 +12,9 @@ is close to that on tasks of training.
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative
+
+ALLOWED = {"dagger.episodes": non_negative}  # 0: behavioural cloning alone
 
 # Steps of the LSTMs cost little: they have twenty times as many, of twice the size.
 LSTM = {

@@ -14,6 +14,9 @@ from ml_collections import ConfigDict
 
 from configs import common
 from research.models.resnet import IMAGENET
+from research.schema import non_negative
+
+ALLOWED = {"model.width": non_negative}  # 0: the paper's
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
 

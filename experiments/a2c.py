@@ -19,6 +19,8 @@ from research import app
 from research.core import Aux, Learner
 from research.models.actor_critic import ActorCritic
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.rollouts import Rollout
 from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
@@ -93,6 +95,10 @@ RIVALS = (
     ("one_actor", 1.1, "with equal batches and updates"),
     ("single", 2.0, "with equal rollouts"),
 )
+
+
+def demo(experiment: AdvantageActorCritic, state: OnPolicyState) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -25,6 +25,8 @@ from research import app
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.models.actor_critic import ActorQ
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Categorical
 from research.rl.agents.on_policy import ACTOR_RULES, evaluation
@@ -109,7 +111,7 @@ class ActorCriticWithExperienceReplay(Experiment):
             max_grad_norm=config.max_grad_norm,
         )
         test_env = games.evaluation_games(settings, games.EvaluationSettings(**config.eval))
-        self._test = evaluation(test_env, self.policy, greedy=config.eval.greedy)
+        self.test_play = evaluation(test_env, self.policy, greedy=config.eval.greedy)
 
     def init(self, key):
         env_key, net_key = jax.random.split(key)
@@ -247,8 +249,13 @@ class ActorCriticWithExperienceReplay(Experiment):
         return g - jax.nn.relu(product - self.delta) / (square + _EPSILON) * k
 
     def evaluate(self, state, key):
-        numbers = self._test((self.learner.eval_variables(state.learner), None), key)
+        numbers = self.test_play((self.learner.eval_variables(state.learner), None), key)
         return {f"eval/{name}": value for name, value in numbers.items()}
+
+
+def demo(experiment: ActorCriticWithExperienceReplay, state: State) -> Demo:
+    variables = experiment.learner.eval_variables(state.learner)
+    return play_demo(experiment.test_play, (variables, None))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -24,6 +24,8 @@ from research.core.errors import check_choice
 from research.models.actor_critic import ActorCritic
 from research.optim.kfac import KFAC, statistics
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.rollouts import Rollout
 from research.rl.agents.on_policy import OnPolicy, OnPolicyState, make_collector
 from research.rl.envs import games
@@ -39,6 +41,7 @@ PAPER = Paper(
     parameters={"2015": 1_686_693},  # Baselines' network with Breakout's 4 actions
     curves=("train/return",),
     x="frames",
+    method="acktr",
 )
 OPTIMIZERS = ("kfac", "rmsprop")
 
@@ -129,6 +132,10 @@ class ActorCriticKroneckerTrustRegion(OnPolicy):
         learner, metrics = self.learner.minimize(learner, self.loss, rollout, loss_key)
         kl = rollout.policy.kl(self.policy(learner, rollout.observation)).mean()
         return state.replace(learner=learner), {**metrics, "kl": kl}
+
+
+def demo(experiment: ActorCriticKroneckerTrustRegion, state: OnPolicyState) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -12,6 +12,7 @@ where the authors looked at it; `augment.jitter_colour`'s.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,21 @@ from ml_collections import ConfigDict
 from research import app, training
 from research import config as configs
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.data.images.images import Images, ImageSplits
+from research.data.images.kept import KeptImages
 from research.data.pipeline import MergedStreams, steps_of
 from research.losses.softmax import softmax_loss, top1_error
 from research.metrics.classification import cross_entropy, test_errors, view_probabilities
-from research.models.alexnet import ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
+from research.models.alexnet import ACTIVATIONS, ARCHITECTURES, TOWER_RULES, AlexNet, apply_towers
 from research.optim.error_schedule import ErrorSchedule, ScheduleState
 from research.optim.momentum import momentum_sgd
 from research.papers.alexnet.dropout_sgd import dropout_sgd, rising
 from research.papers.alexnet.error_target import run_to_error
 from research.pods.equivalence import after_one_step, largest_difference
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.image_demo import classify_demo, classify_views
 from research.training import sharding
 from research.training.program import Program
 
@@ -79,9 +84,15 @@ class ImageNetClassification(Experiment):
     "dropout" is a rate that decays, a momentum that rises, and a limit on each unit's weights.
     """
 
+    reads_log = True  # for the epochs to an error
+
     def __init__(self, config: ConfigDict):
         self.config = config
         data = config.data
+        check_choice("model.variant", config.model.variant, ARCHITECTURES)
+        check_choice("model.activation", config.model.activation, ACTIVATIONS)
+        if config.check_towers:
+            check_choice("check_towers", config.check_towers, ARCHITECTURES)
         if config.mesh.model not in (1, ARCHITECTURES[config.model.variant].towers):
             raise UserError(f"mesh.model is 1 or the number of towers of {config.model.variant!r}")
         self.images = Images(
@@ -96,7 +107,10 @@ class ImageNetClassification(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         self.schedule = ErrorSchedule(**config.schedule)
         self.model = AlexNet(
             num_classes=data.num_classes,
@@ -254,6 +268,12 @@ def main(experiment: ImageNetClassification, config: ConfigDict, workdir: Path) 
     if config.check_towers and jax.device_count() > 1 and jax.process_count() == 1:
         numbers["towers_difference"] = check_towers(config)
     return numbers
+
+
+def demo(experiment: ImageNetClassification, state: State) -> Demo:
+    variables = experiment.learner.eval_variables(state.learner)
+    classify = functools.partial(experiment.classify, variables)
+    return classify_demo(experiment.kept, classify_views(experiment.kept, classify))
 
 
 def claims(results: Results) -> list[Claim]:

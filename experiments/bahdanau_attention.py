@@ -37,16 +37,19 @@ from research.papers.bahdanau_attention import alignments
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Image, Number, Text
 from research.viz.attention_maps import draw_attention, plot_attention
+from research.viz.length_curves import plot_by_length
 
 PAPER = Paper(
     title="Neural Machine Translation by Jointly Learning to Align and Translate",
     authors="Bahdanau, Cho, Bengio",
     year=2014,
     arxiv="1409.0473",
+    field="language",
     claim="a decoder that aligns translates long sentences as well as short ones",
     parameters={"rnnsearch": 80_443_000},
     curves=("valid/loss",),
     x="sentences",
+    method="rnnsearch",
 )
 
 RULES = (
@@ -75,6 +78,7 @@ class AlignAndTranslate(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = GRUEncoderDecoder(
             data.source_vocab,
@@ -153,7 +157,6 @@ class AlignAndTranslate(Experiment):
 def main(experiment: AlignAndTranslate, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     params = state["learner"].params
-    experiment.text.save(workdir)
     numbers = {**numbers, **scores(experiment, params, config, workdir)}
     if experiment.model.alignment:
         numbers |= look_at_alignments(experiment, params, config, workdir)
@@ -180,6 +183,7 @@ def scores(
     short, long = (config.short_words, config.long_words)
     halves = bleu_by_length(hypotheses, references, sizes, (short, long - 1, max(sizes)), "none")
     by_length = bleu_by_length(hypotheses, references, sizes, config.length_edges, "none")
+    plot_by_length(workdir / "length.png", {"ours": by_length}, "words of the source", "BLEU")
     score = bleu(hypotheses, references, "none").score
     write_translations(
         workdir / "translations.tsv",

@@ -26,18 +26,21 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
-from research.data import pipeline
+from research.core.tree import prefixed
 from research.data.images import squares
 from research.losses import gan
 from research.metrics import generative, linear_probes
 from research.metrics.features import FeatureNet
-from research.metrics.project_cnn import ClassifierTraining, ProjectCNN
 from research.models import adversarial, dcgan
 from research.papers.dcgan import face_concepts
 from research.papers.dcgan.code_autoencoder import CodeTraining
 from research.papers.dcgan.guided_responses import guided_responses, second_highest
+from research.report import latents_demo
 from research.report.claims import Claim, Paper, Results, Scores
-from research.viz.image_grids import save_grid
+from research.report.demo import Demo
+from research.training.feature_network import feature_network
+from research.training.phases import beside
+from research.viz.image_grids import save_grids
 
 PAPER = Paper(
     title="Unsupervised Representation Learning with Deep Convolutional GANs",
@@ -91,6 +94,15 @@ class DCGAN(Experiment):
         self.discriminator_net = dcgan.Discriminator(**conv)
         self.generator = self.make_learner(self.generator_net)
         self.discriminator = self.make_learner(self.discriminator_net)
+        # D against the present G, then G against the new D, each on latents of its own.
+        self.game = adversarial.Game(
+            self.generator,
+            self.discriminator,
+            self.real_and_fake,
+            self.discriminator_loss,
+            lambda key: self.latents(key, config.batch_size),
+            self.generator_loss,
+        )
 
         self.num_steps = config.total_images // config.batch_size
         self.per_step = {"images": config.batch_size}
@@ -116,9 +128,13 @@ class DCGAN(Experiment):
           UserError: a data set is missing, or has too few images.
         """
         data, probe = self.config.data, self.config.probe
-        train, test = (
-            squares.load(data.name, split, data.image_size, data.dir)
-            for split in (data.train_split, data.test_split)
+        held_out = squares.load_held_out(
+            data.name,
+            data.train_split,
+            data.test_split,
+            data.image_size,
+            data.dir,
+            self.config.eval.num_images,
         )
         probed: list[squares.Squares | None] = [None, None]
         if probe.num_labels:
@@ -126,16 +142,13 @@ class DCGAN(Experiment):
                 squares.load(probe.data, split, data.image_size, data.dir)
                 for split in (probe.train_split, probe.test_split)
             ]
-        max_images = min(len(train), len(test))
-        if self.config.eval.num_images > max_images:
-            raise UserError(f"eval.num_images is at most {max_images}")
-        return Data(train, test, *probed)
+        return Data(*held_out, *probed)
 
     def train_on(self, kept: np.ndarray | None) -> None:
         """Makes the training images those with the indices `kept`; None for all of them."""
-        self.source = pipeline.stream(
+        self.source = squares.stream(
             lambda: self.data.train.choose(kept),  # what G is judged by is opened, too
-            {"image": jax.ShapeDtypeStruct(self.image_shape, np.uint8)},
+            self.image_shape,
             self.config.batch_size,
             self.config.seed,
         )
@@ -150,6 +163,14 @@ class DCGAN(Experiment):
             generator=self.generator.init(g, self.latents(g, 1), train=True),
             discriminator=self.discriminator.init(d, jnp.zeros((1, *self.image_shape)), train=True),
         )
+
+    def real_and_fake(
+        self, generator: LearnerState, batch: dict, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Data x and as many samples G(z), `[B, H, W, C]` each."""
+        real = batch["image"] / 127.5 - 1  # to the range of tanh; no other pre-processing
+        fake, _ = adversarial.train_mode(self.generator, generator, self.latents(key, len(real)))
+        return real, fake
 
     def discriminator_loss(
         self, variables: Any, pair: tuple[jax.Array, jax.Array], key: jax.Array
@@ -174,28 +195,15 @@ class DCGAN(Experiment):
     def step(
         self, state: State, batch: dict, t: jax.Array, key: jax.Array
     ) -> tuple[State, dict[str, jax.Array]]:
-        """D against the present G, then G against the new D, each on latents of its own."""
-        d_key, g_key = jax.random.split(key)
-        real = batch["image"] / 127.5 - 1  # to the range of tanh; no other pre-processing
-        z = self.latents(d_key, len(real))
-        fake, _ = adversarial.train_mode(self.generator, state.generator, z)
-        discriminator, d_metrics = self.discriminator.minimize(
-            state.discriminator, self.discriminator_loss, (real, fake), d_key
+        discriminator, generator, d_metrics, g_metrics = self.game.step(
+            state.discriminator, state.generator, batch, key
         )
-        generator, g_metrics = self.generator.minimize(
-            state.generator,
-            functools.partial(self.generator_loss, discriminator),
-            self.latents(g_key, len(real)),
-            g_key,
-        )
-        metrics = {f"discriminator/{name}": value for name, value in d_metrics.items()}
-        metrics |= {f"generator/{name}": value for name, value in g_metrics.items()}
+        metrics = prefixed({"discriminator": d_metrics, "generator": g_metrics})
         return State(generator, discriminator), metrics
 
     def draw(self, state: State, z: jax.Array, **options: Any) -> np.ndarray:
         """G's images `[N, H, W, C]` of z `[N, Z]`; `options` are those of `adversarial.sample`."""
-        variables = self.generator.eval_variables(state.generator)
-        return adversarial.sample(self.generator_net, variables, z, **options)
+        return adversarial.draw(self.generator, state.generator, z, **options)
 
     def features(self, state: State, images: np.ndarray) -> np.ndarray:
         """D's features `[N, F]` of images `[N, H, W, C]` (section 5.1)."""
@@ -207,7 +215,13 @@ def main(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Numbers:
     experiment.train_on(unique_images(experiment, config, workdir / "deduplicate"))
     state, _ = training.run(experiment, config, workdir)
 
-    net = feature_net(experiment, config, workdir / "classifier")
+    net = feature_network(
+        experiment.data.train,
+        config.data.name,
+        config.classifier,
+        config,
+        workdir / "classifier",
+    )
     train = experiment.data.train.images(config.eval.num_images)
     z = experiment.latents(jax.random.key(config.seed), 2 * config.eval.num_images)
     groups = sample_metrics(experiment, state, z, train, net)
@@ -226,19 +240,8 @@ def main(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Numbers:
             config.seed,
         )
         groups, shown = groups | studied, shown | more
-    if jax.process_index() == 0:
-        for name, (images, rows) in shown.items():
-            save_grid(workdir / f"{name}.png", images, rows)
-    return {
-        f"{group}/{name}": x for group, numbers in groups.items() for name, x in numbers.items()
-    }
-
-
-def phase(config: ConfigDict, seed: int) -> ConfigDict:
-    """Configuration of a short training beside the GAN's, on the same mesh."""
-    config = config.copy_and_resolve_references()
-    config.update(seed=seed, eval_every_steps=0, checkpoint_every_steps=0, best_metric="")
-    return config
+    save_grids(workdir, shown)
+    return prefixed(groups)
 
 
 def unique_images(experiment: DCGAN, config: ConfigDict, workdir: Path) -> np.ndarray | None:
@@ -246,26 +249,8 @@ def unique_images(experiment: DCGAN, config: ConfigDict, workdir: Path) -> np.nd
     if not config.deduplicate_steps:
         return None
     codes = CodeTraining(experiment.data.train.records, config.deduplicate_steps, config.seed)
-    state, _ = training.run(codes, phase(config, config.seed), workdir)
+    state, _ = training.run(codes, beside(config, config.seed), workdir)
     return codes.unique_images(state)
-
-
-# What the arms and seeds of a run are measured by is trained once, and is the same for all.
-_feature_nets: dict[str, ProjectCNN] = {}
-
-
-def feature_net(experiment: DCGAN, config: ConfigDict, workdir: Path) -> ProjectCNN | None:
-    """The network that samples are seen through, trained on the labels; None for none."""
-    if not config.classifier.num_steps:
-        return None
-    train = experiment.data.train
-    known = repr((config.data.name, train, config.classifier.to_dict()))
-    if known not in _feature_nets:
-        num_classes = int(train.labels().max()) + 1
-        classifier = ClassifierTraining(train, config.data.name, num_classes, **config.classifier)
-        state, _ = training.run(classifier, phase(config, seed=0), workdir)
-        _feature_nets[known] = classifier.network(state)
-    return _feature_nets[known]
 
 
 def sample_metrics(
@@ -309,6 +294,11 @@ def pictures(
     responses = guided_responses(experiment.discriminator_net, variables, train)
     grid = responses.reshape(-1, *train.shape[1:])
     return {**shown, "discriminator_features": (grid, len(responses))}
+
+
+def demo(experiment: DCGAN, state: State) -> Demo:
+    draw = functools.partial(experiment.draw, state, batch_size=latents_demo.BATCH)
+    return latents_demo.latents_demo(draw, experiment.latents)
 
 
 def claims(results: Results) -> list[Claim]:

@@ -26,6 +26,8 @@ from research.core import Aux, Experiment, Learner, UserError
 from research.core.errors import check_choice
 from research.models.deterministic_actor_critic import NORMALIZATIONS, Actor, Critic
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
 from research.rl.acting.noise import ParameterNoise, ornstein_uhlenbeck
@@ -94,7 +96,7 @@ class DeepDeterministicPolicyGradient(Experiment):
         self.ring = Ring(config.replay.capacity_frames, self.env.num_envs)
         self.learning_starts_frames = config.replay.learning_starts_frames
 
-        self._test = Evaluation(make_env(config.env.name, config.eval.episodes), self.act)
+        self.test_play = Evaluation(make_env(config.env.name, config.eval.episodes), self.act)
 
         self.num_steps = config.total_frames // self.env.num_envs
         self.per_step = {"frames": self.env.num_envs}
@@ -239,7 +241,7 @@ class DeepDeterministicPolicyGradient(Experiment):
         return self.networks.action(actor, observation)
 
     def evaluate(self, state, key):
-        numbers = self._test(state.agent.actor, key)
+        numbers = self.test_play(state.agent.actor, key)
         return {f"eval/{name}": value for name, value in numbers.items()}
 
 
@@ -271,6 +273,10 @@ def make_networks(config: ConfigDict, action_size: int) -> DDPGNetworks:
             max_grad_norm=config.max_grad_norm,
         ),
     )
+
+
+def demo(experiment: DeepDeterministicPolicyGradient, state: State) -> Demo:
+    return play_demo(experiment.test_play, state.agent.actor)
 
 
 def claims(results: Results) -> list[Claim]:

@@ -29,6 +29,8 @@ from research.core.errors import check_choice
 from research.models.dqn import DQN
 from research.optim.centered_rmsprop import centered_rmsprop
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors, apply_action
 from research.rl.acting.episodes import Evaluation
 from research.rl.agents.q_learning import epsilon_greedy, q_of_action
@@ -134,7 +136,7 @@ class DeepQNetwork(Experiment):
                 max_episode_frames=config.eval.max_episode_frames,
             ),
         )
-        self._test = self.evaluation(config.eval.epsilon)
+        self.test_play = self.evaluation(config.eval.epsilon)
 
         frames = self.env.num_envs * self.env.frames_per_step
         self.total_frames = config.total_frames
@@ -276,7 +278,7 @@ class DeepQNetwork(Experiment):
         return epsilon_greedy(key, self.q(params, observation), epsilon)
 
     def evaluate(self, state, key):
-        numbers = self._test(state.agent.learner.params, key)
+        numbers = self.test_play(state.agent.learner.params, key)
         return {f"eval/{name}": value for name, value in numbers.items()}
 
 
@@ -299,6 +301,10 @@ def main(experiment: DeepQNetwork, config: ConfigDict, workdir: Path) -> dict[st
     play_at_random = experiment.evaluation(epsilon=1.0)
     random = play_at_random(state.agent.learner.params, jax.random.key(config.seed))
     return {**numbers, "random/return": random["return"]}
+
+
+def demo(experiment: DeepQNetwork, state: State) -> Demo:
+    return play_demo(experiment.test_play, state.agent.learner.params)
 
 
 def claims(results: Results) -> list[Claim]:

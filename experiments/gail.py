@@ -31,6 +31,8 @@ from research.models.actor_critic import Actor, Critic
 from research.papers.gail.behavioral_cloning import BehavioralCloning
 from research.papers.gail.pair_discriminator import PairDiscriminator
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl import demonstrations
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Distribution
@@ -49,6 +51,7 @@ PAPER = Paper(
     field="reinforcement learning",
     claim="Few episodes of an expert suffice to act like it, where cloning them fails.",
     curves=("eval/return",),
+    method="gail_1",
 )
 METHODS = ("gail", "cloning", "expert")
 REWARDS = ("-log D", "log(1 - D)")
@@ -322,6 +325,16 @@ def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> dict[str,
         "score": (numbers["eval/return"] - random) / (expert_return - random),
         "expert/pairs": float(pairs.present.sum()),
     }
+
+
+def demo(experiment: GenerativeAdversarialImitation | BehavioralCloning, state: Any) -> Demo:
+    return play_demo(
+        experiment.test_play,
+        experiment.test_variables(state),
+        title="Watch it imitate",
+        says="The policy has never seen a reward: it acts as an expert does, of whom it has seen a "
+        "few steps. You see what it sees.",
+    )
 
 
 def claims(results: Results) -> list[Claim]:

@@ -18,7 +18,7 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import Rows, TokenBatches
@@ -30,9 +30,12 @@ from research.models import gpt
 from research.optim.schedules import warmup_cosine
 from research.papers.gpt import in_context, ngram
 from research.papers.gpt.cache_error import cache_error
+from research.papers.gpt.key_label_demo import key_label_demo
 from research.papers.gpt.key_labels import KeyLabels
 from research.papers.gpt.residual_growth import residual_growth
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.text_demo import continue_demo
 
 PAPER = Paper(
     title="Language Models are Few-Shot Learners",
@@ -43,6 +46,7 @@ PAPER = Paper(
     claim="a language model learns a task from the examples in its context",
     parameters=gpt.PARAMETERS,
     curves=("loss",),
+    method="two_layers",
 )
 
 
@@ -54,12 +58,18 @@ class GenerativePretraining(Experiment):
     def __init__(self, config: ConfigDict):
         data = config.data
         self.length, self.seed = data.length, config.seed
+        if data.length > config.model.max_length:
+            raise UserError(
+                f"data.length={data.length} is more than model.max_length={config.model.max_length}"
+            )
         self.model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
         self.ramp = BatchRamp.linear(**config.batch, tokens_per_row=data.length)
         self.task: KeyLabels | None = None
         if data.names == ("key_labels",):
-            self.task = KeyLabels(data.num_keys, data.num_labels, data.length // 2, config.seed)
+            self.task = key_labels(config)
         else:
+            if config.eval.stride_tokens > data.length:
+                raise UserError("eval.stride_tokens is at most data.length, or tokens are left out")
             self.corpus = Corpus(
                 data.names,
                 data.weights,
@@ -69,6 +79,7 @@ class GenerativePretraining(Experiment):
                 data.overlap_words,
                 data.test_split,
             )
+            self.assets = (self.corpus,)
         optimizer = config.optimizer
         self.rate_by_tokens = warmup_cosine(
             optimizer.learning_rate,
@@ -91,7 +102,11 @@ class GenerativePretraining(Experiment):
             max_grad_norm=config.max_grad_norm,
         )
         self.loss_chunks = config.loss_chunks
-        self.eval = config.eval
+        if data.length % config.loss_chunks:
+            raise UserError(
+                f"loss_chunks={config.loss_chunks} does not divide {data.length} tokens"
+            )
+        self.eval, self.sampling = config.eval, config.sampling
         self.jit_nats_and_hits = jax.jit(self.nats_and_hits)
 
         self.num_steps = self.ramp.num_steps
@@ -105,7 +120,41 @@ class GenerativePretraining(Experiment):
         return self.rate_by_tokens(self.ramp.tokens_before(count + 1))
 
     def open_rows(self) -> Rows:
-        return self.corpus.rows(self.length, self.seed) if self.task is None else self.task
+        if self.task is not None:
+            return self.task
+        self.check_text()
+        return self.corpus.rows(self.length, self.seed)
+
+    def check_text(self) -> None:
+        """Refuses a test text or prompts that would fail once the model is trained.
+
+        Raises:
+          UserError: the test text is too short, or a prompt leaves no room.
+        """
+        tokens, order = min(len(self.corpus.test), self.eval.tokens), self.eval.ngram_order
+        if tokens < max(order, 2):
+            raise UserError(
+                f"the test text has {tokens} tokens; choose another data.test_split, more "
+                "eval.tokens or less of eval.ngram_order"
+            )
+        if self.model.vocab_size**order >= 2**63:
+            raise UserError(
+                f"eval.ngram_order={order} is too much for {self.model.vocab_size} tokens: their "
+                "grams do not fit 63 bits; set it to 0"
+            )
+        longest = max(map(len, self.prompts()))
+        if longest + self.sampling.new_tokens > self.model.max_length:
+            raise UserError(
+                f"a prompt of {longest} tokens and sampling.new_tokens={self.sampling.new_tokens} "
+                f"do not fit model.max_length={self.model.max_length}"
+            )
+
+    def prompts(self) -> list[np.ndarray]:
+        """Token ids of the texts to go on from."""
+        vocabulary = self.corpus.vocabulary
+        return [
+            np.append(vocabulary.end_of_text, vocabulary.encode(p)) for p in self.sampling.prompts
+        ]
 
     def init(self, key):
         return {"learner": self.learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
@@ -170,18 +219,17 @@ class GenerativePretraining(Experiment):
             "nats_per_byte": perplexity.per_unit(nats, len(tokens), size),
         }
 
-    def write_samples(self, params: Any, sampling: ConfigDict, path: Path) -> None:
+    def write_samples(self, params: Any, path: Path) -> None:
         """Goes on from each of the prompts."""
-        vocabulary = self.corpus.vocabulary
-        end = vocabulary.end_of_text
-        prompts = [np.append(end, vocabulary.encode(text)) for text in sampling.prompts]
+        vocabulary, sampling = self.corpus.vocabulary, self.sampling
+        prompts = self.prompts()
         found = complete(
             self.model,
             params,
             prompts,
             self.seed,
             new_tokens=sampling.new_tokens,
-            end=end,
+            end=vocabulary.end_of_text,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
@@ -196,6 +244,31 @@ class GenerativePretraining(Experiment):
         return float(np.mean(ngram.log_losses(counted, tokens, order, self.model.vocab_size)))
 
 
+def key_labels(config: ConfigDict) -> KeyLabels:
+    """The key-label task of a configuration.
+
+    Raises:
+      UserError: its documents do not fit the model, or its prompts do not fit the documents.
+    """
+    data = config.data
+    task = KeyLabels(data.num_keys, data.num_labels, data.length // 2, config.seed)
+    if data.length % 2:
+        raise UserError(f"data.length={data.length}: documents of pairs have an even length")
+    if task.vocab_size > config.model.vocab_size:
+        raise UserError(
+            f"the task has {task.vocab_size} tokens, the model room for {config.model.vocab_size}; "
+            f"set --config.model.vocab_size={task.vocab_size}"
+        )
+    # Prompts are padded to a power of two; the last token is fed to nothing.
+    longest = max((1 << data.length.bit_length()) - 1, 17)
+    if longest > config.model.max_length:
+        raise UserError(
+            f"prompts of up to {longest} tokens do not fit model.max_length="
+            f"{config.model.max_length}; set --config.model.max_length={longest}"
+        )
+    return task
+
+
 def main(experiment: GenerativePretraining, config: ConfigDict, workdir: Path) -> dict[str, float]:
     state, numbers = training.run(experiment, config, workdir)
     params = state["learner"].params
@@ -203,7 +276,7 @@ def main(experiment: GenerativePretraining, config: ConfigDict, workdir: Path) -
         if config.eval.exact:
             numbers = {**numbers, **decoder_checks(experiment.model, params, config.seed)}
         return numbers
-    experiment.write_samples(params, config.sampling, workdir / "samples.txt")
+    experiment.write_samples(params, workdir / "samples.txt")
     if config.eval.ngram_order:
         numbers = {**numbers, "test/ngram_loss": experiment.ngram_loss(config.eval.ngram_order)}
     return numbers
@@ -228,6 +301,14 @@ def decoder_checks(model: gpt.GPT, params: Any, seed: int) -> dict[str, float]:
         "exact/growth_scaled": growth(24, True) / growth(2, True),
         "exact/growth_unscaled": growth(24, False) / growth(2, False),
     }
+
+
+def demo(experiment: GenerativePretraining, state: dict) -> Demo:
+    model, params = experiment.model, state["learner"].params
+    if experiment.task is not None:
+        return key_label_demo(model, params, experiment.task)
+    vocabulary, sampling = experiment.corpus.vocabulary, experiment.sampling
+    return continue_demo(model, params, vocabulary, context=model.max_length, **sampling)
 
 
 def claims(results: Results) -> list[Claim]:

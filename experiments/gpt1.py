@@ -21,9 +21,9 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.data import load, pipeline
-from research.data.dataset import Dataset
+from research.data.dataset import Dataset, Record
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
@@ -31,10 +31,12 @@ from research.losses.tied_cross_entropy import tied_cross_entropy
 from research.models import gpt
 from research.optim.schedules import warmup_cosine, warmup_linear
 from research.papers.gpt1.gpt_classifier import GPTClassifier, with_language_model
+from research.papers.gpt1.judging import judge_demo
 from research.papers.gpt1.language_modelling import LanguageModelling
 from research.papers.gpt1.task_inputs import Marks
 from research.papers.gpt1.text_tasks import FORMS, endings, questions
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
 
 PAPER = Paper(
     title="Improving Language Understanding by Generative Pre-Training",
@@ -46,6 +48,7 @@ PAPER = Paper(
     # The language model's 116,534,784, three new tokens, and a layer with two outputs.
     parameters={"gpt1": gpt.PARAMETERS["gpt1"] + 3 * 768 + 2 * 768 + 2},
     curves=("test/accuracy", "loss"),
+    method="pretrained",
 )
 
 
@@ -77,6 +80,8 @@ def open_corpus(config: ConfigDict) -> Corpus:
 def pretraining(config: ConfigDict, corpus: Corpus) -> LanguageModelling:
     """The first phase. Its gradients are not clipped: `max_grad_norm` is that of fine-tuning."""
     phase, length = config.pretraining, config.data.length
+    if length % config.loss_chunks:
+        raise UserError(f"loss_chunks={config.loss_chunks} does not divide {length} tokens")
     model = gpt.GPT(**config.model, dtype=jnp.dtype(config.compute_dtype))
     rate = warmup_cosine(phase.learning_rate, phase.warmup_steps, phase.num_steps)
     tx = adamw(lambda count: rate(count + 1), phase)
@@ -100,6 +105,7 @@ class FineTuning(Experiment):
     def __init__(self, config: ConfigDict):
         self.data, self.seed, phase = config.data, config.seed, config.finetuning
         self.corpus = open_corpus(config)
+        self.assets = (self.corpus,)
         self.form = FORMS[config.data.task]
         self.marks = Marks.after(config.model.vocab_size, config.data.length)
         # The vocabulary grows by the task's tokens, of which `extract` is the last.
@@ -130,6 +136,7 @@ class FineTuning(Experiment):
         self.per_step = {"questions": phase.rows}
 
     def train_questions(self) -> Dataset:
+        _ = self.test_questions  # wrong ones are noticed now, and not when all training is done
         return self._read("train", self.data.train_questions)
 
     @functools.cached_property
@@ -211,6 +218,19 @@ def main(experiment: FineTuning, config: ConfigDict, workdir: Path) -> dict[str,
         pretrained = state["learner"].params
     _, numbers = training.run(experiment, config, workdir, before=pretrained)
     return numbers
+
+
+def demo(experiment: FineTuning, state: dict) -> Demo:
+    variables = {"params": state["learner"].params}
+
+    @jax.jit
+    def probabilities(question: Record) -> jax.Array:
+        tokens, last = question["tokens"][None], question["last"][None]
+        logits, _ = experiment.model.apply(variables, tokens, last, train=False)
+        return jax.nn.softmax(logits[0])
+
+    encode = experiment.corpus.vocabulary.encode
+    return judge_demo(experiment.form, encode, experiment.marks, probabilities)
 
 
 def claims(results: Results) -> list[Claim]:

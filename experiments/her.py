@@ -19,6 +19,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -27,9 +28,11 @@ from research.core import Aux, Experiment, Learner, LearnerState
 from research.core.errors import check_choice
 from research.models.deterministic_actor_critic import Actor, Critic
 from research.models.q_network import QNetwork
+from research.papers.her import goal_frames
 from research.papers.her.bit_flipping import BitFlipping
 from research.papers.her.point_mass import Push, Reach
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo, Film, Number, Text
 from research.rl.acting.noise import random_or_gaussian
 from research.rl.acting.normalization import Moments
 from research.rl.agents.ddpg import DDPGNetworks, DDPGState
@@ -294,6 +297,29 @@ def make_task(name: str, num_bits: int) -> GoalEnvironment:
     }
     check_choice("env.name", name, tasks)
     return tasks[name]()
+
+
+def demo(experiment: HindsightExperienceReplay, state: State) -> Demo:
+    """Films an episode: what moves is orange; the green ring, or the lower row, is the goal."""
+    paint, task = goal_frames.painter(experiment.task), experiment.task
+    env = Vectorized(task, 1)
+    state = state.replace(episodes=None)
+    play = jax.jit(lambda state, key: experiment.play(env, state, key, explore=False))
+
+    def run(episode: int) -> dict[str, Any]:
+        played = jax.device_get(play(state, jax.random.key(episode)))
+        met = played.reward[0] == 0
+        said = "at the end" if met[-1] else "on the way, and left again" if met.any() else "never"
+        frames = np.stack([paint(x) for x in played.observation[0]])
+        return {"film": frames, "met": f"the goal is met {said}"}
+
+    return Demo(
+        title="Watch it reach a goal",
+        says="Each episode has a goal of its own; the agent was paid for nothing but meeting it.",
+        inputs={"episode": Number("which episode: another number, another goal", 0, 0, 9999)},
+        outputs={"film": Film("the episode", 8), "met": Text("how it ended")},
+        run=run,
+    )
 
 
 def claims(results: Results) -> list[Claim]:

@@ -43,6 +43,8 @@ from research.papers.human_preferences.reward_ensemble import EnsembleState, Rew
 from research.papers.human_preferences.reward_model import RewardModel
 from research.papers.human_preferences.trust_region_agent import TrustRegionAgent
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import Distribution
 from research.rl.acting.rollouts import Trajectory, flatten, without_ends
@@ -59,6 +61,7 @@ PAPER = Paper(
     claim="Some hundred comparisons of short clips stand in for the reward.",
     curves=("train/return", "reward/correlation"),
     x="frames",
+    method="preferences",
 )
 
 
@@ -377,6 +380,10 @@ def main(experiment: HumanPreferences, config: ConfigDict, workdir: Path) -> dic
         return {**numbers, "labels/needed": float(state.labels_needed)}
     assert experiment.test_env is not None
     return {**numbers, "random/return": random_return(experiment.test_env, config.seed)}
+
+
+def demo(experiment: HumanPreferences, state: State) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

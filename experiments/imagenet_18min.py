@@ -26,6 +26,7 @@ from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.data.dataset import Dataset, Lazy, Record
 from research.data.images.images import Images, ImageSplits, normalize
+from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics.classification import test_errors
@@ -34,8 +35,15 @@ from research.optim.loss_scale import scale_gradient
 from research.optim.momentum import without_norms
 from research.papers.imagenet_18min.canvases import CanvasSplits
 from research.papers.imagenet_18min.rate_phases import RatePhase, rate_by_step
-from research.papers.imagenet_18min.rectangular import fit, rectangular_crops, square_crops
+from research.papers.imagenet_18min.rectangular import (
+    crop_shape,
+    fit,
+    rectangular_crops,
+    square_crops,
+)
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.image_demo import classify_demo
 from research.training.phases import run_phases
 
 PAPER = Paper(
@@ -49,6 +57,7 @@ PAPER = Paper(
     parameters={"resnet50": 25_557_032},
     curves=("loss", "error", "test/error"),
     x="pixels",
+    method="progressive",
 )
 
 
@@ -109,7 +118,10 @@ class ProgressiveResizing(Experiment):
             num_train=data.num_train,
             reduce=data.reduce,
             stored_side=phase.stored_side,
+            num_classes=data.num_classes,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         batch_size = phase.worker_batch_size * config.workers
         # As in the released code, an epoch leaves out what does not fill a batch; a phase has whole
         # epochs, or as many steps as come closest to them.
@@ -271,6 +283,20 @@ def main(experiment: ProgressiveResizing, config: ConfigDict, workdir: Path) -> 
         numbers |= {f"{name}/{metric}": value for metric, value in found.items()}
     pixels = sum((end - phase.start) * phase.size**2 for phase, end in phases)
     return {**numbers, "epochs_of_pixels": pixels / config.test.size**2}
+
+
+def demo(experiment: ProgressiveResizing, state: State) -> Demo:
+    """Classifies a picture at the size of the last tests, in a shape near its own."""
+    test = experiment.config.test
+    variables = experiment.learner.eval_variables(state.learner)
+
+    def classify(record: Record) -> jax.Array:
+        image = experiment.images.read(record)
+        crop = fit(image, crop_shape(image.shape[1] / image.shape[0], test.size), test.margin)
+        rows = {"image": crop[None], "label": np.zeros(1, np.int32)}
+        return jax.nn.softmax(experiment.classify(variables, rows)[0][0])
+
+    return classify_demo(experiment.kept, classify)
 
 
 def claims(results: Results) -> list[Claim]:

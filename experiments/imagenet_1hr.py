@@ -10,6 +10,7 @@ shuffle of all images (remark 4). The all-reduce is XLA's.
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from research import config as configs
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits, normalize
+from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
@@ -36,6 +38,8 @@ from research.optim.schedules import warmup_and_drops
 from research.papers.imagenet_1hr.workers import gradient_of_workers
 from research.pods.equivalence import after_random_gradients, relative_difference
 from research.report.claims import Claim, Paper, Results, Scores
+from research.report.demo import Demo
+from research.report.image_demo import classify_demo, classify_views
 from research.training.writers import read_metrics
 
 PAPER = Paper(
@@ -49,6 +53,7 @@ PAPER = Paper(
     parameters={"resnet50": 25_557_032, "resnet101": 44_549_160},
     curves=("loss", "train/error", "test/error"),
     x="images",
+    method="warmup",
 )
 
 
@@ -81,7 +86,10 @@ class LargeMinibatchSGD(Experiment):
             reduce=data.reduce,
             test_size=config.test.image_size,
             short_sides=(config.test.short_side,),
+            num_classes=data.num_classes,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         self.rate = self._schedule()
         self.learner = Learner(
             ResNet(
@@ -239,6 +247,12 @@ WORSE = (
     ("unscaled", 3, "with an unscaled rate it is worse", "41.67, 23.74 %"),
     ("gamma_one", 10, "with gamma one it is worse", "24.11, 23.74 %"),
 )
+
+
+def demo(experiment: LargeMinibatchSGD, state: State) -> Demo:
+    variables = experiment.learner.eval_variables(state.learner)
+    classify = functools.partial(experiment.classify, variables)
+    return classify_demo(experiment.kept, classify_views(experiment.kept, classify))
 
 
 def claims(results: Results) -> list[Claim]:

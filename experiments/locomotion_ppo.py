@@ -17,6 +17,8 @@ obstacles, networks and weights of the reward are ours.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,9 @@ from research.papers.locomotion_ppo import bodies
 from research.papers.locomotion_ppo.networks import LocomotionActorCritic
 from research.papers.locomotion_ppo.terrain import CELL
 from research.papers.locomotion_ppo.tracks import OnTracks, play_tracks
-from research.papers.locomotion_ppo.walker_film import save_film
+from research.papers.locomotion_ppo.walker_film import FPS, film_frames, save_film
 from research.report.claims import Claim, Paper, Results, spread
+from research.report.demo import Choice, Demo, Film, Number
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import DiagonalNormal
 from research.rl.acting.rollouts import (
@@ -246,15 +249,27 @@ def main(experiment: DistributedPPO, config: ConfigDict, workdir: Path) -> dict[
 
 def film(experiment: DistributedPPO, state: State, path: Path) -> None:
     """Films the first track of each terrain of obstacles, as far as the body came."""
-    body, config = experiment.test_body, experiment.config
-    assert body is not None
-    metres, states = experiment.test(state, jax.random.key(config.seed))
+    config = experiment.config
+    played = experiment.test(state, jax.random.key(config.seed))
     first_tracks = {
         name: i * config.eval.tracks
         for i, (name, (kinds, _)) in enumerate(config.eval.terrains.items())
         if kinds
     }
-    tracks = list(first_tracks.values())
+    save_film(path, *drawn(experiment, played, first_tracks))
+
+
+def drawn(experiment: DistributedPPO, played: Any, chosen: Mapping[str, int]) -> Any:
+    """What films are made of: bodies, grounds, their grain and captions of some test tracks.
+
+    Args:
+      experiment: whose body it is.
+      played: from `DistributedPPO.test`.
+      chosen: name -> number of the track.
+    """
+    body, (metres, states) = experiment.test_body, played
+    assert body is not None
+    tracks = list(chosen.values())
     # Every second state: those of a track are drawn up to its episode's end.
     states = jax.device_get(jax.tree.map(lambda x: x[::2, np.array(tracks)], states))
     ends = states.time[-1] // 2 + 1
@@ -264,8 +279,39 @@ def film(experiment: DistributedPPO, state: State, path: Path) -> None:
     ]
     middle = body.tracks.heights.shape[1] // 2
     grounds = [body.tracks.heights[track, middle] for track in tracks]
-    captions = [f"{name}: {metres[track]:.0f} m" for name, track in first_tracks.items()]
-    save_film(path, films, grounds, CELL, captions)
+    captions = [f"{name}: {metres[track]:.0f} m" for name, track in chosen.items()]
+    return films, grounds, CELL, captions
+
+
+def demo(experiment: DistributedPPO, state: State) -> Demo:
+    if experiment.test_body is None:
+        raise UserError("a probe has no body to be watched")
+    tests = experiment.config.eval
+    terrains = list(tests.terrains)
+
+    @functools.cache
+    def play() -> Any:
+        return experiment.test(state, jax.random.key(0))
+
+    def run(terrain: str, track: int) -> dict[str, Any]:
+        number = terrains.index(terrain) * tests.tracks + track
+        film = film_frames(*drawn(experiment, play(), {terrain: number}))
+        return {"film": film, "metres": float(play()[0][number])}
+
+    return Demo(
+        title="Watch it walk",
+        says="A body that was paid for coming forward, on ground that it has never trained on.",
+        inputs={
+            "terrain": Choice("terrain", terrains, terrains[0]),
+            "track": Number("which track of it", 0, 0, tests.tracks - 1),
+        },
+        outputs={
+            "film": Film("the body from the side", FPS),
+            "metres": Number("how far it came, in metres", 0, -math.inf, math.inf),
+        },
+        run=run,
+        examples=[{"terrain": name} for name in terrains],
+    )
 
 
 def claims(results: Results) -> list[Claim]:
@@ -315,7 +361,6 @@ def claims(results: Results) -> list[Claim]:
             "blind",
             claim="with sight, not blind: metres on unseen obstacles",
             **how,
-            judged=False,
         )
         rows.append(sight)
     if not rows:

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
-from research.papers.one_shot_imitation import policies
+from research.papers.one_shot_imitation import policies, reaching_film, stacking_film
 from research.papers.one_shot_imitation.block_stacking import SIDE, BlockStacking, named
 from research.papers.one_shot_imitation.imitation import (
     SEEN,
@@ -36,9 +36,8 @@ from research.papers.one_shot_imitation.imitation import (
     Imitator,
     sample_pairs,
 )
-from research.papers.one_shot_imitation.particle_reaching import ParticleReaching
+from research.papers.one_shot_imitation.particle_reaching import Landmark, ParticleReaching
 from research.papers.one_shot_imitation.scenes import Demonstration
-from research.papers.one_shot_imitation.stacking_film import save_film
 from research.papers.one_shot_imitation.task_families import (
     TaskDemonstrations,
     TaskFamily,
@@ -46,7 +45,9 @@ from research.papers.one_shot_imitation.task_families import (
     teach,
 )
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo, Film, Number, Text
 from research.rl.demonstrations import Demonstrations
+from research.viz.films import save_gif
 
 PAPER = Paper(
     title="One-Shot Imitation Learning",
@@ -309,10 +310,40 @@ def main(experiment: OneShotImitation, config: ConfigDict, workdir: Path) -> dic
 def film(experiment: OneShotImitation, policy: LearnerState, path: Path) -> None:
     """Draws an unseen task as it was shown, and as the policy did it elsewhere."""
     key = jax.random.key(experiment.config.seed)
-    *both, success, task = jax.jit(experiment.unseen_example)(policy, key)
+    example = jax.jit(experiment.unseen_example)(policy, key)
+    fps = stacking_film.FPS
+    save_gif(path, film_frames(example), fps, colours=32, last_seconds=2.0)
+
+
+def film_frames(example: Any) -> np.ndarray:
+    """Frames of what `OneShotImitation.unseen_example` gave, the demonstration on the left."""
+    *both, success, task = example
     episodes = [np.asarray(x.observation[0])[np.asarray(x.present[0])] for x in both]
+    if isinstance(task, Landmark):
+        return reaching_film.film_frames(episodes, int(task.target))
     end = "done" if bool(success) else "failed"
-    save_film(path, episodes, (f"demonstration of {named(task)}", f"imitation: {end}"), SIDE)
+    captions = f"demonstration of {named(task)}", f"imitation: {end}"
+    return stacking_film.film_frames(episodes, captions, SIDE)
+
+
+def demo(experiment: OneShotImitation, state: State) -> Demo:
+    policy = jax.device_get(state.policy)
+    imitate = jax.jit(experiment.unseen_example)
+
+    def run(task: int) -> dict[str, Any]:
+        example = imitate(policy, jax.random.key(task))
+        done = "the imitation does what was shown" if bool(example[2]) else "the imitation fails"
+        return {"film": film_frames(example), "done": done}
+
+    return Demo(
+        title="Show it once",
+        says="On the left an expert shows a task that the policy has never seen; on the right the "
+        "policy does it from another beginning. Nothing else tells it what to do.",
+        inputs={"task": Number("which task: another number, another task", 0, 0, 9999)},
+        outputs={"film": Film("shown, and done", stacking_film.FPS), "done": Text("how it ended")},
+        run=run,
+        examples=[{"task": 1}, {"task": 2}],
+    )
 
 
 def claims(results: Results) -> list[Claim]:

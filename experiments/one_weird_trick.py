@@ -24,15 +24,19 @@ from ml_collections import ConfigDict
 from research import app, training
 from research import config as configs
 from research.core import Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits
+from research.data.images.kept import KeptImages
 from research.metrics.classification import cross_entropy, top_k_error, view_probabilities
-from research.models.alexnet import Head, Trunk
+from research.models.alexnet import ARCHITECTURES, Head, Trunk
 from research.optim.momentum import scaled_momentum_sgd
 from research.papers.one_weird_trick.class_parallel import LOSSES, top1_error
 from research.papers.one_weird_trick.hybrid_parallel import SCHEMES, Hybrid, head_rules
 from research.pods.equivalence import after_one_step, communication, largest_difference
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.image_demo import classify_demo, classify_views
 from research.training import sharding
 from research.training.program import Program
 
@@ -46,6 +50,7 @@ PAPER = Paper(
     parameters={"one_tower": {"trunk": 2_469_696, "head": 58_631_144}},
     curves=("loss", "error"),
     x="images",
+    method="variable",
 )
 
 
@@ -69,6 +74,9 @@ class OneWeirdTrick(Experiment):
         data, model = config.data, config.model
         if config.batch_size % config.fc_batch_size:
             raise UserError("batch_size is a multiple of fc_batch_size")
+        check_choice("loss", config.loss, LOSSES)
+        check_choice("model.variant", model.variant, ARCHITECTURES)
+        check_choice("communication.variant", config.communication.variant, ARCHITECTURES)
         # Section 4.2, «variable batch size»: how often the fully-connected layers are updated.
         self.updates = config.batch_size // config.fc_batch_size
         self.hybrid = Hybrid(config.scheme, self.updates)
@@ -82,7 +90,10 @@ class OneWeirdTrick(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         dtype = jnp.dtype(config.compute_dtype)
         self.trunk = self._learner(
             Trunk(model.variant, model.norm.to_dict(), model.input_scale, dtype=dtype),
@@ -240,6 +251,13 @@ def main(experiment: OneWeirdTrick, config: ConfigDict, workdir: Path) -> dict[s
     if config.check_programs and jax.device_count() > 1 and jax.process_count() == 1:
         numbers |= check_programs(config)
     return numbers
+
+
+def demo(experiment: OneWeirdTrick, state: State) -> Demo:
+    trunk = experiment.trunk.eval_variables(state.trunk)
+    head = experiment.head.eval_variables(state.head)
+    classify = functools.partial(experiment.classify, (trunk, head))
+    return classify_demo(experiment.kept, classify_views(experiment.kept, classify))
 
 
 def claims(results: Results) -> list[Claim]:

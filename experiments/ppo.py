@@ -26,6 +26,8 @@ from research.core import Aux, Learner, LearnerState, UserError
 from research.core.errors import check_choice
 from research.models.actor_critic import ActorCritic
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.rollouts import Rollout, normalize_advantage, sweep
 from research.rl.agents.kl_penalty import update_kl_coefficient
@@ -178,6 +180,10 @@ class ProximalPolicyOptimization(OnPolicy):
             beta = update_kl_coefficient(beta, kl, self.agent.kl_target, factor=2.0)
         state = state.replace(learner=learner, beta=beta)
         return state, {**metrics, "kl": kl, "penalty": beta}
+
+
+def demo(experiment: ProximalPolicyOptimization, state: State) -> Demo:
+    return play_demo(experiment.test_play, experiment.test_variables(state))
 
 
 def claims(results: Results) -> list[Claim]:

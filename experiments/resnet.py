@@ -10,6 +10,7 @@ plateaus that lower the ImageNet learning rate are of the training error.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ml_collections import ConfigDict
 from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.data.images.images import Images, ImageSplits
+from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
@@ -32,6 +34,8 @@ from research.nn.precise_batch_norm import PreciseStatistics
 from research.optim.error_schedule import ErrorSchedule, ScheduleState
 from research.papers.resnet.layer_responses import save_responses
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo
+from research.report.image_demo import classify_demo, classify_views
 
 PAPER = Paper(
     title="Deep Residual Learning for Image Recognition",
@@ -55,6 +59,7 @@ PAPER = Paper(
     },
     curves=("loss", "error"),
     x="images",
+    method="residual_56",
 )
 
 
@@ -89,7 +94,10 @@ class DeepResidualLearning(Experiment):
             statistics_images=data.statistics_images,
             short_sides=config.test.short_sides,
             crops=config.test.crops,
+            num_classes=data.num_classes,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         self.schedule = ErrorSchedule(**config.schedule)
         self.learner = Learner(
             ResNet(
@@ -200,6 +208,12 @@ def main(experiment: DeepResidualLearning, config: ConfigDict, workdir: Path) ->
     )
     save_responses(workdir, deviations)  # figure 7
     return {**numbers, "responses/mean": float(np.mean(list(deviations.values())))}
+
+
+def demo(experiment: DeepResidualLearning, state: State) -> Demo:
+    variables = experiment.learner.eval_variables(state.learner)
+    classify = functools.partial(experiment.classify, variables)
+    return classify_demo(experiment.kept, classify_views(experiment.kept, classify))
 
 
 def claims(results: Results) -> list[Claim]:

@@ -51,16 +51,19 @@ from research.optim.schedules import halving
 from research.papers.seq2seq.sentence_map import plot_sentences
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Number, Text
+from research.viz.length_curves import plot_by_length
 
 PAPER = Paper(
     title="Sequence to Sequence Learning with Neural Networks",
     authors="Sutskever, Vinyals, Le",
     year=2014,
     arxiv="1409.3215",
+    field="language",
     claim="two LSTMs translate through one vector, and better if the source is reversed",
     parameters={"seq2seq": 384_112_000, "cho": 24_224_000},
     curves=("valid/accuracy",),
     x="sentences",
+    method="reversed",
 )
 
 # The paper had a layer on each of four GPUs and a quarter of the softmax on each of four others.
@@ -92,6 +95,7 @@ class SequenceToSequence(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.model = make_network(config)
         self.learner = Learner(
@@ -215,7 +219,6 @@ def main(experiment: SequenceToSequence, config: ConfigDict, workdir: Path) -> d
         setting = with_overrides(config, {"seed": config.seed + 1000 * number})
         other, _ = training.run(SequenceToSequence(setting), setting, workdir / f"member_{number}")
         members.append(other["learner"].params)
-    experiment.text.save(workdir)
     numbers = {**numbers, **decode(experiment, members, config, workdir)}
     draw_probes(experiment, members[0], config.probes, workdir)
     return {
@@ -231,8 +234,8 @@ def decode(
 ) -> dict[str, float]:
     """Everything about the test sentences: losses, translations, an ensemble's, rescored ones."""
     text, first = experiment.text, members[0]
-    sources, references = zip(*text.pairs("test"), strict=True)
-    references = text.words(references)
+    sources, lines = zip(*text.pairs("test"), strict=True)
+    references = text.words(lines)
 
     def score(outputs: list[np.ndarray]) -> float:
         return bleu([text.decode(output) for output in outputs], references, "none").score
@@ -261,6 +264,7 @@ def decode(
     hypotheses = [text.decode(output) for output in outputs]
     sizes = [len(source) - 1 for source, _ in text.encoded("test")]
     by_length = bleu_by_length(hypotheses, references, sizes, config.length_edges, "none")
+    plot_by_length(workdir / "length.png", {"ours": by_length}, "words of the source", "BLEU")
     numbers |= {f"test/bleu_to_{edge}_words": value for edge, value in by_length.items()}
     write_translations(
         workdir / "translations.tsv",
@@ -344,6 +348,7 @@ def claims(results: Results) -> list[Claim]:
                 claim="an ensemble has a lower loss than its best member",
                 paper="BLEU 30.6 to 34.8 with five (table 1)",
                 rule="seed by seed",
+                pairs="the same members",
                 digits=3,
             )
         )

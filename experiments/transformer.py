@@ -6,6 +6,7 @@ Not here: the parsing task of section 6.3. Departure: French has byte-level BPE,
 The paper does not say how it initialises; kernels are Glorot-uniform here.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.data.dataset import Rows
 from research.data.text.pairs import BOS, PAD, PairBatches, bucket_lengths
 from research.data.text.parallel import parallel_text
@@ -31,7 +32,8 @@ from research.optim.averaging import CheckpointAverage
 from research.optim.schedules import noam
 from research.papers.transformer import ibm_model1
 from research.report.claims import Claim, Paper, Results, Scores
-from research.viz.attention_maps import plot_attention
+from research.report.demo import Demo, Image, Number, Text
+from research.viz.attention_maps import draw_attention, plot_attention
 
 PAPER = Paper(
     title="Attention Is All You Need",
@@ -42,6 +44,7 @@ PAPER = Paper(
     claim="attention alone translates, once it is told the positions",
     parameters={"base": 63_045_632, "big": 214_171_648},
     curves=("valid/loss",),
+    method="transformer",
 )
 
 # Layers are stacked: the first axis of a kernel counts them.
@@ -58,7 +61,7 @@ class AttentionIsAllYouNeed(Experiment):
     rules = RULES
 
     def __init__(self, config: ConfigDict):
-        data = config.data
+        self.config, data = config, config.data
         self.text = parallel_text(
             data.name,
             data.dir,
@@ -68,6 +71,7 @@ class AttentionIsAllYouNeed(Experiment):
             data.procedural_train,
             data.procedural_test,
         )
+        self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.tokens_per_batch = data.tokens_per_batch
         self.model = Transformer(
@@ -77,6 +81,7 @@ class AttentionIsAllYouNeed(Experiment):
             bos_id=BOS,
             dtype=jnp.dtype(config.compute_dtype),
         )
+        self.check_positions(data.longest_bucket + config.beam.extra_length)
         # Section 5.3.
         schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
         self.learner = Learner(
@@ -100,6 +105,18 @@ class AttentionIsAllYouNeed(Experiment):
             data.batch_multiple,
         )
         self.per_step = {"target_positions": data.tokens_per_batch}
+
+    def check_positions(self, longest: int) -> None:
+        """Refuses sequences of more tokens than a learned table of positions has rows.
+
+        Raises:
+          UserError: there would be such.
+        """
+        if self.model.positions == "learned" and longest > self.model.max_length:
+            raise UserError(
+                f"sequences of up to {longest} tokens, beam.extra_length included, do not fit "
+                f"model.max_length={self.model.max_length}; set --config.model.max_length={longest}"
+            )
 
     def init(self, key):
         tokens = jnp.zeros((1, self.lengths[0]), jnp.int32)
@@ -168,6 +185,11 @@ class AttentionIsAllYouNeed(Experiment):
 
 
 def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -> dict[str, float]:
+    longest = max(len(source) for source, _ in experiment.text.encoded("test"))
+    # Sources longer than the longest bucket have buckets of twice its length, and so on.
+    doublings = max(0, math.ceil(math.log2(longest / config.data.longest_bucket)))
+    room = config.data.longest_bucket * 2**doublings + config.beam.extra_length
+    experiment.check_positions(room)
     state, numbers = training.run(experiment, config, workdir)
     text, params = experiment.text, experiment.averaged_params(state)
     outputs = experiment.translate(params, "test", config.beam)
@@ -184,7 +206,6 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
         f"{config.data.name}: BLEU {ours.score:.2f} {ours.signature}",
         {"source": sources, "ours": hypotheses, "reference": references},
     )
-    text.save(workdir)
     source, output = text.encoded("test")[0][0], outputs[0]
     maps = experiment.cross_attention(params, source, output)
     labels = text.target_tokens(output), text.source_tokens(source)
@@ -196,6 +217,39 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
         "test/exact": 100 * float(np.mean(np.array(hypotheses) == np.array(references))),
         "required/bleu": config.required_bleu,
     }
+
+
+def demo(experiment: AttentionIsAllYouNeed, state: dict) -> Demo:
+    text, layers = experiment.text, experiment.config.model.layers
+    params = experiment.averaged_params(state)
+
+    def run(sentence: str, layer: int) -> dict[str, Any]:
+        if not sentence.strip():
+            raise UserError("there is no sentence to translate")
+        source = text.encode_source(sentence)
+        beam = experiment.config.beam
+        (output,) = translate(experiment.decoder, params, [source], experiment.lengths, **beam)
+        maps = experiment.cross_attention(params, source, output)[layer - 1 : layer]
+        picture = draw_attention(
+            maps, text.target_tokens(output), text.source_tokens(source), layer
+        )
+        return {"translation": text.decode(output), "attention": picture}
+
+    return Demo(
+        title="Translate a sentence",
+        says="A sentence in the source language of the run; below the translation stands what each "
+        "head of a layer looks at while it writes.",
+        inputs={
+            "sentence": Text("sentence", text.examples[0], lines=2),
+            "layer": Number("attention of layer", layers, 1, layers),
+        },
+        outputs={
+            "translation": Text("translation", lines=2),
+            "attention": Image("from each word written (down) to the words read (across)"),
+        },
+        run=run,
+        examples=[{"sentence": sentence} for sentence in text.examples],
+    )
 
 
 def claims(results: Results) -> list[Claim]:

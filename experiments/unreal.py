@@ -37,6 +37,8 @@ from research.papers.unreal.auxiliary import (
 from research.papers.unreal.network import SIZES, Outputs, UnrealNetwork
 from research.papers.unreal.return_curve import ReturnCurve
 from research.report.claims import Claim, Paper, Results, Scores, spread
+from research.report.demo import Demo
+from research.report.game_demo import play_demo
 from research.rl.acting.actor import Actors
 from research.rl.acting.distributions import distribution
 from research.rl.acting.episodes import Evaluation
@@ -61,6 +63,7 @@ PAPER = Paper(
     claim="Auxiliary tasks that share the network make the agent learn from fewer frames.",
     curves=("train/return",),
     x="frames",
+    method="full",
 )
 BINS = 10  # of the learning curve that claims compare
 SINGLE_TASKS = ("pixel_control", "feature_control", "reward_prediction", "value_replay")
@@ -351,6 +354,10 @@ class UNREAL(Experiment):
 def curve_name(part: int) -> str:
     """Name of the mean training return in one of `BINS` parts of the run."""
     return f"return/{part:02d}"
+
+
+def demo(experiment: UNREAL, state: State) -> Demo:
+    return play_demo(experiment.evaluation, experiment.learner.eval_variables(state.learner))
 
 
 def claims(results: Results) -> list[Claim]:

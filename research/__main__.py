@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,10 +14,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from research import startup
 from research.config import describe_variants, load_config, load_module, shortened
 from research.core import UserError
+from research.core.errors import quoted
+from research.core.reading import is_file
 from research.report import compare, documents, page, recorded
 from research.report.claims import Paper
+from research.report.result_file import read_result
 from research.report.results import RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +31,9 @@ USAGE = """usage: python -m research papers           every paper: claim, varian
        python -m research results --judge  recorded numbers, judged by the claims as they are now
        python -m research report RUNS...   report.html and report.md of finished runs
        python -m research compare RUNS...  runs of several scripts side by side: table and curves
-       python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table"""
+       python -m research pods [SCRIPTS]   full-size steps compiled for TPU slices, as a table
+       python -m research demo RUN ...     what a finished model does for a person (--help)
+       python -m research export RUN ...   its weights as a safetensors file (--help)"""
 
 
 def load_scripts() -> dict[str, ModuleType]:
@@ -68,7 +76,7 @@ def print_results() -> None:
     """Prints every recorded result: how many rows hold, what made it, and whether it is stale."""
     table = Table()
     for column in ("result", "holds", "seeds", "commit", "date", "processor", "stale"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("result", "holds"))
+        table.add_column(column, overflow="fold", no_wrap=column not in ("processor", "stale"))
     for found in recorded.read(ROOT):
         table.add_row(
             found.stem,
@@ -79,12 +87,15 @@ def print_results() -> None:
             found.result.get("cpu", ""),
             recorded.staleness(ROOT, found) or "no",
         )
-    Console(markup=False, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(markup=False, highlight=False, width=width).print(table)
 
 
 def load_mutants() -> dict[str, list]:
     """The mutants of every paper that has some."""
     module = load_module(ROOT / "tests" / "mutants.py")
+    # Papers' files import it by this name, which another package's `tests` may have taken.
+    sys.modules["tests.mutants"] = module
     return {paper: module.of_paper(paper) for paper in module.papers()}
 
 
@@ -122,14 +133,14 @@ def read_finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
     """Reads the `result.json` of each run; returns folders and contents.
 
     Raises:
-      UserError: a folder holds no finished run.
+      UserError: a folder holds no finished run, or its result is damaged.
     """
     runs = []
     for folder in map(Path, folders):
         path = folder / RESULT
-        if not path.is_file():
+        if not is_file(path):
             raise UserError(f"no finished run in {folder} ({RESULT} is not there)")
-        runs.append((folder, json.loads(path.read_text(encoding="utf-8"))))
+        runs.append((folder, read_result(path)))
     return runs
 
 
@@ -138,11 +149,24 @@ def write_report(folders: Sequence[str]) -> None:
     runs, modules = read_finished(folders), load_scripts()
     titles = {name: module.PAPER.title for name, module in modules.items()}
     html = page.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
-    Path("report.html").write_text(html, encoding="utf-8")
     table = page.markdown_table([result for _, result in runs])
-    Path("report.md").write_text(table, encoding="utf-8")
+    with _writing():
+        Path("report.html").write_text(html, encoding="utf-8")
+        Path("report.md").write_text(table, encoding="utf-8")
     print(table)
     print("wrote report.html and report.md", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Turns a folder that cannot be written, or a name that is too long for it, into one line."""
+    try:
+        yield
+    except OSError as error:
+        what = Path(error.filename).name if error.filename else "a file"
+        raise UserError(
+            f"{what} cannot be written to {Path().absolute()}: {error.strerror or error}"
+        ) from error
 
 
 def compare_runs(folders: Sequence[str]) -> None:
@@ -151,18 +175,25 @@ def compare_runs(folders: Sequence[str]) -> None:
     Raises:
       UserError: a folder holds no finished run of a script, or the runs have nothing in common.
     """
+    finished = read_finished(folders)
     modules, runs = load_scripts(), []
-    for folder, result in read_finished(folders):
+    for folder, result in finished:
         if result["paper"] not in modules:
-            raise UserError(f"{folder} holds a run of {result['paper']!r}, which is no script here")
+            raise UserError(
+                f"{folder} holds a run of {quoted(result['paper'])}, which is no script here"
+            )
         runs.append((folder, result, modules[result["paper"]].PAPER))
     print(compare.table(runs))
-    paths = compare.draw(runs, Path())
+    with _writing():
+        paths = compare.draw(runs, Path())
     print("wrote", ", ".join(map(str, paths)) or "no picture", file=sys.stderr)
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs a subcommand; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that does not know a letter gets its code
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         match list(argv):
             case ["papers"]:
@@ -181,10 +212,20 @@ def main(argv: Sequence[str]) -> int:
                 from research.pods import table  # leaves JAX on the CPU
 
                 table.print_table(names)
+            case ["demo", *words]:
+                from research.report import demo_command
+
+                startup.quiet()
+                demo_command.main(words)
+            case ["export", *words]:
+                from research.report import export
+
+                export.main(words)
             case ["-h" | "--help"]:
                 print(USAGE)
             case _:
-                raise UserError(f"unknown command {' '.join(argv)!r}\n{USAGE}" if argv else USAGE)
+                asked = quoted(" ".join(argv)) if argv else "nothing"
+                raise UserError(f"unknown command {asked}; --help lists them")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,20 +1,25 @@
 """The entry point of every script: flags, workdir, arms and seeds, claims, exit code.
 
-Exit codes: 0 every checked claim holds (or the run was stopped and can be resumed), 1 a checked
-claim does not hold, 2 bad input, 3 the loss became NaN or infinite, 4 another process is gone,
-5 the disk is full.
+Exit codes: 0 every checked claim holds (or the run was told to stop and can be resumed), 1 a
+checked claim does not hold, 2 bad input, 3 the loss became NaN or infinite, 4 another process is
+gone, 5 the disk is full or a file cannot be read or written, 6 out of memory, 70 a fault of the
+program (with a traceback), 130 Ctrl-C twice. After 0 (stopped), 4, 5 and 130 the same command goes
+on from what is saved.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
 import re
 import shlex
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -26,55 +31,118 @@ from ml_collections import ConfigDict
 from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
+from research.core.errors import check_choice
+from research.core.files import disk_failure
 from research.pods import simulated
+from research.report import finished
 from research.report.claims import Claim, MissingResult
+from research.report.demo import Film
+from research.report.demo_values import as_file
 from research.report.provenance import Provenance
-from research.report.results import RunFolder, by_metric, print_claims
-from research.training import hosts, loop, seeds
+from research.report.results import RunFolder, by_metric, print_claims, seconds_trained
+from research.training import (
+    hosts,
+    init_from,
+    longer,
+    loop,
+    peer_failure,
+    run_folder,
+    seeds,
+    stopping,
+)
+from research.training.exchange import agree, exchange, process_count
 from research.training.meter import NonFiniteLoss
 
 build = configs.build
 log = logging.getLogger("landmarks")
 
-_FULL = 5
-_NO_SPACE = re.compile("No space left on device|Disk quota exceeded|Read-only file system")
+_DISK, _MEMORY, _FAULT = 5, 6, 70
+_OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc")
 
 
 def run() -> None:
     """Runs the script this is called from, and exits."""
     startup.use_huge_pages()
-    code = main(sys.modules["__main__"], sys.argv[1:])
-    if code == _FULL:  # libraries would try to write what they still hold, and say so at length
-        os._exit(code)
+    startup.hush_threads()
+    script = startup.calling_module(sys._getframe(1).f_globals)
+    try:
+        code = main(script, sys.argv[1:])
+    except Exception:
+        if startup.observed():  # by a debugger, which is to see it
+            raise
+        traceback.print_exc()
+        print("this is a fault of the program; what was saved is whole", file=sys.stderr)
+        code = _FAULT
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """Ends this process, at once where it would wait for what never comes."""
+    if code > 1:
+        peer_failure.say_goodbye(failed=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The ordinary end waits for the other processes, and for the threads of a checkpoint that
+        # could not be written, which may wait for ever.
+        waiting = [
+            thread
+            for thread in threading.enumerate()
+            if not thread.daemon and thread is not threading.main_thread()
+        ]
+        if waiting or process_count() > 1 or code == _DISK:
+            os._exit(code)
     sys.exit(code)
 
 
 def main(module: ModuleType, argv: Sequence[str]) -> int:
-    """Runs a script's module with a command line; returns the exit code."""
+    """Runs a script's module with a command line; returns the exit code.
+
+    What is a fault of the program is raised.
+    """
     startup.quiet()
+    command = shlex.join([Path(sys.executable).name, str(module.__file__), *argv])
     try:
-        return _main(module, argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except NonFiniteLoss as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 3
-    except loop.Stopped as stopped:
-        script = shlex.join([Path(sys.executable).name, str(module.__file__), *argv])
-        print(f"{stopped}; resume with: {script}", file=sys.stderr)
-        return 0
+        with stopping.listening(command):
+            return _main(module, argv)
+    except (stopping.Stopped, stopping.Interrupted) as stopped:
+        twice = isinstance(stopped, stopping.Interrupted)
+        line, code = stopping.farewell(twice, stopped, command)
+    except KeyboardInterrupt:
+        line, code = "interrupted", 130
     except Exception as error:
-        found = _NO_SPACE.search(str(error))
-        if not found:
+        peer_failure.exit_if_peer_lost(error)
+        code = _code(error)
+        if not code:
             raise
-        print(
-            f"error: cannot write: {found.group()}; checkpoints that were finished are whole: "
-            "make room and start the same command again",
-            file=sys.stderr,
-            flush=True,
+        line = f"error: {_line(error, code, module, argv)}"
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _code(error: Exception) -> int:
+    """The exit code of an error that is no fault of the program, 0 for one that is."""
+    if isinstance(error, UserError):
+        return 2
+    if isinstance(error, NonFiniteLoss):
+        return 3
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return _MEMORY
+    return _DISK if disk_failure(error) else 0
+
+
+def _line(error: Exception, code: int, module: ModuleType, argv: Sequence[str]) -> str:
+    if code == _DISK:
+        return (
+            f"cannot read or write: {disk_failure(error)}; checkpoints that were finished are "
+            "whole: mend it (make room) and start the same command again"
         )
-        return _FULL
+    if code == _MEMORY:
+        reason = (str(error).strip().splitlines() or ["no more to be had"])[0][:200]
+        dry_run = shlex.join(["python", str(module.__file__), *argv, "--dry_run=gpu:1"])
+        return (
+            f"out of memory: {reason}; this says what the step needs on another machine: {dry_run}"
+        )
+    return str(error)
 
 
 def train(
@@ -89,65 +157,147 @@ def train(
 def _main(module: ModuleType, argv: Sequence[str]) -> int:
     script = Path(str(module.__file__)).resolve()
     flags = configs.parse(argv, script)
+    if flags.config.published_as:
+        check_choice("published_as", flags.config.published_as, module.PAPER.parameters)
     if flags.dry_run is not None:
         return _dry_run(module, flags)
+    workdir = startup.local_folder(flags.workdir or Path("runs") / _run_name(script.stem, flags))
+    startup.refuse_switches()
     hosts.initialize()
     if "simulated_devices" in flags.config:  # of papers that are about several devices
         simulated.simulate_devices(flags.config.simulated_devices)
     startup.keep_compiled_programs()
+    startup.check_devices()
 
-    workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
-    arms = configs.arms_of(flags.config)
     as_json = json.loads(flags.config.to_json_best_effort())
     results = RunFolder(workdir, script.stem, as_json, flags.variant)
-    results.check()
+    shorter = agree("check", results.check)
     # Whatever can be refused is refused before anything is compiled or written.
-    experiments, origins = {}, {}
-    for arm in [flags.arm] if flags.arm else arms:
-        setting = _setting(flags.config, arm, flags.config.seeds[0])
-        checked = experiments[arm] = build(module, setting)
-        if flags.config.vmap_seeds:
-            seeds.SeedBatch(checked, flags.config.seeds)
-        loop.check(checked, setting)
-        origins[arm] = "" if checked.source is None else checked.source.origin
+    experiments = agree("build", lambda: _build_arms(module, flags, results, shorter))
+    _check_same_everywhere(experiments)
 
     provenance = Provenance.of(script, argv)
     tried = getattr(configs.load_module(flags.path), "TRIED", {})
-    results.create()
-    for arm in list(experiments):
-        # The first seed's experiment is at hand; no seed's parts are kept for the next.
-        ready = {flags.config.seeds[0]: experiments.pop(arm)}
-        together = 0.0  # seconds of one seed's share in what its arm did for all seeds
+    with results.held(longer=bool(shorter)):
+        run_folder.note_run(workdir, script, module.PAPER.method, flags.variant, argv, flags.config)
+        for arm in list(experiments):
+            # The first seed's experiment is at hand; no seed's parts are kept for the next.
+            _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance)
+        arms = configs.arms_of(flags.config)
+        return _finish(module, flags.config, results, arms, provenance, tried)
+
+
+def _build_arms(
+    module: ModuleType, flags: configs.Flags, results: RunFolder, shorter: Mapping[str, Any]
+) -> dict[str, Experiment]:
+    """The first seed's experiment of every arm that is to run.
+
+    Args:
+      shorter: values of keys in the run that this one is to go on with.
+
+    Raises:
+      UserError: some value of the configuration does not go with another, or with the data.
+    """
+    experiments = {}
+    for arm in [flags.arm] if flags.arm else configs.arms_of(flags.config):
+        setting = _setting(flags.config, arm, flags.config.seeds[0])
+        experiment = experiments[arm] = _build(module, setting, arm)
+        if experiment.num_steps < 1:
+            raise UserError(f"arm {arm} makes no step: the run is shorter than one; make it longer")
         if flags.config.vmap_seeds:
-            setting = _setting(flags.config, arm, flags.config.seeds[0])
-            together = _train_seeds(ready[flags.config.seeds[0]], setting, results, arm)
-        for seed in flags.config.seeds:
-            experiment, setting = ready.pop(seed, None), _setting(flags.config, arm, seed)
-            if results.has(arm, seed):
-                continue
-            started = time.monotonic()
-            if experiment is None:
-                experiment = build(module, setting)
-            before = 0.0 if together else results.seconds(arm, seed)
-            numbers = train(module, experiment, setting, results.folder(arm, seed))
-            seconds = before + together + time.monotonic() - started
-            results.add(arm, seed, numbers, seconds, origins[arm], provenance)
-    return _finish(module, flags.config, results, arms, provenance, tried)
+            seeds.SeedBatch(experiment, flags.config.seeds)
+        loop.check(experiment, setting)
+        if experiment.reads_log:
+            results.check(fixed=("log_every_steps",))
+        if shorter and results.has_phases():
+            raise UserError(
+                f"{', '.join(shorter)}: a run of several trainings, of which each goes on from the "
+                "one before, is not made longer; choose another --workdir"
+            )
+        if shorter:
+            before = configs.with_overrides(setting, shorter)
+            longer.check_longer(build(module, before), experiment, setting)
+    return experiments
+
+
+def _check_same_everywhere(experiments: Mapping[str, Experiment]) -> None:
+    """Checks that all processes have the same data, as far as it can be told without reading it.
+
+    Raises:
+      UserError: some process found another.
+    """
+    sources = [e.source for e in experiments.values() if e.source is not None]
+    origin = sources[-1].origin if sources else ""
+    seen = [(s.origin, str(s.spec), list(s.row_counts), s.get_state()) for s in sources]
+    steps = [experiment.num_steps for experiment in experiments.values()]
+    found = hashlib.sha256(repr((seen, steps)).encode()).hexdigest()
+    words = [json.loads(word) for word in exchange("data", json.dumps([found, origin]))]
+    for i, (theirs, their_origin) in enumerate(words):
+        if theirs != words[0][0]:
+            raise UserError(
+                f"process {i} has other data than process 0 ({their_origin or 'none'}; "
+                f"{words[0][1] or 'none'}); give all of them the same --config.data.dir"
+            )
+
+
+def _run_arm(
+    module: ModuleType,
+    config: ConfigDict,
+    results: RunFolder,
+    arm: str,
+    experiment: Experiment,
+    provenance: Provenance,
+) -> None:
+    """Trains what has not ended of one arm's seeds.
+
+    Args:
+      experiment: of the first seed.
+      provenance: of this session.
+    """
+    origin = "" if experiment.source is None else experiment.source.origin
+    ready: dict[int, Experiment] = {config.seeds[0]: experiment}
+    together = 0.0  # seconds of one seed's share in what its arm did for all seeds
+    if config.vmap_seeds:
+        together = _train_seeds(experiment, _setting(config, arm, config.seeds[0]), results, arm)
+    for seed in config.seeds:
+        first, setting = ready.pop(seed, None), _setting(config, arm, seed)
+        if results.has(arm, seed):
+            continue
+        stopping.check(f"before arm {arm}, seed {seed}")
+        folder, before = results.folder(arm, seed), together or results.seconds(arm, seed)
+        started = time.monotonic()
+        experiment = first or _build(module, setting, arm)
+        numbers = train(module, experiment, setting, folder)
+        run_folder.keep_assets(experiment, folder)
+        seconds = before + time.monotonic() - started
+        results.add(arm, seed, numbers, seconds, origin, provenance)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
     return configs.with_overrides(config, {**configs.arms_of(config)[arm], "seed": seed})
 
 
+def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
+    """The experiment of an arm and seed, with the weights that it begins with, if any are given."""
+    experiment = build(module, setting)
+    if setting.init_from:
+        if setting.vmap_seeds:
+            raise UserError("init_from is for seeds one after the other: set vmap_seeds=false")
+        experiment.initial = init_from.read_weights(setting.init_from, arm)
+    return experiment
+
+
 def _train_seeds(
     experiment: Experiment, setting: ConfigDict, results: RunFolder, arm: str
 ) -> float:
     """Trains an arm's seeds in one program, unless all have ended; returns the seconds of each."""
+    if all([results.has(arm, seed) for seed in setting.seeds]):
+        return 0.0
+    folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
+    before = seconds_trained(folders[setting.seeds[0]] / "together")
     started = time.monotonic()
-    if not all(results.has(arm, seed) for seed in setting.seeds):
-        folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
-        seeds.run_seeds(experiment, setting, folders)
-    return (time.monotonic() - started) / len(setting.seeds)
+    seeds.run_seeds(experiment, setting, folders)
+    return (before + time.monotonic() - started) / len(setting.seeds)
 
 
 def _finish(
@@ -183,9 +333,26 @@ def _finish(
     ]
     results.write(claims, provenance, tried)
     results.draw(module.PAPER)
+    if "env" in config and not missing and jax.process_count() == 1:  # an agent, at its end
+        _leave_films(module, results.workdir)
     print_claims(module.PAPER, claims)
     print(f"results in {results.workdir}", file=sys.stderr)
     return int(any(claim.holds is False for claim in claims))
+
+
+def _leave_films(module: ModuleType, workdir: Path) -> None:
+    """Writes the films that the script's demo shows beside the curves, unless they are there."""
+    if not hasattr(module, "demo") or list(workdir.glob("*.gif")):
+        return
+    try:
+        demo = finished.load_run(workdir, optimizer=False).demo()
+        films = {name: field for name, field in demo.outputs.items() if isinstance(field, Film)}
+        shown = demo.run(**demo.defaults()) if films else {}
+    except UserError as error:  # such as a probe, which nobody can watch
+        log.info("no film: %s", error)
+        return
+    for name, film in films.items():
+        (workdir / f"{name}.gif").write_bytes(as_file(film, shown[name]))
 
 
 def _dry_run(module: ModuleType, flags: configs.Flags) -> int:

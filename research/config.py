@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import difflib
 import importlib.util
+import math
+import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from research import schema
 from research.core import Experiment, UserError
+from research.core.errors import first_line, quoted
+from research.core.reading import expand_user, is_file, is_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python {script} [--config FILE[:VARIANT]]
@@ -81,17 +88,48 @@ def load_config(path: Path, variant: str = "") -> ConfigDict:
     """The configuration `get_config(variant)` of a file.
 
     Raises:
-      UserError: no such file or variant.
+      UserError: no such file or variant, or the file is no configuration.
     """
-    if not path.is_file():
+    return _read_config(path, variant)[0]
+
+
+def _read_config(path: Path, variant: str) -> tuple[ConfigDict, Mapping[str, schema.Allowed]]:
+    """The configuration of a file, and what it says of the values of its own keys."""
+    if not is_file(path):
         raise UserError(f"no configuration file {path}; --config takes FILE or FILE:VARIANT")
-    module = load_module(path)
+    if path.suffix != ".py":
+        raise UserError(f"the configuration {path} is a Python file: its name ends in .py")
+    with _naming(path):
+        module = load_module(path)
+    missing = [name for name in ("get_config", "VARIANTS") if not hasattr(module, name)]
+    if missing:
+        raise UserError(f"{path} is no configuration: it has no {' and no '.join(missing)}")
     if variant and variant not in module.VARIANTS:
         raise UserError(
-            f"{path} has no variant {variant!r}{_near(variant, module.VARIANTS)}; "
+            f"{path} has no variant {quoted(variant)}{_near(variant, module.VARIANTS)}; "
             f"variants: {_few(module.VARIANTS)}"
         )
-    return module.get_config(variant)
+    with _naming(path):
+        config = module.get_config(variant)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{path} is no configuration: get_config gives {quoted(config)}")
+    return config, getattr(module, "ALLOWED", {})
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turns what a configuration file raises into one line with the line it came from."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        where = f"{path}, line {line}" if line else str(path)
+        raise UserError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def build(module: ModuleType, config: ConfigDict) -> Experiment:
@@ -133,7 +171,7 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
         name, equals, value = word.partition("=")
         known = ("--config", "--workdir", "--arm", "--dry_run")
         if name not in known and not name.startswith("--config."):
-            raise UserError(f"unknown flag {word!r}{_near(name, known)}; --help lists them")
+            raise UserError(f"unknown flag {quoted(word)}{_near(name, known)}; --help lists them")
         if not equals:
             if not words or words[0].startswith("--"):
                 raise UserError(f"flag {name} needs a value")
@@ -142,8 +180,9 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
             raise UserError(f"flag {name} is given twice")
         given[name] = value
 
-    file, _, variant = given.pop("--config", str(default)).partition(":")
-    config = load_config(Path(file), variant)
+    file, variant = _file_and_variant(given.pop("--config", str(default)))
+    config, allowed = _read_config(file, variant)
+    _check_keys(config, file, default)
     flags = {name: given.pop(name, None) for name in ("--workdir", "--arm", "--dry_run")}
     overrides = {name.removeprefix("--config."): value for name, value in given.items()}
     if "seed" in overrides:
@@ -163,17 +202,88 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
             )
     if flags["--arm"] is not None and flags["--arm"] not in arms:
         raise UserError(
-            f"no arm {flags['--arm']!r}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"
+            f"no arm {quoted(flags['--arm'])}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"
         )
+    check_values(config, allowed)
+    if "data.dir" in overrides:
+        _check_folders(config.data.dir)
     return Flags(
         config,
-        Path(file),
+        file,
         variant,
         overrides,
-        Path(flags["--workdir"]) if flags["--workdir"] else None,
+        _workdir(flags["--workdir"]),
         flags["--arm"],
         flags["--dry_run"],
     )
+
+
+def _file_and_variant(value: str) -> tuple[Path, str]:
+    """Parts of FILE or FILE:VARIANT; there may be colons in a file's name."""
+    if ":" not in value or is_file(Path(value)):
+        return Path(value), ""
+    file, _, variant = value.rpartition(":")
+    return Path(file), variant
+
+
+def _check_keys(config: ConfigDict, file: Path, default: Path) -> None:
+    """Refuses a configuration that lacks what the script's own has."""
+    if file == default or not is_file(default):
+        return
+    found = dict(flat(config))
+    missing = [key for key, _ in flat(load_config(default)) if key not in found]
+    if missing:
+        raise UserError(
+            f"{file} lacks {_few(missing, 3)}: is it the configuration of another script? "
+            f"That of this one is {default.name}"
+        )
+
+
+def _workdir(value: str | None) -> Path | None:
+    if not value:
+        return None
+    if "://" in value:
+        raise UserError(
+            f"workdir {quoted(value)} is not in this machine's file system; mount it and give the "
+            "folder, or choose another --workdir"
+        )
+    folder = expand_user(value, "--workdir")
+    is_folder(folder, "--workdir")  # it can be looked at
+    return folder
+
+
+def _check_folders(value: str) -> None:
+    """Refuses folders of data that are not there, whether or not the run would look into them."""
+    for entry in filter(None, value.split(os.pathsep)):
+        if not is_folder(expand_user(entry, "--config.data.dir"), "--config.data.dir"):
+            raise UserError(
+                f"--config.data.dir names {quoted(entry)}, which is not a folder; correct it"
+            )
+
+
+def flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields dotted keys and their values, without the arms."""
+    for key in config:
+        name, value = f"{prefix}{key}", config[key]
+        if isinstance(value, ConfigDict):
+            if name != "arms":
+                yield from flat(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def check_values(config: ConfigDict, allowed: Mapping[str, schema.Allowed]) -> None:
+    """Checks the values of every arm.
+
+    Args:
+      config: what is run.
+      allowed: what its file says of the values of its own keys.
+
+    Raises:
+      UserError: a key does not take its value.
+    """
+    for arm, setting in arms_of(config).items():
+        schema.check(dict(flat(with_overrides(config, setting))), allowed, setting, arm)
 
 
 def arms_of(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -193,6 +303,28 @@ def with_overrides(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDi
     return copy
 
 
+def to_plain(config: Any) -> Any:
+    """A configuration as JSON has it: groups as objects, tuples as arrays."""
+    if isinstance(config, (ConfigDict, Mapping)):
+        return {key: to_plain(config[key]) for key in config}
+    return [to_plain(x) for x in config] if isinstance(config, (tuple, list)) else config
+
+
+def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
+    """The inverse of `to_plain`; the overrides of each arm stay dictionaries."""
+    config = ConfigDict({key: _from_plain(value) for key, value in plain.items() if key != "arms"})
+    arms = plain.get("arms", {})
+    arms = {arm: {k: _from_plain(v) for k, v in values.items()} for arm, values in arms.items()}
+    config.arms = ConfigDict(arms, convert_dict=False)
+    return config
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ConfigDict({key: _from_plain(x) for key, x in value.items()})
+    return tuple(map(_from_plain, value)) if isinstance(value, list) else value
+
+
 def override(config: ConfigDict, key: str, text: str) -> None:
     """Sets a dotted key from the text of a flag, which must read as the type the key has.
 
@@ -210,25 +342,40 @@ def override(config: ConfigDict, key: str, text: str) -> None:
 def _read(key: str, old: Any, text: str) -> Any:
     if isinstance(old, str):
         return text
+    given = f"--config.{key}={quoted(text)[1:-1]}"
     if isinstance(old, bool):
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
-        raise UserError(f"--config.{key}={text}: takes true or false")
+        raise UserError(f"{given}: takes true or false")
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
     if isinstance(old, (tuple, list)):
         value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
         kinds = {type(x) for x in old}
+        if kinds == {float}:
+            value = tuple(map(_as_float, value))
         if len(kinds) == 1 and any(type(x) not in kinds for x in value):
-            raise UserError(f"--config.{key}={text}: takes values like {old!r}")
+            raise UserError(f"{given}: takes values like {old!r}")
         return value
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    if isinstance(old, float):
+        value = _as_float(value)
     if type(value) is not type(old):
-        raise UserError(f"--config.{key}={text}: takes a {type(old).__name__}, like {old!r}")
+        raise UserError(f"{given}: takes a {type(old).__name__}, like {old!r}")
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        raise UserError(f"{given}: takes keys of the configuration with a value for each")
     return value
+
+
+def _as_float(value: Any) -> Any:
+    """A whole number as one with a point; anything else as it is."""
+    if type(value) is not int:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _get(config: ConfigDict, key: str) -> Any:
@@ -241,7 +388,9 @@ def _get(config: ConfigDict, key: str) -> Any:
                 if isinstance(node, ConfigDict)
                 else []
             )
-            raise UserError(f"no configuration key {key!r}{_near(key, names)}; keys: {_few(names)}")
+            raise UserError(
+                f"no configuration key {quoted(key)}{_near(key, names)}; keys: {_few(names)}"
+            )
         node = node[part]
     return node
 
@@ -256,12 +405,12 @@ def _set(config: ConfigDict, key: str, value: Any) -> None:
         node[last] = value
     except TypeError:
         raise UserError(
-            f"{key}: takes a {type(old).__name__}, like {old!r}; got {value!r}"
+            f"{key}: takes a {type(old).__name__}, like {old!r}; got {quoted(value)}"
         ) from None
 
 
 def _near(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word[:100], list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

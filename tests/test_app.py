@@ -1,10 +1,13 @@
 """The entry point, on a toy script: arms, seeds, results, exit codes."""
 
 import contextlib
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -179,6 +182,167 @@ def test_seeds_of_a_run_with_a_source_are_not_trained_together(line, tmp_path, c
     assert "vmap_seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
+class Failing:
+    """A script whose evaluation fails in some way."""
+
+    def __init__(self, line, error):
+        def fail(self, state, key):
+            raise error
+
+        line.Line.evaluate = fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 5, "No space left on device"),
+        (OSError(errno.EIO, os.strerror(errno.EIO), "x.npy"), 5, "Input/output error"),
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), 5, "File too large"),
+        (ValueError("UNKNOWN: [OS error 122: EDQUOT Disk quota exceeded]"), 5, "Disk quota"),
+        (MemoryError("Unable to allocate 9 TiB"), 6, "out of memory: Unable to allocate 9 TiB"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"), 6, "--dry_run=gpu:1"),
+    ],
+)
+def test_what_is_no_fault_of_the_program_is_one_line(line, tmp_path, error, code, said, capsys):
+    Failing(line, error)
+    assert run(line, tmp_path / "run", "--arm=fast", "--config.seeds=0") == code
+    errors = [text for text in capsys.readouterr().err.splitlines() if text.startswith("error: ")]
+    assert len(errors) == 1 and said in errors[0]
+
+
+@pytest.fixture
+def script(line, monkeypatch):
+    """`app.run` as from the script, with a command line; gives the exit code."""
+    monkeypatch.setattr(app.startup, "use_huge_pages", lambda: None)
+    monkeypatch.setattr(app.startup, "observed", lambda: False)
+    monkeypatch.setattr(app, "process_count", lambda: 1)
+    monkeypatch.setattr(app.threading, "enumerate", lambda: [])
+
+    def start(*flags):
+        monkeypatch.setattr(sys, "argv", [line.__file__, *flags])
+        with pytest.raises(SystemExit) as end:
+            exec("app.run()", line.__dict__)
+        return end.value.code
+
+    return start
+
+
+def test_a_fault_of_the_program_has_a_traceback_and_a_code_of_its_own(
+    line, script, tmp_path, capsys
+):
+    Failing(line, ZeroDivisionError("a bug"))
+    assert script("--arm=fast", "--workdir", str(tmp_path / "run")) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "ZeroDivisionError: a bug" in said
+
+
+def test_a_debugger_sees_a_fault(line, script, tmp_path, monkeypatch):
+    Failing(line, ZeroDivisionError("a bug"))
+    monkeypatch.setattr(app.startup, "observed", lambda: True)
+    with pytest.raises(ZeroDivisionError):
+        app.main(line, ["--arm=fast", "--workdir", str(tmp_path / "run")])
+
+
+def test_a_thread_that_waits_for_ever_does_not_keep_the_process(script, monkeypatch, tmp_path):
+    """Such as those of a checkpoint that could not be written."""
+    gate, ends = threading.Event(), []
+    waiting = threading.Thread(target=gate.wait)
+    waiting.start()
+    monkeypatch.setattr(app.threading, "enumerate", lambda: [waiting])
+    monkeypatch.setattr(app.os, "_exit", ends.append)
+    assert script("--bogus") == 2
+    assert ends == [2]
+    gate.set()
+
+
+@pytest.mark.parametrize(
+    ("workdir", "said"),
+    [
+        ("gs://bucket/run", "--workdir gs:/bucket/run: a run is kept in a folder"),
+        ("s3://bucket", "not in a bucket (s3:)"),
+        ("~nobody_has_this_name/run", "no such home folder"),
+    ],
+)
+def test_a_workdir_that_is_no_folder_here_is_refused(
+    line, tmp_path, workdir, said, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert app.main(line, ["--workdir", workdir]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_is_meant_by_its_sign(line, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert app.main(line, ["--arm=fast", "--config.seeds=0", "--workdir=~/run"]) == 0
+    assert (tmp_path / "run" / "fast").is_dir()
+
+
+@pytest.mark.parametrize("switch", ["jax_enable_x64", "jax_debug_nans", "jax_disable_jit"])
+def test_switches_that_the_loop_does_not_go_with_are_refused(line, tmp_path, switch, capsys):
+    import jax
+
+    jax.config.update(switch, True)
+    try:
+        assert run(line, tmp_path / "run") == 2
+    finally:
+        jax.config.update(switch, False)
+    assert f"error: unset {switch.upper()}: " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_device_is_one_line(line, tmp_path, capsys, monkeypatch):
+    def fail():
+        raise AssertionError
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(app.startup.jax, "devices", fail)
+    assert run(line, tmp_path / "run") == 2
+    assert "error: JAX_PLATFORMS=cuda finds no device to run on" in capsys.readouterr().err
+
+
+def test_a_script_runs_in_a_thread(line, tmp_path):
+    codes = []
+    flags = ("--arm=fast", "--config.seeds=0")
+    thread = threading.Thread(target=lambda: codes.append(run(line, tmp_path / "run", *flags)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+@pytest.mark.slow
+def test_a_script_runs_under_a_profiler_without_a_home(line, tmp_path):
+    env = {k: v for k, v in os.environ.items() if k not in ("HOME", "JAX_COMPILATION_CACHE_DIR")}
+    env |= {"PYTHONPATH": str(TOYS.parents[1])}
+    flags = ["--arm=fast", "--config.seeds=0", "--workdir", str(tmp_path / "run")]
+    found = subprocess.run(
+        [sys.executable, "-m", "cProfile", line.__file__, *flags],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0 and result(tmp_path / "run")["arms"], found.stderr
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_cannot_be_written_ends_the_process(line, tmp_path):
+    """In seconds and with one line, though threads of it wait for ever."""
+    flags = ["--config.num_steps=3000", "--config.checkpoint_every_steps=20", "--arm=fast"]
+    command = [sys.executable, line.__file__, *flags, "--workdir", str(tmp_path / "run")]
+    env = {**os.environ, "PYTHONPATH": str(TOYS.parents[1])}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    checkpoints = tmp_path / "run" / "fast" / "0" / "checkpoints"
+    while process.poll() is None and not any(p.name.isdigit() for p in checkpoints.glob("*")):
+        time.sleep(0.01)
+    checkpoints.rename(tmp_path / "moved")
+    checkpoints.write_text("")
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 5, error
+    assert "Traceback" not in error and error.splitlines()[-1].startswith("error: ")
+    assert "cannot be written" in error.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path):
     disk = tmp_path / "disk"
@@ -205,7 +369,9 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_whole(line, tmp_path
                 filler.flush()
         error = process.communicate(timeout=300)[1]
         assert process.returncode == 5, error
-        assert error.splitlines()[-1].startswith("error: cannot write: No space left on device")
+        last = error.splitlines()[-1]
+        assert last.startswith("error: ") and "No space left on device" in last
+        assert "Traceback" not in error
         (disk / "filler").unlink()
         again = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300)
         assert again.returncode == 0 and "resuming from step" in again.stderr

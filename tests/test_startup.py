@@ -9,7 +9,7 @@ from research import startup
 def plain_start(monkeypatch):
     """As after `python script.py`, watched by nobody."""
     monkeypatch.setattr(startup.sys, "orig_argv", ["python", *startup.sys.argv])
-    monkeypatch.setattr(startup, "_observed", lambda: False)
+    monkeypatch.setattr(startup, "observed", lambda: False)
 
 
 def test_a_debugger_a_profiler_and_a_thread_are_noticed(monkeypatch):
@@ -17,7 +17,7 @@ def test_a_debugger_a_profiler_and_a_thread_are_noticed(monkeypatch):
         patch.setattr(startup.sys, "gettrace", lambda: None)
         patch.setattr(startup.sys, "getprofile", lambda: None)
         patch.setattr(startup.threading, "active_count", lambda: 1)
-        assert not startup._observed()
+        assert not startup.observed()
         for target, name, value in (
             (startup.sys, "gettrace", lambda: print),
             (startup.sys, "getprofile", lambda: print),
@@ -25,7 +25,7 @@ def test_a_debugger_a_profiler_and_a_thread_are_noticed(monkeypatch):
         ):
             with monkeypatch.context() as inner:
                 inner.setattr(target, name, value)
-                assert startup._observed()
+                assert startup.observed()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import research
 from research import app, config
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template"
@@ -15,6 +16,11 @@ def test_the_template_trains_and_emits_its_claims(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["arms"]) == {"gradient_descent", "heavy_ball"}
     assert [claim["holds"] for claim in result["claims"]] == [None]
+    finished = research.load_run(tmp_path / "run", arm="heavy_ball")
+    assert finished.evaluate() == finished.numbers
+    demo = finished.demo()
+    shares = demo.run(**demo.defaults())["digit"]
+    assert len(shares) == 10 and abs(sum(shares.values()) - 1) < 1e-5
 
 
 def test_its_variants_are_described():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 from jax.sharding import PartitionSpec
@@ -57,6 +57,18 @@ class Source:
         raise NotImplementedError
 
 
+class Asset(Protocol):
+    """What is learned from data beside the state, such as a vocabulary or a mean image."""
+
+    def to_files(self) -> Mapping[str, bytes]:
+        """What a run keeps of it: files by name."""
+        ...
+
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes what a run has kept in place of what the data would say."""
+        ...
+
+
 class Experiment:
     """One phase of a paper: everything that trains is one of these.
 
@@ -73,6 +85,12 @@ class Experiment:
         environments are, however few or many.
       per_step: units that one step consumes, e.g. `{"frames": 256}`, for rates and curve axes.
       micro_batches: parts that a step splits its batch into; a batch must divide by them as well.
+      reads_log: whether numbers are read off the lines of the log, so that another interval between
+        them would be another result.
+      assets: what a finished model needs beside the state; a run keeps it, so that the model can be
+        used without the data.
+      initial: weights by path in the state, from elsewhere, with which a run begins in place of
+        those that `init` draws; None for no such.
     """
 
     num_steps: int
@@ -81,6 +99,9 @@ class Experiment:
     soft_rules: Rules = ()
     per_step: Mapping[str, int] = {}
     micro_batches: int = 1
+    reads_log: bool = False
+    assets: Sequence[Asset] = ()
+    initial: Mapping[str, Any] | None = None
 
     def init(self, key: jax.Array) -> State:
         """The first state: any pytree of arrays (no functions, no keys).
@@ -97,6 +118,11 @@ class Experiment:
           before: what `training.run` was given, such as the parameters of an earlier phase. They
             are arguments of the compiled program, never its constants.
         """
+        raise NotImplementedError
+
+    def phase(self, index: int) -> Experiment:
+        """The experiment of phase `index`, where a paper trains in several (`run_phases`): what its
+        last state is of. Of those that train in one go there is none."""
         raise NotImplementedError
 
     def step(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from research.core.experiment import PyTree
+
+T = TypeVar("T")
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -30,6 +33,11 @@ def count_parameters(state: PyTree) -> dict[str, int]:
         if found and "/opt_state" not in head and "/ema" not in head:
             counts[head.strip("/")] = counts.get(head.strip("/"), 0) + math.prod(leaf.shape)
     return counts
+
+
+def prefixed(groups: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Metrics of several players or groups in one dictionary, as "group/name"."""
+    return {f"{group}/{name}": x for group, found in groups.items() for name, x in found.items()}
 
 
 def split_batch(batch: PyTree, parts: int) -> PyTree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,11 +21,13 @@ class Dataset(Sequence[Record]):
 
     Attributes:
       origin: which data this is and where it was found, for the result of a run.
+      class_names: what the numbers of "label" stand for; () where it is not known.
     """
 
-    def __init__(self, records: Sequence[Record], origin: str):
+    def __init__(self, records: Sequence[Record], origin: str, class_names: Sequence[str] = ()):
         self._records = records
         self.origin = origin
+        self.class_names = tuple(class_names)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -49,7 +52,7 @@ class Dataset(Sequence[Record]):
 
     def in_memory(self) -> Dataset:
         """The same records out of `arrays()`: many epochs over small images are decoded once."""
-        return Dataset(Rows(self.arrays()), self.origin)
+        return Dataset(Rows(self.arrays()), self.origin, self.class_names)
 
 
 class Rows(Sequence[Record]):
@@ -77,6 +80,15 @@ class Lazy(Sequence[Record]):
 
     def __getitem__(self, index):
         return self._read(self._entries[index])
+
+    def within(self, context: Callable[[Any], contextlib.AbstractContextManager]) -> Lazy:
+        """The same records, each read within `context(entry)`, such as one that names the file."""
+
+        def read(entry: Any) -> Record:
+            with context(entry):
+                return self._read(entry)
+
+        return Lazy(self._entries, read)
 
 
 def parse_split(split: str) -> tuple[str, str, str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
+from research.core.reading import expand_user, is_folder
 from research.data.dataset import Dataset
 from research.data.sources import catalogue, embedded, files, prepared
+
+_NAME = re.compile(r"[A-Za-z0-9_]([\w.+-]*)(/[A-Za-z0-9_][\w.+-]*)*")
 
 
 def load(name: str, split: str, data_dir: str = "") -> Dataset:
@@ -33,6 +37,10 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
       UserError: nothing of this name, no such split, or the files are damaged. Nothing else is ever
         taken in place of what was asked for.
     """
+    if not _NAME.fullmatch(name):  # before it becomes a part of a path
+        raise UserError(
+            f"no data set is called {quoted(name)}; names are like 'mnist', 'glue/sst2'"
+        )
     if name in embedded.SETS:
         return embedded.read(name, split)
     folders = list(_folders(data_dir))
@@ -41,7 +49,9 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
             return prepared.read(version, name, split)
         if name in catalogue.SETS and (folder / catalogue.SETS[name].folder).is_dir():
             return files.read(catalogue.SETS[name], folder, name, split)
-    cache = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+    cache = expand_user(
+        os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", "$TFDS_DATA_DIR"
+    )
     if version := prepared.find(cache, name):
         return prepared.read(version, name, split)
     reason = prepared.download(name, cache)
@@ -56,8 +66,8 @@ def _folders(data_dir: str) -> Iterator[Path]:
         ("$LANDMARKS_DATA", os.environ.get("LANDMARKS_DATA", "")),
     ):
         for entry in filter(None, value.split(os.pathsep)):
-            folder = Path(entry).expanduser()
-            if not folder.is_dir():
+            folder = expand_user(entry, setting)
+            if not is_folder(folder, setting):
                 raise UserError(f"{setting} names {folder}, which is not a folder; correct it")
             yield folder
 

@@ -6,12 +6,14 @@ Every function here and in `beam` takes the same step function, shared by all se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from research.core.errors import UserError
 from research.nn.decoder_state import DecoderState
 
 Step = Callable[[Any, DecoderState, jax.Array], tuple[DecoderState, jax.Array]]
@@ -120,7 +122,7 @@ def sample(
     top_p: float = 1.0,
     rows: jax.Array | None = None,
 ) -> Sequences:
-    """Draws every token from the distribution that `truncate` leaves.
+    """Draws every token from the distribution that `truncate` leaves; greedy at temperature 0.
 
     Args:
       step, params, state, first, eos_id, max_length, pad_id: see `generate`.
@@ -128,9 +130,15 @@ def sample(
       temperature, top_k, top_p: see `truncate`.
       rows: `[R]` integers, a number of each row's own. What a row draws then depends on the key and
         its number alone, not on the rows it is decoded with.
+
+    Raises:
+      UserError: see `check_sampling`.
     """
+    check_sampling(temperature, top_k, top_p)
 
     def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
+        if not temperature:
+            return jnp.argmax(logits, axis=-1)
         logits = truncate(logits, temperature, top_k, top_p)
         if rows is None:
             return jax.random.categorical(key, logits)
@@ -142,6 +150,20 @@ def sample(
     )
 
 
+def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
+    """Refuses settings of which no distribution can be made.
+
+    Raises:
+      UserError: a temperature below 0, a negative number of tokens, or no share of them.
+    """
+    if not 0 <= temperature < math.inf:
+        raise UserError(f"a temperature is 0 (greedy) or above, not {temperature}")
+    if top_k < 0:
+        raise UserError(f"top_k is 0 (all tokens) or above, not {top_k}")
+    if not 0 < top_p <= 1:
+        raise UserError(f"top_p is above 0, and 1 (all tokens) at most, not {top_p}")
+
+
 def truncate(
     logits: jax.Array, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> jax.Array:
@@ -150,12 +172,12 @@ def truncate(
     Args:
       logits: `[..., V]`.
       temperature: above 0.
-      top_k: keep the k most probable tokens (Fan et al. 2018); 0 for all.
+      top_k: keep the k most probable tokens (Fan et al. 2018); 0, or as many as there are, for all.
       top_p: then keep the fewest most probable tokens whose probabilities sum to at least `top_p`
         (nucleus sampling, Holtzman et al. 2020); 1 for all.
     """
     logits = logits.astype(jnp.float32) / temperature
-    if top_k:
+    if 0 < top_k < logits.shape[-1]:
         smallest = jax.lax.top_k(logits, top_k)[0][..., -1:]
         logits = jnp.where(logits < smallest, -jnp.inf, logits)
     if top_p < 1.0:

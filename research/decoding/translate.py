@@ -31,11 +31,14 @@ class Decoder(NamedTuple):
 def decoder_of(model: nn.Module) -> Decoder:
     """The decoder of a model with methods `start(source, max_length)` and `step(state, token)`."""
 
+    def apply(params: Any, *inputs: Any, method: str) -> Any:
+        return model.apply({"params": params}, *inputs, method=method)
+
     def start(params: Any, source: jax.Array, max_length: int) -> DecoderState:
-        return model.apply({"params": params}, source, max_length, method="start")
+        return apply(params, source, max_length, method="start")
 
     def step(params: Any, state: DecoderState, token: jax.Array) -> tuple[DecoderState, jax.Array]:
-        return model.apply({"params": params}, state, token, method="step")
+        return apply(params, state, token, method="step")
 
     return Decoder(start, step)
 
@@ -57,7 +60,7 @@ def ensemble(decoder: Decoder) -> Decoder:
         found = [decoder.step(own, DecoderState(*part), token) for own, *part in parts]
         carry = tuple(new.carry for new, _ in found)
         log_probs = [jax.nn.log_softmax(logits.astype(jnp.float32)) for _, logits in found]
-        return DecoderState(carry, state.context), sum(log_probs) / len(log_probs)
+        return DecoderState(carry, state.context), jnp.mean(jnp.stack(log_probs), axis=0)
 
     return Decoder(start, step)
 

@@ -5,6 +5,7 @@ Sources:
     non-saturating generator loss); used unchanged by Radford et al. 2015 (DCGAN).
   wasserstein: Arjovsky et al. 2017, arXiv:1701.07875, equations 2 and 3.
   hinge: Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, equations 16, 17.
+  least_squares: Mao et al. 2016, arXiv:1611.04076, equation 9, with labels 0 and 1.
   gradient_penalty: Gulrajani et al. 2017, arXiv:1704.00028, equation 3.
 
 All losses take logits (scores) of any shape, never probabilities, and return a scalar to minimise.
@@ -67,6 +68,16 @@ def hinge_discriminator_loss(real_logits: jax.Array, fake_logits: jax.Array) -> 
 def hinge_generator_loss(fake_logits: jax.Array) -> jax.Array:
     """Returns -E[D(G(z))]."""
     return -jnp.mean(fake_logits)
+
+
+def least_squares_discriminator_loss(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
+    """Returns E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2."""
+    return 0.5 * jnp.mean((real_logits - 1) ** 2) + 0.5 * jnp.mean(fake_logits**2)
+
+
+def least_squares_generator_loss(fake_logits: jax.Array) -> jax.Array:
+    """Returns E[(D(G(z)) - 1)^2] / 2."""
+    return 0.5 * jnp.mean((fake_logits - 1) ** 2)
 
 
 def gradient_penalty(

@@ -70,8 +70,8 @@ def bleu_by_length(
     of = np.searchsorted(edges, sizes)
     found = {}
     for i, edge in enumerate(edges):
-        rows = np.flatnonzero(of == i)
-        if len(rows):
+        rows = np.flatnonzero(of == i).tolist()
+        if rows:
             own = [hypotheses[j] for j in rows], [references[j] for j in rows]
             found[edge] = bleu(*own, tokenize).score
     return found

@@ -7,8 +7,9 @@ batch statistics, the vectors of spectral norm, or none.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -16,23 +17,109 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from research.core import Learner, LearnerState
+from research.core import Aux, Learner, LearnerState
+from research.core.tree import split_batch
 from research.data.batches import in_batches
 
 Variables = Mapping[str, Any]
 Network = nn.Module | Learner  # a learner is applied to its state as a module to its variables
 
 
-def _apply(
+Numbers = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Game:
+    """One step of training: some updates of the discriminator (or critic), then one of G.
+
+    Each of D's updates has rows of its own of the batch, and every device keeps the rows that it
+    has: `Experiment.micro_batches` is `num_discriminator_steps`, times the learners' `accumulate`.
+
+    Attributes:
+      generator, discriminator: the players.
+      pair: `(G's state, rows of the batch, key)` to what D learns from, data and samples. It is
+        called outside of D's loss: no gradient flows into G.
+      discriminator_loss: `(D's variables, what pair made, key) -> (loss, Aux)`.
+      latents: `key` to what G learns from.
+      generator_loss: `(D's state, G's variables, latents, key) -> (loss, Aux)`.
+      num_discriminator_steps: D's updates for one of G.
+      simultaneous: G learns against D as it was before its update, with the same key: from it both
+        can draw the same latents and dropout masks (Goodfellow et al. 2014, released code).
+      unroll: D's updates stand one after the other in the program, or are a `lax.scan`, which
+        compiles faster.
+    """
+
+    generator: Learner
+    discriminator: Learner
+    pair: Callable[[LearnerState, Any, jax.Array], Any]
+    discriminator_loss: Callable[[Any, Any, jax.Array], tuple[jax.Array, Aux]]
+    latents: Callable[[jax.Array], Any]
+    generator_loss: Callable[[LearnerState, Any, Any, jax.Array], tuple[jax.Array, Aux]]
+    num_discriminator_steps: int = 1
+    simultaneous: bool = False
+    unroll: bool = True
+
+    def __post_init__(self) -> None:
+        if self.simultaneous and self.num_discriminator_steps != 1:
+            raise ValueError("players move simultaneously only where each makes one update")
+
+    def discriminate(
+        self, discriminator: LearnerState, generator: Any, rows: Any, key: jax.Array
+    ) -> tuple[LearnerState, Numbers]:
+        """One update of D; `generator` is what `pair` takes."""
+        pair = self.pair(generator, rows, key)
+        return self.discriminator.minimize(discriminator, self.discriminator_loss, pair, key)
+
+    def generate(
+        self, discriminator: LearnerState, generator: LearnerState, key: jax.Array
+    ) -> tuple[LearnerState, Numbers]:
+        """One update of G."""
+        loss = functools.partial(self.generator_loss, discriminator)
+        return self.generator.minimize(generator, loss, self.latents(key), key)
+
+    def step(
+        self, discriminator: LearnerState, generator: LearnerState, batch: Any, key: jax.Array
+    ) -> tuple[LearnerState, LearnerState, Numbers, Numbers]:
+        """All updates of one step.
+
+        Args:
+          discriminator, generator: states of the players.
+          batch: data `[num_discriminator_steps B, ...]`; None where `pair` makes it.
+          key: of the step.
+
+        Returns:
+          States of D and G, metrics of D's last update and of G's.
+        """
+        num = self.num_discriminator_steps
+        keys = jax.random.split(key, num + 1)
+        parts = split_batch(batch, num)
+        before = discriminator
+        if self.unroll:
+            for i in range(num):
+                rows = jax.tree.map(lambda x, i=i: x[i], parts)
+                discriminator, metrics = self.discriminate(discriminator, generator, rows, keys[i])
+        else:
+            discriminator, all_metrics = jax.lax.scan(
+                lambda state, xs: self.discriminate(state, generator, *xs),
+                discriminator,
+                (parts, keys[:num]),
+            )
+            metrics = jax.tree.map(lambda x: x[-1], all_metrics)
+        opponent, g_key = (before, keys[0]) if self.simultaneous else (discriminator, keys[num])
+        generator, g_metrics = self.generate(opponent, generator, g_key)
+        return discriminator, generator, metrics, g_metrics
+
+
+def apply(
     network: Network, variables: LearnerState | Variables, x: jax.Array, **inputs: Any
 ) -> tuple[tuple[jax.Array, dict[str, jax.Array]], Variables]:
-    """The network's output and maps, and its updated collections."""
+    """The network's output and maps, and its updated collections, whatever it has."""
     if isinstance(variables, LearnerState):
         collections = list(variables.variables)
     else:
         collections = [name for name in variables if name != "params"]
-    apply: Any = network.apply
-    return apply(variables, x, **inputs, mutable=collections)
+    forward: Any = network.apply
+    return forward(variables, x, **inputs, mutable=collections)
 
 
 def train_mode(
@@ -43,7 +130,7 @@ def train_mode(
     Returns:
       The output, and the updated collections.
     """
-    (out, _), updated = _apply(network, variables, x, train=True)
+    (out, _), updated = apply(network, variables, x, train=True)
     return out, updated
 
 
@@ -76,7 +163,7 @@ def generate(
     generator: nn.Module, variables: Variables, z: jax.Array, statistics: str, inputs: Variables
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """One batch of `sample`, on the device: images `[B, H, W, C]`, and the generator's maps."""
-    out, _ = _apply(generator, variables, z, train=statistics == "batch", **inputs)
+    out, _ = apply(generator, variables, z, train=statistics == "batch", **inputs)
     return out
 
 
@@ -109,6 +196,11 @@ def sample(
     )
 
 
+def draw(generator: Learner, state: LearnerState, z: jax.Array, **options: Any) -> np.ndarray:
+    """`sample` of a generator that is trained or in training, by its averages if it keeps them."""
+    return sample(generator.model, generator.eval_variables(state), z, **options)
+
+
 def pooled_maps(
     discriminator: nn.Module, variables: Variables, images: jax.Array, grid: int = 4
 ) -> jax.Array:
@@ -128,7 +220,7 @@ def pooled_maps(
       `[B, grid^2 F]`, F being the channels of all maps; 28,672 features of a DCGAN of width 256 for
       images of 32 px.
     """
-    (_, maps), _ = _apply(discriminator, variables, images, train=True)
+    (_, maps), _ = apply(discriminator, variables, images, train=True)
     pooled = [
         x.reshape(len(x), grid, x.shape[1] // grid, grid, -1, x.shape[-1]).max((2, 4))
         for x in maps.values()

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from research.core.errors import check_choice
+from research.core.errors import UserError, check_choice
 from research.nn.conv import Conv, ConvTranspose
 
 NORMS = ("batch", "layer", "none")
@@ -66,17 +66,24 @@ def num_levels(image_size: int) -> int:
     """How many stride-2 layers lead from 4x4 to `image_size`.
 
     Raises:
-      ValueError: `image_size` is not 8, 16, 32, 64, ...
+      UserError: `image_size` is not 8, 16, 32, 64, ...
     """
     levels = math.log2(image_size / _BASE)
     if levels < 1 or levels != int(levels):
-        raise ValueError(f"image_size {image_size} is not 8, 16, 32, 64 or a larger power of two")
+        raise UserError(
+            f"data.image_size {image_size} is not 8, 16, 32, 64 or a larger power of two"
+        )
     return int(levels)
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
     """max(x, 0.2 x)."""
     return nn.leaky_relu(x, 0.2)
+
+
+def gated_tanh(x: jax.Array) -> jax.Array:
+    """sigmoid(a) tanh(b) of channels a and b by turns: `[..., 2C]` to `[..., C]`."""
+    return nn.sigmoid(x[..., ::2]) * jnp.tanh(x[..., 1::2])
 
 
 def uniform_latents(key: jax.Array, num: int, size: int) -> jax.Array:
@@ -95,6 +102,11 @@ class Generator(nn.Module):
       use_bias: the published models have none.
       first_norm: "channel" normalises the 4x4 map per channel; "unit" each of its units, as the
         released Theano model does (16,384 scales at width 128).
+      norm: of the hidden layers, "batch" or "none".
+      nonlinearity: of the hidden layers.
+      gated: they are `gated_tanh`, of twice the channels, in place of `nonlinearity`.
+      tapered: each hidden layer is half as wide as the one before; otherwise all have `width`
+        channels.
       dtype: of the computation.
     """
 
@@ -104,6 +116,10 @@ class Generator(nn.Module):
     kernel: int = 5
     use_bias: bool = False
     first_norm: Literal["channel", "unit"] = "channel"
+    norm: Literal["batch", "none"] = "batch"
+    nonlinearity: Callable[[jax.Array], jax.Array] = nn.relu
+    gated: bool = False
+    tapered: bool = True
     dtype: DTypeLike | None = None
 
     @nn.compact
@@ -122,30 +138,32 @@ class Generator(nn.Module):
           Images `[B, H, W, channels]` in [-1, 1], float32, and the hidden activations after ReLU:
           "map0" `[B, 4, 4, C]`, "map1" `[B, 8, 8, C/2]`, ...
         """
-        levels = num_levels(self.image_size)
-        features = self.width * 2 ** (levels - 1)
+        levels, wide = num_levels(self.image_size), 2 if self.gated else 1
+        nonlinearity = gated_tanh if self.gated else self.nonlinearity
+        features = self.width * 2 ** (levels - 1) if self.tapered else self.width
         x = nn.Dense(
-            _BASE * _BASE * features,
+            _BASE * _BASE * features * wide,
             use_bias=self.use_bias,
             dtype=self.dtype,
             kernel_init=_weights,
             name="project",
         )(z)
-        if self.first_norm == "unit":
+        if self.norm == "batch" and self.first_norm == "unit":
             x = _batch_norm("norm0", train, self.dtype)(x)
-        x = x.reshape(-1, _BASE, _BASE, features)
-        if self.first_norm == "channel":
+        x = x.reshape(-1, _BASE, _BASE, features * wide)
+        if self.norm == "batch" and self.first_norm == "channel":
             x = _batch_norm("norm0", train, self.dtype)(x)
         maps: dict[str, jax.Array] = {}
         for level in range(levels):
-            x = nn.relu(x)
+            x = nonlinearity(x)
             if keep is not None and f"map{level}" in keep:
                 x = x * keep[f"map{level}"].astype(x.dtype)
             maps[f"map{level}"] = x
             last = level == levels - 1
-            features = self.channels if last else features // 2
+            if self.tapered:
+                features //= 2
             x = ConvTranspose(
-                features,
+                self.channels if last else features * wide,
                 self.kernel,
                 2,
                 use_bias=self.use_bias,
@@ -153,7 +171,7 @@ class Generator(nn.Module):
                 kernel_init=_weights,
                 name=f"up{level + 1}",
             )(x)
-            if not last:
+            if self.norm == "batch" and not last:
                 x = _batch_norm(f"norm{level + 1}", train, self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32)), maps
 
@@ -168,6 +186,7 @@ class Discriminator(nn.Module):
         gradient penalty needs (Gulrajani et al. 2017, arXiv:1704.00028, section 4); or "none".
       use_bias: the published models have none.
       nonlinearity: of the hidden layers; `guided_leaky_relu` shows what they see.
+      gated: they are `gated_tanh`, of twice the channels, in place of `nonlinearity`.
       dtype: of the computation.
     """
 
@@ -176,6 +195,7 @@ class Discriminator(nn.Module):
     norm: Literal["batch", "layer", "none"] = "batch"
     use_bias: bool = False
     nonlinearity: Callable[[jax.Array], jax.Array] = leaky_relu
+    gated: bool = False
     dtype: DTypeLike | None = None
 
     @nn.compact
@@ -191,10 +211,11 @@ class Discriminator(nn.Module):
           to the last, `[B, 4, 4, .]`.
         """
         check_choice("norm", self.norm, NORMS)
+        nonlinearity = gated_tanh if self.gated else self.nonlinearity
         x, maps = images, {}
         for level in range(1, num_levels(images.shape[1]) + 1):
             x = Conv(
-                self.width * 2 ** (level - 1),
+                self.width * 2 ** (level - 1) * (2 if self.gated else 1),
                 self.kernel,
                 2,
                 use_bias=self.use_bias,
@@ -206,7 +227,7 @@ class Discriminator(nn.Module):
                 x = _batch_norm(f"norm{level}", train, self.dtype)(x)
             elif level > 1 and self.norm == "layer":
                 x = _layer_norm(f"norm{level}", self.dtype)(x)
-            x = maps[f"map{level}"] = self.nonlinearity(x)
+            x = maps[f"map{level}"] = nonlinearity(x)
         x = x.reshape(len(x), -1)
         logit = nn.Dense(
             1, use_bias=self.use_bias, dtype=self.dtype, kernel_init=_weights, name="logit"

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from research.core.errors import check_choice
 from research.nn import fan_in
 from research.nn.conv import Conv
 
@@ -47,8 +48,12 @@ class DQN(nn.Module):
 
         Returns:
           Values `[B, A]` float32, and `{"features": [B, F]}`, the last convolution's output.
+
+        Raises:
+          UserError: unknown variant.
         """
         del train
+        check_choice("model.variant", self.variant, _VARIANTS)
         convolutions, hidden = _VARIANTS[self.variant]
         x = x.astype(self.dtype or jnp.float32) / 255
         for features, kernel, stride in convolutions:

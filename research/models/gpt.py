@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from research.core.errors import UserError
 from research.core.partition import BATCH, constrain
 from research.nn.attention import KeysValues, empty_cache, padding_mask
 from research.nn.decoder_state import DecoderState
@@ -200,7 +201,7 @@ class GPT(nn.Module):
     def setup(self) -> None:
         windows = (0, self.window)[: self._period]
         if self.layers % self._period:
-            raise ValueError(f"{self.layers} layers cannot alternate dense and banded")
+            raise UserError(f"{self.layers} layers cannot alternate dense and banded")
         self.table = self.param(
             "embedding", nn.initializers.normal(self.init_std), (self.vocab_size, self.dim)
         )
@@ -256,7 +257,15 @@ class GPT(nn.Module):
         return self._logits(hidden), seen
 
     def encode(self, tokens: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The last hidden state `[B, T, D]` and the intermediates, without logits."""
+        """The last hidden state `[B, T, D]` and the intermediates, without logits.
+
+        Raises:
+          UserError: there are more tokens than positions, which would be embedded as the last one.
+        """
+        if tokens.shape[1] > self.max_length:
+            raise UserError(
+                f"rows of {tokens.shape[1]} tokens do not fit model.max_length={self.max_length}"
+            )
         embedded = self._embed(tokens, jnp.arange(tokens.shape[1]))
         x, _ = self.groups(self.drop(embedded, deterministic=not train), None, train)
         hidden = self.norm(x) if self.pre_norm else x
@@ -271,10 +280,10 @@ class GPT(nn.Module):
           max_length: room for prompt and continuation; at most the model's own `max_length`.
 
         Raises:
-          ValueError: no room.
+          UserError: no room.
         """
         if not prompt.shape[1] <= max_length <= self.max_length:
-            raise ValueError(
+            raise UserError(
                 f"a prompt of {prompt.shape[1]} and room for {max_length} tokens do not fit a "
                 f"context of {self.max_length}"
             )

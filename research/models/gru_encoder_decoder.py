@@ -113,7 +113,7 @@ class GRUEncoderDecoder(nn.Module):
         _, (states, contexts, alignment) = jax.lax.scan(step, carry, given)
         logits = self._logits(*(jnp.swapaxes(x, 0, 1) for x in (states, words, contexts)))
         seen = {"sentence": carry}
-        if self.alignment:
+        if alignment is not None:
             seen["alignment"] = jnp.swapaxes(alignment, 0, 1)
         return logits, seen
 
@@ -146,7 +146,7 @@ class GRUEncoderDecoder(nn.Module):
     def _prepare(self, words: jax.Array) -> tuple[Any, jax.Array]:
         """What a step needs of the parameters, and of its word."""
         weights, given = self.cell.prepare(words)
-        alignment = ()
+        alignment: tuple[jax.Array, ...] = ()
         if self.alignment:
             alignment = self.alignment_query, self.alignment_bias, self.alignment_score
         return (weights, self.context_kernel, alignment), given

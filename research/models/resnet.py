@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 
+from research.core.errors import UserError
 from research.nn.conv import Conv
 from research.nn.ghost_batch_norm import GhostBatchNorm
 
@@ -62,15 +63,15 @@ def architecture(variant: str, width: int = 0) -> Architecture:
       width: channels of the first stage; 0 for the paper's 64 (ImageNet) or 16 (CIFAR).
 
     Raises:
-      ValueError: there is no such network.
+      UserError: there is no such network.
     """
     match = re.fullmatch(r"(imagenet|cifar|flat)(\d+)", variant)
     if not match:
-        raise ValueError(f"variant is 'imagenet50', 'cifar20' and so on, not {variant!r}")
+        raise UserError(f"model.variant is 'imagenet50', 'cifar20' and so on, not {variant!r}")
     depth = int(match[2])
     if match[1] == "imagenet":
         if depth not in IMAGENET:
-            raise ValueError(
+            raise UserError(
                 f"ImageNet networks have {', '.join(map(str, IMAGENET))} layers, not {depth}"
             )
         blocks, bottleneck = IMAGENET[depth]
@@ -79,7 +80,7 @@ def architecture(variant: str, width: int = 0) -> Architecture:
         return Architecture((depth,), (width or 16,), False, False)
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
-        raise ValueError(f"CIFAR networks have 6n + 2 layers (20, 32, 44, ...), not {depth}")
+        raise UserError(f"CIFAR networks have 6n + 2 layers (20, 32, 44, ...), not {depth}")
     return Architecture((n,) * 3, tuple((width or 16) << i for i in range(3)), False, False)
 
 
@@ -134,12 +135,12 @@ class ResNet(nn.Module):
           (`[B, h w C]` where `pool` leaves several positions).
 
         Raises:
-          ValueError: unknown variant, shortcut or place of the stride.
+          UserError: unknown variant, shortcut or place of the stride.
         """
         if self.shortcut not in "ABC" or len(self.shortcut) != 1:
-            raise ValueError(f"shortcut is 'A', 'B' or 'C', not {self.shortcut!r}")
+            raise UserError(f"model.shortcut is 'A', 'B' or 'C', not {self.shortcut!r}")
         if self.stride_in not in ("1x1", "3x3"):
-            raise ValueError(f"stride_in is '1x1' or '3x3', not {self.stride_in!r}")
+            raise UserError(f"model.stride_in is '1x1' or '3x3', not {self.stride_in!r}")
         arch = architecture(self.variant, self.width)
         responses: dict[str, jax.Array] = {}
         layer = functools.partial(self._conv_norm, train, responses)

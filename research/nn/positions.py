@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.core.errors import UserError
+
 MAX_WAVELENGTH = 10_000.0
 
 
@@ -43,7 +45,7 @@ class Positions(nn.Module):
           length: number of positions of the whole sequence; 0 for T.
 
         Raises:
-          ValueError: unknown kind, or more positions than a learned table has rows.
+          UserError: unknown kind, or more positions than a learned table has rows.
         """
         steps, dim = x.shape[1:]
         if self.kind == "none":
@@ -52,9 +54,12 @@ class Positions(nn.Module):
             table = jnp.asarray(sinusoids(length or steps, dim))
         elif self.kind == "learned":
             if max(length, steps) > self.max_length:
-                raise ValueError(f"{max(length, steps)} positions, a table of {self.max_length}")
+                raise UserError(
+                    f"a sequence of {max(length, steps)} has more positions than model.max_length, "
+                    f"{self.max_length}"
+                )
             init = nn.initializers.normal(dim**-0.5)
             table = self.param("table", init, (self.max_length, dim), jnp.float32)
         else:
-            raise ValueError(f'positions: {self.kind!r} is none of "sinusoid", "learned", "none"')
+            raise UserError(f'positions: {self.kind!r} is none of "sinusoid", "learned", "none"')
         return x + jax.lax.dynamic_slice_in_dim(table, start, steps).astype(x.dtype)

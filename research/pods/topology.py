@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.pods.simulated import simulate_devices
 
 GIB = 2**30
@@ -72,11 +72,11 @@ def load(name: str) -> Slice:
       UserError: no such chip or slice, or `libtpu` is not installed.
     """
     kind, _, shape = name.partition(":")
-    sizes = [int(size) if size.isdigit() else 0 for size in shape.split("x")]
+    sizes = [int(size) if size.isdecimal() else 0 for size in shape[:20].split("x")]
     if kind not in CHIPS or 0 in sizes:
         raise UserError(
-            f"unknown topology {name}; give a chip ({', '.join(CHIPS)}) and the shape of a slice, "
-            "such as v5e:4x8, v5p:8x8x16 or gpu:8"
+            f"unknown topology {quoted(name)}; give a chip ({', '.join(CHIPS)}) and the shape of a "
+            "slice, such as v5e:4x8, v5p:8x8x16 or gpu:8"
         )
     chip = CHIPS[kind]
     if len(sizes) != chip.dimensions:
@@ -93,9 +93,7 @@ def load(name: str) -> Slice:
             f"{chip.most} chips"
         )
     if importlib.util.find_spec("libtpu") is None:
-        raise UserError(
-            "compiling for a TPU needs the compiler in libtpu; pip install 'landmarks[pod]'"
-        )
+        raise UserError("compiling for a TPU needs the compiler in libtpu; pip install -e '.[pod]'")
     _prepare()
     # A host has 2 x 2 chips, or those that there are.
     bounds = [min(2, size) for size in sizes] + [1] * (3 - len(sizes))

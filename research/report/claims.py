@@ -36,7 +36,11 @@ class Paper:
         from learner to count where there are several, such as a generator and a discriminator.
       curves: metrics drawn as learning curves over the arms, such as "eval/return".
       x: what they are drawn over: "step", or a unit of `Experiment.per_step`.
+      method: the arm that is the paper's own method, which a finished run shows unless it is told
+        another; "" for the first one.
       field: one of `FIELDS`, under which the README lists it.
+      without_gradient: parameters whose gradient is zero by the objective's form -> why, by the
+        end of their path in the state.
     """
 
     title: str
@@ -47,7 +51,9 @@ class Paper:
     parameters: Mapping[str, int | Mapping[str, int]] = dataclasses.field(default_factory=dict)
     curves: tuple[str, ...] = ()
     x: str = "step"
+    method: str = ""
     field: str = ""
+    without_gradient: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.field not in FIELDS:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from research.core import UserError
+from research.report import page
 from research.report.claims import Paper
 from research.report.curves import Curve, draw_curves
 from research.report.results import read_curves
@@ -41,16 +42,16 @@ def table(runs: Sequence[Run]) -> str:
     if not shared:
         raise UserError("the runs have no final number in common")
     lines = [
-        "| run | arm | seeds | " + " | ".join([runs[0][2].x, *shared]) + " |",
+        "| run | arm | seeds | " + " | ".join(map(page.cell, [runs[0][2].x, *shared])) + " |",
         "| --- " * (4 + len(shared)) + "|",
     ]
     for name, (folder, result, paper) in zip(run_names(runs), runs, strict=True):
         lengths = _lengths(folder, paper)
         for arm, seeds in result["arms"].items():
-            values = [np.array([seed[m] for seed in seeds.values()]) for m in shared]
+            values = [np.array([seed[m] for seed in seeds.values()], float) for m in shared]
             shown = [f"{v.mean():.4g} ({v.min():.4g} to {v.max():.4g})" for v in values]
             cells = [name, arm, str(len(seeds)), f"{lengths.get(arm, float('nan')):,.0f}", *shown]
-            lines.append("| " + " | ".join(cells) + " |")
+            lines.append("| " + " | ".join(map(page.cell, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -70,12 +71,15 @@ def draw(runs: Sequence[Run], folder: Path) -> list[Path]:
 def _numbers(result: Mapping[str, Any]) -> list[str]:
     """Names of the final numbers that every seed of every arm has."""
     seeds = [numbers for arm in result["arms"].values() for numbers in arm.values()]
-    return [m for m in seeds[0] if all(m in numbers for numbers in seeds)]
+    return [m for m in (seeds[0] if seeds else ()) if all(m in numbers for numbers in seeds)]
 
 
 def _lengths(folder: Path, paper: Paper) -> dict[str, float]:
     """How far the runs of each arm went, in the unit of the paper's curves."""
-    return {
-        path.parent.parent.name: max(record[paper.x] for record in read_metrics(path.parent))
-        for path in sorted(folder.glob("*/*/metrics.jsonl"))
-    }
+    lengths: dict[str, float] = {}
+    for path in sorted(folder.glob("*/*/metrics.jsonl")):
+        found = [record.get(paper.x) for record in read_metrics(path.parent)]
+        reached = [x for x in found if isinstance(x, int | float)]
+        if reached:
+            lengths[path.parent.parent.name] = max(reached)
+    return lengths

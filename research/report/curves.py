@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -28,20 +29,39 @@ def draw_curves(
       title, x, y: labels.
     """
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for arm, curves in arms.items():
+    for arm, found in arms.items():
+        curves = [curve for curve in map(_finite, found) if curve[0]]
+        if not curves:
+            continue
         xs, low, middle, high = band(curves)
-        label = f"{arm} ({len(curves)} seed{'s' if len(curves) > 1 else ''})"
+        label = f"{_plain(arm)} ({len(curves)} seed{'s' if len(curves) > 1 else ''})"
         marker = "o" if len(xs) == 1 else None
         (line,) = axes.plot(xs, middle, label=label, marker=marker, linewidth=1.8)
         if len(curves) > 1:
             axes.fill_between(xs, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
-    axes.set(title=textwrap.fill(title, 72), xlabel=x, ylabel=y)
+    axes.set(title=textwrap.fill(_plain(title), 72), xlabel=_plain(x), ylabel=_plain(y))
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _finite(curve: Curve) -> Curve:
+    """The points of a curve that can be drawn; a file may hold other things in their place."""
+    points = [point for point in zip(*curve, strict=True) if all(map(_is_number, point))]
+    xs, ys = zip(*points, strict=True) if points else ((), ())
+    return xs, ys
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+
+
+def _plain(text: str) -> str:
+    """A name as it is: Matplotlib would take what stands between two dollars for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def band(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

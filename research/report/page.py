@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from research.core.errors import one_line
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -61,10 +64,16 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
                 str(seeds),
                 f"{result['seconds'] / 60:.1f}",
                 hardware(result),
-                f"`{command(result)}`",
             ]
-            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+            code = f"`{command(result).replace('`', '')}`"
+            lines.append("| " + " | ".join([*map(cell, cells), one_line(code)]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """A text as it stands in a cell of a Markdown table: one line, nothing of it taken for HTML."""
+    text = one_line(" ".join(text.split())).replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # "<" before anything else begins no tag
 
 
 def command(result: Mapping[str, Any]) -> str:
@@ -119,7 +128,7 @@ def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
         f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
         f'<p class="meta"><code>{html.escape(command(result))}</code><br>{origin}'
         f"{result['seconds'] / 60:.1f} minutes on {html.escape(hardware(result))} · "
-        f"jax {html.escape(result['versions']['jax'])}{commit}</p>"
+        f"jax {html.escape(result['versions'].get('jax', 'unknown'))}{commit}</p>"
         f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
         f"{_numbers(result['arms'])}{_figures(folder)}"
     )
@@ -133,7 +142,7 @@ def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     for metric in metrics:
         cells = ""
         for runs in arms.values():
-            values = np.array([run[metric] for run in runs.values() if metric in run])
+            values = np.array([run[metric] for run in runs.values() if metric in run], float)
             text = f"{values.mean():.4g}" if values.size else ""
             if values.size > 1:
                 text += f" [{values.min():.4g}, {values.max():.4g}]"
@@ -149,7 +158,7 @@ def _figures(folder: Path) -> str:
         for seed in sorted(p for p in arm.iterdir() if p.is_dir())[:1]:
             paths += sorted(seed.glob("*.png"))
     figures = ""
-    for path in paths:
+    for path in filter(Path.is_file, paths):
         code = base64.b64encode(path.read_bytes()).decode()
         name = html.escape(str(path.relative_to(folder)))
         figures += (

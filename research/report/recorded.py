@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from research.report.provenance import git
+from research.report.result_file import read_result
 from research.report.results import by_metric
 
 # What draws, reports and simulates moves no number.
@@ -60,10 +60,7 @@ class Recorded:
 
 def read(root: Path) -> list[Recorded]:
     """Reads all of them, by paper, its default variant first."""
-    found = [
-        Recorded(path.stem, json.loads(path.read_text(encoding="utf-8")))
-        for path in (root / "results").glob("*.json")
-    ]
+    found = [Recorded(path.stem, read_result(path)) for path in (root / "results").glob("*.json")]
     return sorted(found, key=lambda recorded: (recorded.paper, recorded.variant, recorded.stem))
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import fnmatch
+import functools
 import json
+import logging
+import math
 import os
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +22,30 @@ from rich.console import Console
 from rich.table import Table
 
 from research.core import UserError
+from research.core.files import PARTIAL, write_text
 from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
+from research.report.lock import LOCK, FolderLock
 from research.report.provenance import Provenance
-from research.training.writers import read_metrics
+from research.training.exchange import agree, exchange, process_index
+from research.training.writers import METRICS, read_metrics
 
+log = logging.getLogger("landmarks")
+
+CONFIG = "config.json"
 RESULT = "result.json"
 Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> number
+
+
+# What changes no number, as patterns of a configuration's keys: it may be another at every start.
+CHANGEABLE = (
+    *("log_every_steps", "eval_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
+    *("best_metric", "best_mode", "profile_at_step", "check_claims", "published_as"),
+    *("mesh.*", "data.dir"),
+)
+# How long a run is. More of it goes on with what is there, where the steps stay what they were.
+LENGTHS = ("num_steps", "num_epochs", "total_frames", "total_images")
+_SHARED = 30.0  # seconds until a file of one machine is seen by the others
 
 
 class RunFolder:
@@ -31,7 +54,7 @@ class RunFolder:
     Process 0 writes it; all of them read it.
 
     Args:
-      workdir: the folder; made by `create`, not before.
+      workdir: the folder; made by `held`, not before.
       paper: name of the script.
       config: what is run.
       variant: of the configuration file, "" for the default.
@@ -39,49 +62,120 @@ class RunFolder:
 
     def __init__(self, workdir: Path, paper: str, config: Mapping[str, Any], variant: str):
         self.workdir, self.paper, self.variant = workdir, paper, variant
-        self.config = config
+        self.config = _strict(config)
+        self._lock = FolderLock(workdir)
 
-    def check(self) -> None:
-        """Refuses a folder that cannot be written, or that holds another run.
+    def check(self, fixed: Collection[str] = ()) -> dict[str, Any]:
+        """Refuses a folder that cannot be written, is in use, or holds another run.
+
+        Args:
+          fixed: keys that may not change here though they may elsewhere.
+
+        Returns:
+          What the keys of `LENGTHS` were before, where this run is to be a longer one.
 
         Raises:
           UserError: it is refused; nothing was written.
         """
-        if self.workdir.exists() and not self.workdir.is_dir():
-            raise UserError(f"workdir {self.workdir} is not a folder; choose another --workdir")
-        parent = next(p for p in [self.workdir, *self.workdir.absolute().parents] if p.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise UserError(f"workdir {self.workdir} is not writable; choose another --workdir")
-        path = self.workdir / "config.json"
-        if not path.exists():
-            if self.workdir.exists() and any(self.workdir.iterdir()):
-                raise UserError(
-                    f"workdir {self.workdir} holds something else; choose another --workdir"
-                )
-            return
-        before = _read(path)
-        after = {"paper": self.paper, "variant": self.variant, **_flat(self.config)}
-        differing = [k for k in {**before, **after} if before.get(k) != after.get(k)]
-        if differing:
-            shown = ", ".join(f"{k} {before.get(k)!r} -> {after.get(k)!r}" for k in differing[:3])
+        try:
+            return self._check(fixed)
+        except OSError as error:
             raise UserError(
-                f"workdir {self.workdir} holds a run of another configuration ({shown}); "
+                f"workdir {str(self.workdir)[:200]} cannot be used ({error.strerror}); "
                 "choose another --workdir"
-            )
+            ) from error
 
-    def create(self) -> None:
-        """Makes the folder and notes in it what runs there."""
+    def _check(self, fixed: Collection[str]) -> dict[str, Any]:
+        workdir = self.workdir
+        if os.path.lexists(workdir) and not workdir.is_dir():
+            raise UserError(f"workdir {workdir} is not a folder; choose another --workdir")
+        parent = next(p for p in [workdir, *workdir.absolute().parents] if p.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UserError(f"workdir {workdir} is not writable; choose another --workdir")
+        self._lock.refuse_if_held()
+        if not (workdir / CONFIG).exists():
+            if workdir.exists() and any(not _is_beginning(path) for path in workdir.iterdir()):
+                raise UserError(f"workdir {workdir} holds something else; choose another --workdir")
+            return {}
+        before = _read(workdir / CONFIG)
+        if before is None:
+            raise UserError(
+                f"{workdir / CONFIG} is damaged; put it back, or choose another --workdir"
+            )
+        return self._compare(before, fixed)
+
+    def _compare(self, before: dict[str, Any], fixed: Collection[str]) -> dict[str, Any]:
+        """Refuses to go on with a run of another configuration; see `check`."""
+        after = self._described()
+        differing = [k for k in {**before, **after} if before.get(k) != after.get(k)]
+        longer = {k: before[k] for k in differing if k in LENGTHS and _is_more(k, before, after)}
+        refused = [
+            k
+            for k in differing
+            if k not in longer
+            and (k in fixed or not _may_change(k, before, after) or _are_together(k, after))
+        ]
+        if not refused:
+            return longer
+        shown = ", ".join(f"{k} {before.get(k)!r} -> {after.get(k)!r}" for k in refused[:3])
+        more = f", and {len(refused) - 3} more" if len(refused) > 3 else ""
+        raise UserError(
+            f"workdir {self.workdir} holds a run of another configuration ({shown}{more}); "
+            "choose another --workdir"
+        )
+
+    def has_phases(self) -> bool:
+        """Whether what ran here was several trainings, of which a later one needs the earlier."""
+        found = self.workdir.glob("*/*/**/checkpoints")
+        return any(len(path.relative_to(self.workdir).parts) > 3 for path in found)
+
+    @contextlib.contextmanager
+    def held(self, longer: bool = False) -> Iterator[None]:
+        """Makes the folder, takes its lock, and notes in it what runs there.
+
+        Args:
+          longer: whether what has ended there is to go on.
+
+        Raises:
+          UserError: on all processes, if it cannot be made, another run is in it, or the processes
+            do not share it.
+        """
+        try:
+            agree("folder", functools.partial(self._begin, longer))
+            token = exchange("token", self._lock.token)[0]
+            agree("shared", functools.partial(self._check_shared, token))
+            yield
+        finally:
+            self._lock.release()
+
+    def _begin(self, longer: bool) -> None:
+        if process_index() != 0:
+            return
         try:
             self.workdir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"workdir {self.workdir} cannot be made ({error.strerror}); take another --workdir"
             ) from error
-        if jax.process_index() == 0:
-            _write(
-                self.workdir / "config.json",
-                {"paper": self.paper, "variant": self.variant, **_flat(self.config)},
+        self._lock.take()
+        for path in self.workdir.glob(f"*{PARTIAL}"):
+            path.unlink()
+        if longer:
+            for path in self.workdir.glob(f"*/*/{RESULT}"):
+                path.unlink()
+        if _read(self.workdir / CONFIG) != self._described():
+            _write(self.workdir / CONFIG, self._described())
+
+    def _check_shared(self, token: str) -> None:
+        if not self._lock.sees(token, _SHARED):
+            raise UserError(
+                f"workdir {self.workdir} is not one folder for all processes: process "
+                f"{process_index()} on {socket.gethostname()} does not see what process 0 wrote "
+                "there; choose a --workdir on a file system that they share"
             )
+
+    def _described(self) -> dict[str, Any]:
+        return {"paper": self.paper, "variant": self.variant, **_flat(self.config)}
 
     def folder(self, arm: str, seed: int) -> Path:
         """Makes the folder of one arm and seed; returns its path."""
@@ -90,15 +184,23 @@ class RunFolder:
         return path
 
     def has(self, arm: str, seed: int) -> bool:
-        """Tells whether that arm and seed has run to its end."""
-        return (self.workdir / arm / str(seed) / RESULT).exists()
+        """Tells whether that arm and seed has run to its end; all processes ask it together."""
+        return bool(exchange("ended", "yes" if self._ended(arm, seed) else "")[0])
+
+    def _ended(self, arm: str, seed: int) -> dict[str, Any] | None:
+        """What the run of an arm and seed came to, None if it has not ended or is not readable."""
+        path = self.workdir / arm / str(seed) / RESULT
+        if not path.exists():
+            return None
+        run = _read(path)
+        if run is not None and _is_result(run):
+            return run
+        log.warning("%s is damaged; it is made again from the last checkpoint", path)
+        return None
 
     def seconds(self, arm: str, seed: int) -> float:
         """Seconds that sessions before this one have trained, by what they noted."""
-        return sum(
-            seconds_trained(path)
-            for path in (self.workdir / arm / str(seed)).glob("**/metrics.jsonl")
-        )
+        return seconds_trained(self.workdir / arm / str(seed))
 
     def add(
         self,
@@ -130,15 +232,17 @@ class RunFolder:
 
     def read(self, arms: Iterable[str], seeds: Iterable[int]) -> Numbers:
         """Reads the final numbers of the arms of which every seed has ended."""
-        if jax.process_count() > 1:  # process 0 has written them all
-            from jax.experimental import multihost_utils
-
-            multihost_utils.sync_global_devices("results")
         seeds = list(seeds)
+        found = {}
+        for arm in arms:
+            ended = {str(seed): self._ended(arm, seed) for seed in seeds}
+            if all(ended.values()):
+                found[arm] = {seed: run["metrics"] for seed, run in ended.items() if run}
+        # Process 0 has written them all; the others may not see the last of them yet.
+        found = json.loads(exchange("results", json.dumps(found))[0])
         return {
-            arm: {str(s): _read(self.workdir / arm / str(s) / RESULT)["metrics"] for s in seeds}
-            for arm in arms
-            if all(self.has(arm, s) for s in seeds)
+            arm: {seed: _numbers(metrics) for seed, metrics in runs.items()}
+            for arm, runs in found.items()
         }
 
     def write(self, claims: list[Claim], provenance: Provenance, tried: Mapping[str, str]) -> None:
@@ -155,10 +259,12 @@ class RunFolder:
         data: dict[str, str] = {}
         runs = []
         for path in sorted(self.workdir.glob(f"*/*/{RESULT}")):
-            runs.append(_read(path))
             arm, seed = path.parent.parent.name, path.parent.name
-            arms.setdefault(arm, {})[seed] = runs[-1]["metrics"]
-            data[arm] = runs[-1].get("data", "")
+            run = self._ended(arm, int(seed)) if seed.isdecimal() else None
+            if run is not None:
+                runs.append(run)
+                arms.setdefault(arm, {})[seed] = run["metrics"]
+                data[arm] = run.get("data", "")
         _write(
             self.workdir / RESULT,
             {
@@ -187,16 +293,19 @@ class RunFolder:
             draw_curves(path, arms, title=paper.title, x=paper.x, y=metric)
 
 
-def seconds_trained(path: Path) -> float:
-    """Seconds that a `metrics.jsonl` tells of, whose clock every session starts anew."""
-    total = before = 0.0
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            seconds = json.loads(line)["seconds"]
-        except ValueError:  # the run was killed while it wrote this line
-            continue
-        total += seconds - (before if seconds >= before else 0.0)
-        before = seconds
+def seconds_trained(folder: Path) -> float:
+    """Seconds that the trainings in a folder have taken, by what they noted.
+
+    The clock goes on from session to session; where it once started anew, the sessions add up.
+    """
+    total = 0.0
+    for path in folder.rglob(METRICS):
+        before = 0.0
+        for record in read_metrics(path.parent):
+            seconds = record.get("seconds")
+            if isinstance(seconds, (int, float)):
+                total += seconds - (before if seconds >= before else 0.0)
+                before = seconds
     return total
 
 
@@ -206,7 +315,11 @@ def read_curves(workdir: Path, paper: Paper) -> dict[str, dict[str, list[Curve]]
     for folder in sorted(path.parent for path in workdir.glob("*/*/metrics.jsonl")):
         records = read_metrics(folder)
         for metric in paper.curves:
-            points = [(r[paper.x], r[metric]) for r in records if r.get(metric) is not None]
+            points = [
+                (record[paper.x], record[metric])
+                for record in records
+                if _is_number(record.get(paper.x)) and _is_number(record.get(metric))
+            ]
             if points:
                 xs, ys = zip(*points, strict=True)
                 curves.setdefault(metric, {}).setdefault(folder.parent.name, []).append((xs, ys))
@@ -247,12 +360,70 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _strict(value: Any) -> Any:
+    """A value as strict JSON reads it: tuples are lists, and what is not finite is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _is_beginning(path: Path) -> bool:
+    """Whether a file is what a run leaves that was killed before it had noted what it is."""
+    return path.name == LOCK or (path.name.startswith("config") and path.name.endswith(PARTIAL))
+
+
+def _is_more(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    old, new = before.get(key), after.get(key)
+    return isinstance(old, (int, float)) and isinstance(new, (int, float)) and new > old
+
+
+def _may_change(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a key may differ from what it was: no number of what has run depends on it."""
+    if key == "seeds":  # more of them
+        return set(before.get(key) or ()) <= set(after.get(key) or ())
+    if key.startswith("arms."):  # one that was not there
+        arm = key.split(".")[1]
+        return not any(name.startswith(f"arms.{arm}.") for name in before)
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in CHANGEABLE)
+
+
+def _are_together(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether all seeds are one program, so that another seed would be another one."""
+    return key == "seeds" and bool(config.get("vmap_seeds"))
+
+
+def _is_result(run: Mapping[str, Any]) -> bool:
+    """Whether a file is what `RunFolder.add` writes."""
+    metrics, seconds = run.get("metrics"), run.get("seconds")
+    return (
+        isinstance(metrics, dict)
+        and all(value is None or _is_number(value) for value in metrics.values())
+        and _is_number(seconds)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """Final numbers; null is what was not finite."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a JSON file of this folder says, None if it is not there or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _write(path: Path, value: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    partial.rename(path)
+    """Writes a file of strict JSON whole or not at all."""
+    write_text(path, json.dumps(_strict(value), indent=1, allow_nan=False) + "\n")

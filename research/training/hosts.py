@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from research.core.errors import UserError
+from research.training import peer_failure, stopping
 
 log = logging.getLogger("landmarks")
 
@@ -24,6 +25,8 @@ _EXPLICIT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 def initialize() -> None:
     """Joins the other processes of this run; does nothing where this process is the only one.
+
+    From then on each of them notices when another one has gone.
 
     To be called before the first use of a device. Processes on CPUs talk through Gloo.
 
@@ -52,6 +55,8 @@ def initialize() -> None:
             f"cannot join the other processes through {where} ({reason}); "
             f"set {', '.join(_EXPLICIT)}, or JAX_NUM_PROCESSES=1 for a process on its own"
         ) from error
+    stopping.take_signals()  # JAX's service has taken SIGTERM
+    peer_failure.watch_peers()
 
 
 def detect(environ: Mapping[str, str]) -> dict[str, Any] | None:
@@ -101,8 +106,12 @@ def detect(environ: Mapping[str, str]) -> dict[str, Any] | None:
             f"{number} processes are meant but JAX_COORDINATOR_ADDRESS is not set; set it to "
             "host:port of process 0"
         )
-    if address is not None and not address.rpartition(":")[2].isdigit():
-        raise UserError(f"JAX_COORDINATOR_ADDRESS={address} has no port; set it to host:port")
+    if address is not None:
+        port = address.rpartition(":")[2]
+        if not (port.isdecimal() and 0 < int(port) < 65536):
+            raise UserError(
+                f"JAX_COORDINATOR_ADDRESS={address} has no port (1 to 65535); set it to host:port"
+            )
     arguments: dict[str, Any] = {
         "coordinator_address": address,
         "num_processes": number,
@@ -148,7 +157,7 @@ def wait_for(address: str, seconds: float) -> None:
 def _first(environ: Mapping[str, str], *names: str) -> int | None:
     for name in names:
         if name in environ:
-            if not environ[name].isdigit():
+            if not environ[name].isdecimal():
                 raise UserError(f"{name}={environ[name]} is not a number")
             return int(environ[name])
     return None

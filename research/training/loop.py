@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Experiment, PyTree, State
-from research.training import peer_failure
+from research.training import peer_failure, stopping
 from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
+from research.training.exchange import exchange
 from research.training.feed import Feed
 from research.training.meter import Meter, NonFiniteLoss, check_parameters
 from research.training.profile import Profile
 from research.training.program import Carry, Program
 from research.training.sharding import check_batch, make_mesh
-from research.training.signals import StopSignal
-from research.training.writers import Writers
+from research.training.stopping import Stopped
+from research.training.writers import METRICS, Writers, read_metrics
+from research.weights import initial
 
 log = logging.getLogger("landmarks")
-
-
-class Stopped(Exception):
-    """The run was told to stop; its state is saved and the same command resumes it."""
 
 
 def run(
@@ -46,9 +47,11 @@ def run(
     Raises:
       UserError: the mesh, batch, data or an earlier checkpoint does not fit; nothing is compiled.
       NonFiniteLoss: a loss became NaN or infinite.
+      DiskError: a checkpoint cannot be read, though it may be whole.
       Stopped: SIGTERM or SIGINT came; the state is saved.
     """
-    return _Run(experiment, config, Path(workdir), before).go()
+    with stopping.listening():
+        return _Run(experiment, config, Path(workdir), before).go()
 
 
 def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = None) -> Program:
@@ -59,7 +62,10 @@ def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = No
         if experiment.source.every_step and config.steps_per_call > 1:
             raise UserError("each batch is of the newest state; set --config.steps_per_call=1")
         experiment.source.open()
-    return Program(experiment, mesh, config.steps_per_call, before)
+    program = Program(experiment, mesh, config.steps_per_call, before)
+    if experiment.initial is not None:
+        initial.check(program.shapes.state, experiment.initial, config.init_from)
+    return program
 
 
 class _Run:
@@ -84,42 +90,64 @@ class _Run:
         self.pending: tuple[int, int, Any] | None = None
         self.saved: int | None = None
         self.numbers: dict[str, float] | None = None  # of the final state
+        self.evaluated = False  # whether the state that was restored has its line in the metrics
+        self.closing = contextlib.ExitStack()
+        self.closing.callback(self.checkpoints.close)
+        self.closing.callback(self.profile.close)
 
     def go(self) -> tuple[State, dict[str, float]]:
-        peer_failure.watch_coordinator()
-        carry, step = self._start()
-        total = self.experiment.num_steps
-        self.writers = Writers(self.workdir, step, total, self.experiment.per_step)
         try:
-            with StopSignal() as stop:
-                while step < total:
-                    n = self._steps_until_boundary(step)
-                    batch = self.feed.take(n, carry.state) if self.feed else None
-                    carry, metrics = self.program.advance(carry, batch, n)
-                    step += n
-                    self._read_ahead(step, carry)
-                    self._consume()
-                    self.pending = step - n, n, metrics
-                    self._boundary(step, carry)
-                    self.profile.after(step)
-                    if step < total and stop.requested(step):
-                        self._save(step, carry, {})
-                        raise Stopped(f"stopped at step {step}")
-            if self.numbers is None:  # the run had ended before it was started again
-                self.numbers = evaluate_at(self.experiment, carry.state, self.config.seed, total)
+            carry, step = self._start()
+            with stopping.stepping():
+                carry = self._train(carry, step)
         except Exception as error:
             peer_failure.exit_if_peer_lost(error)
             raise
         finally:
-            self.checkpoints.close()
-            self.writers.close()
+            with stopping.writing():
+                self.closing.close()
+        assert self.numbers is not None
         return carry.state, self.numbers
+
+    def _train(self, carry: Carry, step: int) -> Carry:
+        """Makes the steps that are left after `step`; returns the final state."""
+        total = self.experiment.num_steps
+        first = True
+        while step < total:
+            n = self._steps_until_boundary(step)
+            batch = self.feed.take(n, carry.state) if self.feed else None
+            # The first call compiles, for minutes maybe; there is nothing new to save then.
+            with stopping.anywhere() if first else contextlib.nullcontext():
+                carry, metrics = self.program.advance(carry, batch, n)
+            first = False
+            step += n
+            self._read_ahead(step, carry)
+            self._consume()
+            self.pending = step - n, n, metrics
+            self._boundary(step, carry)
+            self.profile.after(step)
+            if step < total and stopping.requested():
+                self._save(step, carry)
+                raise Stopped(f"stopped at step {step}")
+        if self.numbers is None:  # the run had ended before it was started again
+            self.numbers = self._evaluate(total, carry)
+            if step == total and not self.evaluated:
+                self._record(total, self.numbers)
+        return carry
 
     def _start(self) -> tuple[Carry, int]:
         restored = self.checkpoints.restore(self.program.shapes, self.program.carry_sharding)
-        if restored is None:
-            return self.program.init(self.config.seed), 0
-        step, carry, extra = restored
+        step, carry, extra = restored or (0, None, {"lines": 0, "seconds": 0.0})
+        self.writers = Writers(
+            self.workdir,
+            step,
+            self.experiment.num_steps,
+            self.experiment.per_step,
+            extra["seconds"],
+        )
+        self.closing.callback(self.writers.close)
+        if carry is None:
+            return self._begin(), 0
         if self.feed:
             assert self.experiment.source is not None
             self.experiment.source.set_state(extra["source"])
@@ -127,7 +155,46 @@ class _Run:
         self.meter.sums = extra["sums"]
         self.saved = step
         log.info("resuming from step %d", step)
+        evaluated = self._recall(step, extra["lines"])
+        if self._evaluates(step) and step < self.experiment.num_steps and not evaluated:
+            self._record(step, self._evaluate(step, carry))
+        self.evaluated = evaluated
         return carry, step
+
+    def _recall(self, step: int, lines: int) -> bool:
+        """Reads what `metrics.jsonl` says of the time before `step`.
+
+        Args:
+          lines: how many there were when the checkpoint was written.
+
+        Returns:
+          Whether its evaluation, which comes after the checkpoint, is among them.
+        """
+        best, found = self.config.best_metric, {}
+        if self.writers.active and best:
+            found = {r["step"]: r[best] for r in read_metrics(self.workdir) if best in r}
+        # Process 0 has the file open; all are to come to the same decision.
+        word = json.dumps([self.writers.lines, list(found.items())])
+        there, items = json.loads(exchange("metrics", word)[0])
+        for at, value in items:
+            self.checkpoints.note(at, {best: value})
+        if there < lines:
+            log.warning(
+                "%s lacks %d of its lines up to step %d; curves have a gap there",
+                self.workdir / METRICS,
+                lines - there,
+                step,
+            )
+        return there > lines
+
+    def _begin(self) -> Carry:
+        """The carry before the first step."""
+        carry, given = self.program.init(self.config.seed), self.experiment.initial
+        if given is None:
+            return carry
+        layout = self.program.carry_sharding.state
+        state = initial.begin_with(carry.state, layout, given, self.config.init_from)
+        return Carry(carry.seed, carry.step, state)
 
     def _steps_until_boundary(self, step: int) -> int:
         config = self.config
@@ -156,35 +223,58 @@ class _Run:
         if step % self.config.log_every_steps == 0:
             self.writers.write(step, self.meter.means())
 
-    def _boundary(self, step: int, carry: Carry) -> None:
-        config = self.config
-        last = step == self.experiment.num_steps
-        evaluates = last or (config.eval_every_steps and step % config.eval_every_steps == 0)
-        saves = last or (
-            config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0
-        )
-        if not (evaluates or saves):
-            return
-        self._consume()
-        numbers: dict[str, float] = {}
-        if evaluates:
-            numbers = evaluate_at(self.experiment, carry.state, config.seed, step)
-            self.writers.write(step, numbers)
-        if last:
-            self.numbers = numbers
-        if saves:
-            self._save(step, carry, numbers)
+    def _evaluates(self, step: int) -> bool:
+        every = self.config.eval_every_steps
+        return step == self.experiment.num_steps or bool(every and step % every == 0)
 
-    def _save(self, step: int, carry: Carry, numbers: dict[str, float]) -> None:
-        if step == self.saved:
+    def _boundary(self, step: int, carry: Carry) -> None:
+        """Saves, then evaluates: what goes wrong in an evaluation costs no step."""
+        every = self.config.checkpoint_every_steps
+        if step == self.experiment.num_steps or (every and step % every == 0):
+            self._save(step, carry)
+        if self._evaluates(step):
+            self._consume()
+            numbers = self._evaluate(step, carry)
+            self._record(step, numbers)
+            if step == self.experiment.num_steps:
+                self.numbers = numbers
+
+    def _evaluate(self, step: int, carry: Carry) -> dict[str, float]:
+        if stopping.requested():
+            self._save(step, carry)
+            raise Stopped(f"stopped at step {step}, before its evaluation")
+        with stopping.writing():
+            self.checkpoints.wait()
+        try:
+            with stopping.anywhere():
+                return evaluate_at(self.experiment, carry.state, self.config.seed, step)
+        except BaseException:
+            # Where several processes evaluate, one that fails cannot save without the others.
+            if jax.process_count() == 1:
+                self._save(step, carry)
+            raise
+
+    def _record(self, step: int, numbers: dict[str, float]) -> None:
+        self.writers.write(step, numbers)
+        self.checkpoints.note(step, numbers)
+
+    def _save(self, step: int, carry: Carry) -> None:
+        if self.saved is not None and step <= self.saved:
             return
         self._consume()
         try:
             check_parameters(step, carry.state)
         except NonFiniteLoss as error:
             raise self._with_last_good(error) from None
-        extra = {"source": self.feed.position if self.feed else None, "sums": dict(self.meter.sums)}
-        self.checkpoints.save(step, carry, extra, numbers)
+        extra = {
+            "source": self.feed.position if self.feed else None,
+            "sums": dict(self.meter.sums),
+            "lines": self.writers.lines,
+            "seconds": self.writers.seconds(),
+        }
+        with stopping.writing():
+            self.writers.keep()
+            self.checkpoints.save(step, carry, extra)
         self.saved = step
 
     def _with_last_good(self, error: NonFiniteLoss) -> NonFiniteLoss:

@@ -7,7 +7,7 @@ passes over the phases that have ended and resumes the one that was interrupted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from research.core.experiment import Experiment, State
+from research.core.files import write_text
 from research.training.loop import run
 from research.training.writers import METRICS, read_metrics
 
@@ -49,12 +50,12 @@ def run_phases(
         for record in read_metrics(folder):
             records.append({**record, **{name: before[name] + record[name] for name in names}})
         if jax.process_index() == 0:
-            _write(workdir / METRICS, records)
+            write_text(workdir / METRICS, "".join(json.dumps(r) + "\n" for r in records))
     return experiment, state, numbers
 
 
-def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Writes a metrics file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
-    partial.replace(path)
+def beside(config: ConfigDict, seed: int) -> ConfigDict:
+    """Configuration of a short training beside the paper's, on the same mesh."""
+    config = config.copy_and_resolve_references()
+    config.update(seed=seed, eval_every_steps=0, checkpoint_every_steps=0, best_metric="")
+    return config

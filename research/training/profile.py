@@ -35,3 +35,9 @@ class Profile:
             if not self.left:
                 jax.profiler.stop_trace()
                 log.info("profile written to %s", self.folder)
+
+    def close(self) -> None:
+        """Ends a trace that is still going on."""
+        if self.left:
+            self.left = 0
+            jax.profiler.stop_trace()

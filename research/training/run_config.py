@@ -14,6 +14,8 @@ def run_config() -> ConfigDict:
     config.check_claims = True  # False where a run is too short, or too long, to judge them
     config.published_as = ""  # key of PAPER.parameters whose count this configuration has
 
+    # Begins with the weights of a finished run, or of a .safetensors file, as far as they fit.
+    config.init_from = ""
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "model": 1})  # -1: all devices that are left
     config.compute_dtype = "float32"  # "bfloat16" for mixed precision; parameters stay float32
     config.max_grad_norm = 0.0  # 0: no clipping

@@ -22,6 +22,8 @@ from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Batch, Experiment, Rules, State
+from research.core.files import write_text
+from research.training import stopping
 from research.training.checkpoint import Checkpoints
 from research.training.loop import run
 from research.training.program import Carry, eval_key, init_key, step_key
@@ -59,16 +61,26 @@ def run_seeds(experiment: Experiment, config: ConfigDict, folders: Mapping[int, 
     final, _ = run(SeedBatch(experiment, tuple(folders)), config, joint)
     records = read_metrics(joint)
     for i, (seed, folder) in enumerate(folders.items()):
+        lines = [json.dumps(_own(record, _prefix(seed))) + "\n" for record in records]
+        if jax.process_index() == 0:
+            write_text(folder / METRICS, "".join(lines))
         checkpoints = Checkpoints(
             folder.absolute() / "checkpoints", config.keep_checkpoints, "", "min"
         )
         if experiment.num_steps not in checkpoints.manager.all_steps():
             carry = Carry(final.seeds[i], final.steps, _member(final.state, i))
-            checkpoints.save(experiment.num_steps, carry, {"source": None, "sums": {}}, {})
-        checkpoints.close()
-        if jax.process_index() == 0:
-            lines = [json.dumps(_own(record, _prefix(seed))) + "\n" for record in records]
-            (folder / METRICS).write_text("".join(lines), encoding="utf-8")
+            # The last line is the evaluation of this state.
+            extra: dict[str, Any] = {
+                "source": None,
+                "sums": {},
+                "lines": len(lines) - 1,
+                "seconds": 0.0,
+            }
+            with stopping.writing():
+                checkpoints.save(experiment.num_steps, carry, extra)
+                checkpoints.close()
+        else:
+            checkpoints.close()
 
 
 class SeedBatch(Experiment):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
+from research.core.files import write_text
+
 METRICS = "metrics.jsonl"
 
 
@@ -23,7 +26,10 @@ class Writers:
 
     Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`. JSON has no
     numbers that are not finite: NaN, for «nothing reported», is null, and so is an infinite one,
-    whose name then stands in the list "infinite".
+    whose name then stands in the list "infinite". The seconds are those of all sessions.
+
+    Attributes:
+      lines: how many there are.
     """
 
     def __init__(
@@ -32,18 +38,21 @@ class Writers:
         start: int,
         num_steps: int,
         per_step: Mapping[str, int],
+        seconds: float = 0.0,
     ):
         self.per_step = per_step
         self.num_steps = num_steps
         self.active = jax.process_index() == 0
+        self.start = time.monotonic()
+        self.earlier = seconds  # of the sessions before this one
+        self.lines = 0
         if not self.active:
             return
         self.label = f"{workdir.parent.name}/{workdir.name}"
         self.path = workdir / METRICS
-        keep_until(self.path, start)
+        self.lines = len(keep_until(self.path, start))
         self.file = self.path.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
-        self.start = time.monotonic()
         self.first_step = start
         self.mark = (self.start, start)
         self.tty = sys.stderr.isatty()
@@ -66,7 +75,7 @@ class Writers:
         """Records metrics of a step everywhere."""
         if not self.active:
             return
-        record: dict[str, Any] = {"step": step, "seconds": time.monotonic() - self.start}
+        record: dict[str, Any] = {"step": step, "seconds": self.seconds()}
         for unit, amount in self.per_step.items():
             record[unit] = step * amount
         for name, value in metrics.items():
@@ -77,7 +86,17 @@ class Writers:
                 record.setdefault("infinite", []).append(name)
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
+        self.lines += 1
         self._show(step, metrics)
+
+    def seconds(self) -> float:
+        """Seconds that this run has taken, over all sessions."""
+        return self.earlier + time.monotonic() - self.start
+
+    def keep(self) -> None:
+        """Has the lines on the disk, before a checkpoint counts on them."""
+        if self.active:
+            os.fsync(self.file.fileno())
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
@@ -117,27 +136,40 @@ class Writers:
         print(f"{self.label} {step}/{self.num_steps}  {text}", file=sys.stderr, flush=True)
 
 
-def keep_until(path: Path, step: int) -> None:
-    """Drops lines of a metrics file that are past `step`: a resumed run will write them again."""
-    if not path.exists():
-        return
-    text = path.read_text(encoding="utf-8")
-    kept = []
+def keep_until(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drops lines of a metrics file that are past `step`: a resumed run will write them again.
+
+    Returns:
+      The records of those that stay.
+    """
+    text = _read(path)
+    kept = [(line, record) for line, record in _records(text) if record["step"] <= step]
+    new = "".join(f"{line}\n" for line, _ in kept)
+    if new != text:
+        write_text(path, new)
+    return [record for _, record in kept]
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The records of a run's `metrics.jsonl`, [] when it has none; damaged lines are passed over.
+
+    Each has a number "step".
+    """
+    return [record for _, record in _records(_read(workdir / METRICS))]
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _records(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Lines with what they say, but for those that are no record, such as one half written."""
+    found = []
     for line in text.splitlines():
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except ValueError:  # the run was killed while it wrote this line
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             continue
-    if "".join(kept) != text:
-        new = path.with_suffix(".new")  # put in place at once: a run may be killed here too
-        new.write_text("".join(kept), encoding="utf-8")
-        new.replace(path)
-
-
-def read_metrics(workdir: Path) -> list[dict[str, float]]:
-    """The records of a run's `metrics.jsonl`, [] when it has none."""
-    path = workdir / METRICS
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if isinstance(record, dict) and isinstance(record.get("step"), (int, float)):
+            found.append((line, record))
+    return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import numpy as np
 from PIL import Image
 
@@ -15,6 +17,11 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
     return np.clip(np.round((images.astype(np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def as_rgb(picture: np.ndarray) -> np.ndarray:
+    """A picture `[H, W, 1]` or `[H, W, 3]` with three channels."""
+    return np.broadcast_to(picture, (*picture.shape[:2], 3))
 
 
 def grid(images: np.ndarray, rows: int | None = None, padding: int = 2) -> np.ndarray:
@@ -42,3 +49,12 @@ def save_grid(
     """Writes `grid(images, rows)` as a PNG, each pixel repeated `magnify` times each way."""
     canvas = grid(images, rows).repeat(magnify, 0).repeat(magnify, 1)
     Image.fromarray(canvas[..., 0] if canvas.shape[-1] == 1 else canvas).save(path)
+
+
+def save_grids(
+    workdir: Path, grids: Mapping[str, tuple[np.ndarray, int]], *, magnify: int = 1
+) -> None:
+    """Writes `NAME.png` of each (images, rows) to a run's folder, from the first process alone."""
+    if jax.process_index() == 0:
+        for name, (images, rows) in grids.items():
+            save_grid(workdir / f"{name}.png", images, rows, magnify=magnify)

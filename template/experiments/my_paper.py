@@ -19,10 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
+from PIL import Image as Pillow
 
 from research import app, data, training
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.report.claims import Claim, Paper, Results
+from research.report.demo import Demo, Image, Probabilities
 
 PAPER = Paper(
     title="Some methods of speeding up the convergence of iteration methods",
@@ -113,6 +115,28 @@ def least_squares(images: np.ndarray, labels: np.ndarray) -> float:
     inputs = np.c_[images, np.ones(len(images))]
     targets = np.eye(labels.max() + 1)[labels]
     return squared_error(inputs @ np.linalg.lstsq(inputs, targets, rcond=None)[0], labels)
+
+
+def demo(experiment: HeavyBall, state: State) -> Demo:
+    """What the model does for a person: it reads a digit off a picture."""
+    variables = experiment.learner.eval_variables(state.learner)
+    shape = (experiment.config.data.image_size,) * 2
+    one = np.zeros(shape, np.uint8)
+    one[:, 3:5] = 255
+
+    def run(picture: np.ndarray) -> dict[str, dict[str, float]]:
+        grey = Pillow.fromarray(picture).convert("L").resize(shape)
+        scores = experiment.predict(variables, {"image": np.asarray(grey)[None] / 255 * 16})[0]
+        shares = np.clip(scores, 0, None) / max(float(np.clip(scores, 0, None).sum()), 1e-6)
+        return {"digit": {str(i): float(share) for i, share in enumerate(shares)}}
+
+    return Demo(
+        title="Read a digit",
+        says="Give it a digit, white on black; the shares are of what each digit scores.",
+        inputs={"picture": Image("a digit", one)},
+        outputs={"digit": Probabilities("which digit it is")},
+        run=run,
+    )
 
 
 def claims(results: Results) -> list[Claim]:

@@ -1,6 +1,7 @@
 """Writes small files in the formats of the original releases."""
 
 import io
+import json
 import tarfile
 import wave
 import zipfile
@@ -47,3 +48,45 @@ def write_objects(path, **arrays):
     for name, values in arrays.items():
         packed[name][:] = values
     np.savez_compressed(path, **packed)
+
+
+def write_prepared(folder, name, features, splits, version="1.0.0"):
+    """A set as TFDS prepares it, written without TensorFlow.
+
+    Args:
+      folder, name, version: it becomes `<folder>/<name>/<version>/`, which is returned.
+      features: of TFDS, by name.
+      splits: examples of each split; bytes and arrays are written as they are.
+    """
+    import tensorflow_datasets as tfds
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    features = tfds.features.FeaturesDict(features)
+    serializer = tfds.core.example_serializer.ExampleSerializer(features.get_serialized_info())
+    place = folder / name / version
+    place.mkdir(parents=True)
+    described = []
+    for split, examples in splits.items():
+        file = place / f"{name}-{split}.array_record-00000-of-00001"
+        writer = ArrayRecordWriter(str(file), "group_size:1")
+        for example in examples:
+            encoded = {
+                key: value
+                if isinstance(value, bytes | np.ndarray)
+                else features[key].encode_example(value)
+                for key, value in example.items()
+            }
+            writer.write(serializer.serialize_example(encoded))
+        writer.close()
+        described.append(
+            {
+                "name": split,
+                "shardLengths": [str(len(examples))],
+                "numBytes": "1",
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+        )
+    features.save_config(place)
+    info = {"name": name, "version": version, "fileFormat": "array_record", "splits": described}
+    (place / "dataset_info.json").write_text(json.dumps(info))
+    return place

@@ -13,39 +13,24 @@ from research import data
 from research.core import UserError
 from research.data.dataset import parse_split, slice_records
 from research.data.sources import catalogue, embedded, prepared
+from tests.data.formats import write_prepared
 
 
-def write_prepared(folder, name, version, count, marker=""):
-    """A set as TFDS prepares it, written without TensorFlow."""
+def write_toy(folder, name, version, count, marker=""):
+    """A set of `count` records; returns its one file of records."""
     import tensorflow_datasets as tfds
-    from array_record.python.array_record_module import ArrayRecordWriter
 
-    features = tfds.features.FeaturesDict(
-        {
-            "x": tfds.features.Tensor(shape=(2,), dtype=np.float32),
-            "label": tfds.features.ClassLabel(num_classes=3),
-            "text": tfds.features.Text(),
-        }
-    )
-    serializer = tfds.core.example_serializer.ExampleSerializer(features.get_serialized_info())
-    place = folder / name / version
-    place.mkdir(parents=True)
-    file = place / f"{name}-train.array_record-00000-of-00001"
-    writer = ArrayRecordWriter(str(file), "group_size:1")
-    for i in range(count):
-        example = {"x": np.full(2, i, np.float32), "label": i % 3, "text": f"é{i}{marker}"}
-        writer.write(serializer.serialize_example(features.encode_example(example)))
-    writer.close()
-    features.save_config(place)
-    split = {
-        "name": "train",
-        "shardLengths": [str(count)],
-        "numBytes": "1",
-        "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+    features = {
+        "x": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+        "label": tfds.features.ClassLabel(num_classes=3),
+        "text": tfds.features.Text(),
     }
-    info = {"name": name, "version": version, "fileFormat": "array_record", "splits": [split]}
-    (place / "dataset_info.json").write_text(json.dumps(info))
-    return file
+    rows = [
+        {"x": np.full(2, i, np.float32), "label": i % 3, "text": f"é{i}{marker}"}
+        for i in range(count)
+    ]
+    place = write_prepared(folder, name, features, {"train": rows}, version)
+    return place / f"{name}-train.array_record-00000-of-00001"
 
 
 def message(name, split="train", data_dir=""):
@@ -57,7 +42,7 @@ def message(name, split="train", data_dir=""):
 
 
 def test_prepared_set(tmp_path):
-    write_prepared(tmp_path, "toy", "1.2.0", 10)
+    write_toy(tmp_path, "toy", "1.2.0", 10)
     dataset = data.load("toy", "train", str(tmp_path))
     assert len(dataset) == 10
     record = dataset[4]
@@ -70,8 +55,8 @@ def test_prepared_set(tmp_path):
 
 
 def test_newest_version_is_taken(tmp_path):
-    write_prepared(tmp_path, "toy", "1.9.0", 3, "old")
-    write_prepared(tmp_path, "toy", "1.10.0", 3, "new")
+    write_toy(tmp_path, "toy", "1.9.0", 3, "old")
+    write_toy(tmp_path, "toy", "1.10.0", 3, "new")
     assert data.load("toy", "train", str(tmp_path))[0]["text"] == "é0new"
 
 
@@ -82,7 +67,7 @@ def test_order_of_the_search(tmp_path, monkeypatch):
     monkeypatch.setenv("LANDMARKS_DATA", str(places[2]))
     given = f"{places[0]}:{places[1]}"
     for place in reversed(places):  # each takes precedence over those made before
-        write_prepared(place, "toy", "1.0.0", 2)
+        write_toy(place, "toy", "1.0.0", 2)
         assert str(place) in data.load("toy", "train", given).origin
 
 
@@ -90,12 +75,12 @@ def test_prepared_set_comes_before_raw_files(tmp_path):
     (tmp_path / "tiny_shakespeare").mkdir()
     (tmp_path / "tiny_shakespeare/input.txt").write_text("x")
     assert "1 bytes instead of 1115394" in message("tiny_shakespeare", data_dir=tmp_path)
-    write_prepared(tmp_path, "tiny_shakespeare", "1.0.0", 1)
+    write_toy(tmp_path, "tiny_shakespeare", "1.0.0", 1)
     assert data.load("tiny_shakespeare", "train", str(tmp_path)).origin.startswith("TFDS")
 
 
 def test_unknown_split_is_named_with_those_there_are(tmp_path, monkeypatch):
-    write_prepared(tmp_path, "toy", "1.0.0", 2)
+    write_toy(tmp_path, "toy", "1.0.0", 2)
     assert "has no split 'test'; it has train" in message("toy", "test", tmp_path)
     assert "has no split 'dev'; it has train, test" in message("digits", "dev")
     assert "write 'train' or" in message("digits", "train[:0.9]")
@@ -103,7 +88,7 @@ def test_unknown_split_is_named_with_those_there_are(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["truncated", "no info", "no records"])
 def test_damaged_prepared_set_is_named(tmp_path, damage):
-    file = write_prepared(tmp_path, "toy", "1.0.0", 1000)
+    file = write_toy(tmp_path, "toy", "1.0.0", 1000)
     if damage == "truncated":
         file.write_bytes(file.read_bytes()[:-500])
     elif damage == "no info":
@@ -115,7 +100,7 @@ def test_damaged_prepared_set_is_named(tmp_path, damage):
 
 
 def test_damaged_record_is_named_when_it_is_read(tmp_path):
-    file = write_prepared(tmp_path, "toy", "1.0.0", 1000)
+    file = write_toy(tmp_path, "toy", "1.0.0", 1000)
     content = bytearray(file.read_bytes())
     content[len(content) // 4] ^= 255
     file.write_bytes(content)
@@ -240,3 +225,34 @@ def test_nothing_heavy_is_imported_until_it_is_needed(tfds_folder):
         "assert 'tensorflow_datasets' in sys.modules and 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "/etc", "", "a//b", "a/../b", "a\nb", ".hidden", "~"]
+)
+def test_names_that_are_paths_are_refused(tmp_path, name):
+    assert "no data set is called" in message(name, data_dir=tmp_path)
+
+
+def test_folders_that_cannot_be_looked_at(monkeypatch, tmp_path):
+    assert "cannot look at" in message("mnist", data_dir="x" * 5000)
+    assert "config.data.dir" in message("mnist", data_dir="~nobody_of_this_name/data")
+
+
+@pytest.mark.parametrize("version", ["1.²", "1.0.0-old", "1..0", "1.0.0.0"])
+def test_folders_that_are_no_versions_are_passed_over(tmp_path, version):
+    write_toy(tmp_path, "toy", version, 1)
+    assert "no data set is called 'toy'" in message("toy", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nobodys.Feature", "antigravity.geohash", 7, None, ""])
+def test_data_names_no_module_to_import(tmp_path, name):
+    """TFDS would import it, and run what is in it."""
+    place = write_toy(tmp_path, "toy", "1.0.0", 1).parent
+    content = json.loads((place / "features.json").read_text())
+    content["featuresDict"]["features"]["x"]["pythonClassName"] = name
+    (place / "features.json").write_text(json.dumps(content))
+    before = set(sys.modules)
+    text = message("toy", data_dir=tmp_path)
+    assert "is not imported" in text and str(place) in text
+    assert not {"nobodys", "antigravity"} & (set(sys.modules) - before)

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import chisquare
 
+from research.core.errors import UserError
 from research.decoding.sampling import greedy, sample, truncate
 from research.nn.decoder_state import DecoderState
 
@@ -106,3 +107,36 @@ def test_loop_stops_when_all_rows_have_ended():
     found = greedy(counting, ends, start(2), jnp.ones(2, int), eos_id=EOS, max_length=50)
     jax.effects_barrier()
     assert found.lengths.tolist() == [1, 1] and len(calls) == 1
+
+
+def test_temperature_zero_is_greedy(params):
+    first = jnp.arange(1, V)
+    options = {"eos_id": EOS, "max_length": T}
+    cold = sample(
+        step, params, start(V - 1), first, jax.random.key(7), temperature=0.0, top_k=3, **options
+    )
+    np.testing.assert_array_equal(
+        cold.tokens, greedy(step, params, start(V - 1), first, **options).tokens
+    )
+
+
+def test_as_many_tokens_as_there_are_is_all_of_them(params):
+    for top_k in (V, V + 1, 40):
+        np.testing.assert_array_equal(truncate(params, top_k=top_k), truncate(params))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}]
+)
+def test_settings_without_a_distribution_are_refused(params, wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        sample(
+            step,
+            params,
+            start(1),
+            jnp.array([1]),
+            jax.random.key(0),
+            eos_id=EOS,
+            max_length=T,
+            **wrong,
+        )

@@ -114,3 +114,31 @@ def test_penalty_of_a_flat_critic_is_finite_with_a_finite_gradient(pair):
     value, gradient = jax.value_and_grad(penalty)(0.0)
     np.testing.assert_allclose(value, 1, rtol=1e-6)
     assert np.isfinite(gradient)
+
+
+def test_least_squares_losses_are_halves_of_squares():
+    real, fake = np.random.default_rng(0).normal(0, 2, (2, 50))
+    np.testing.assert_allclose(
+        gan.least_squares_discriminator_loss(jnp.array(real), jnp.array(fake)),
+        ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2,
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        gan.least_squares_generator_loss(jnp.array(fake)), ((fake - 1) ** 2).mean() / 2, rtol=1e-5
+    )
+
+
+def test_gradient_of_the_penalty_equals_finite_differences(pair):
+    """Through the norm into the critic's weights: a derivative of a derivative."""
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(0, 0.3, (18, 7)), rng.normal(0, 1, 7)
+
+    def penalty(first):
+        critic = lambda x: jnp.tanh(x.reshape(len(x), -1) @ first) @ jnp.asarray(second)  # noqa: E731
+        return gan.gradient_penalty(critic, *pair, jax.random.key(5))
+
+    direction = rng.normal(0, 1, first.shape)
+    by_differences = (penalty(first + 1e-2 * direction) - penalty(first - 1e-2 * direction)) / 2e-2
+    along = (jax.grad(penalty)(jnp.asarray(first)) * direction).sum()
+    np.testing.assert_allclose(along, by_differences, rtol=2e-2)
+    assert abs(along) > 0.1

@@ -99,7 +99,7 @@ def test_no_norm_on_the_output_of_g_nor_on_the_input_of_d(g_variables, d_variabl
 
 @pytest.mark.parametrize("size", [4, 12, 20, 48])
 def test_other_sizes_are_refused(size):
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(UserError, match="power of two"):
         dcgan.num_levels(size)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
 from research.models.gpt import GPT
 from research.nn import transformer_block
 from research.papers.gpt.residual_growth import residual_growth
@@ -72,7 +73,7 @@ def test_banded_layers_alternate_with_dense_ones():
     assert np.all(influence(model, variables)[:, 0] > 0.0)
     bands = variables["params"]["groups"]
     assert set(bands) == {"blocks_0", "blocks_1"}
-    with pytest.raises(ValueError, match="alternate"):
+    with pytest.raises(UserError, match="alternate"):
         initialised(window=3, layers=3)
 
 
@@ -129,7 +130,7 @@ def test_a_continuation_without_room_is_refused():
     model, variables = initialised()
     start = functools.partial(model.apply, variables, tokens(), jnp.array([T, T]), method="start")
     for room in (T - 1, 21):
-        with pytest.raises(ValueError, match="do not fit"):
+        with pytest.raises(UserError, match="do not fit"):
             start(room)
 
 

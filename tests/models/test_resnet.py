@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from research.core.errors import UserError
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet, subsample_and_pad
 from research.nn.precise_batch_norm import PreciseStatistics
 
@@ -185,7 +186,7 @@ def test_half_precision_keeps_parameters_and_logits_in_float32():
     ],
 )
 def test_unknown_networks_are_errors(options):
-    with pytest.raises(ValueError, match="not"):
+    with pytest.raises(UserError, match="not"):
         count(**{"variant": "cifar8", "num_classes": 10, **options})
 
 

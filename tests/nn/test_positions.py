@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
 from research.nn.positions import Positions, sinusoids
 
 
@@ -37,7 +38,7 @@ def test_one_step_at_a_time_is_the_whole(kind):
 def test_none_adds_nothing_and_unknown_kinds_are_refused():
     x = jnp.ones((1, 3, 4))
     assert np.array_equal(Positions("none").apply({}, x), x)
-    with pytest.raises(ValueError, match="rotary"):
+    with pytest.raises(UserError, match="rotary"):
         Positions("rotary").apply({}, x)
-    with pytest.raises(ValueError, match="3 positions, a table of 2"):
+    with pytest.raises(UserError, match="sequence of 3 has more positions"):
         Positions("learned", max_length=2).init(jax.random.key(0), x)

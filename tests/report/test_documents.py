@@ -36,7 +36,7 @@ RESULT = {
     "clean": True,
     "date": "2026-01-01",
     "command": "python experiments/p.py",
-    "versions": {},
+    "versions": {"jax": "0.10"},
     "tried": {"rival": "rates 1 and 2 on seed 9"},
 }
 OLD = {

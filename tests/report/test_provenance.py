@@ -67,7 +67,7 @@ def test_seconds_are_those_of_all_sessions(tmp_path):
     clock = [1.0, 5.0, 2.0, 3.5, 0.5]  # sessions of 5, 3.5 and 0.5 s
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps({"step": 1, "seconds": s}) + "\n" for s in clock) + '{"st')
-    assert seconds_trained(path) == pytest.approx(9.0)
+    assert seconds_trained(tmp_path) == pytest.approx(9.0)
 
 
 def made_with(commit, clean=True):
@@ -76,10 +76,10 @@ def made_with(commit, clean=True):
 
 def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
     folder = RunFolder(tmp_path / "run", "p", {"seeds": [0]}, "")
-    folder.create()
-    folder.add("a", 0, {"x": 1.0}, 2.0, "digits", made_with("c1"))
-    folder.add("b", 0, {"x": 2.0}, 3.0, "", made_with("c2", clean=False))
-    folder.write([Claim("c", "", "", True)], made_with("c2"), {"a": "rates", "z": "none"})
+    with folder.held():
+        folder.add("a", 0, {"x": 1.0}, 2.0, "digits", made_with("c1"))
+        folder.add("b", 0, {"x": 2.0}, 3.0, "", made_with("c2", clean=False))
+        folder.write([Claim("c", "", "", True)], made_with("c2"), {"a": "rates", "z": "none"})
     found = json.loads((tmp_path / "run" / "result.json").read_text())
     assert found["data"] == {"a": "digits", "b": ""} and found["seconds"] == 5.0
     assert found["tried"] == {"a": "rates"}, "of the arms that ran"

@@ -1,13 +1,17 @@
+import errno
 import logging
+import os
 import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from research import training
 from research.core.errors import UserError
+from research.core.files import DiskError
 from research.training.checkpoint import Checkpoints
 from tests.training.toy import assert_same, build, records, settings, train
 
@@ -31,7 +35,8 @@ def tree(step):
 def write(folder, steps, keep=2, best="", mode="min", metrics=None, **kwargs):
     checkpoints = Checkpoints(folder, keep, best, mode, **kwargs)
     for step in steps:
-        checkpoints.save(step, tree(step), {"at": step}, (metrics or {}).get(step, {}))
+        checkpoints.save(step, tree(step), {"at": step})
+        checkpoints.note(step, (metrics or {}).get(step, {}))
     checkpoints.close()
 
 
@@ -61,6 +66,15 @@ def damage(folder, step, how):
     elif how == "note":
         (note,) = (folder / str(step) / "extra").glob("*metadata")
         note.write_bytes(note.read_bytes()[:-5])
+    elif how == "a digit of the note":
+        (note,) = (folder / str(step) / "extra").glob("*metadata")
+        note.write_text(note.read_text().replace('at\\": 7', 'at\\": 6'))
+    elif how == "a shape in the note":
+        (note,) = (folder / str(step) / "extra").glob("*metadata")
+        note.write_text(note.read_text().replace("[3, 2]", "[3, 4]"))
+    elif how == "another step's":
+        shutil.rmtree(folder / str(step))
+        shutil.copytree(folder / "3", folder / str(step))
     elif how == "largest":
         largest = files[-1]
         largest.write_bytes(largest.read_bytes()[:-20])
@@ -97,7 +111,7 @@ def test_donating_a_tree_after_save_leaves_the_checkpoint_alone(tmp_path):
     large = {"x": jnp.arange(2**21, dtype=jnp.float32)}
     for step in range(1, 6):
         array = jax.tree.map(lambda x, n=step: x + n, large)
-        checkpoints.save(step, array, {}, {})
+        checkpoints.save(step, array, {})
         jax.block_until_ready(overwrite(array))
     shapes = jax.eval_shape(lambda: large)
     layout = {"x": LAYOUT["step"]}
@@ -107,7 +121,13 @@ def test_donating_a_tree_after_save_leaves_the_checkpoint_alone(tmp_path):
     np.testing.assert_array_equal(restored["x"], np.arange(2**21, dtype=np.float32) + 5)
 
 
-@pytest.mark.parametrize("how", ["truncated", "emptied", "removed", "note", "largest"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("truncated", "emptied", "removed", "note", "largest"),
+        *("a digit of the note", "a shape in the note", "another step's"),
+    ],
+)
 def test_a_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, caplog, how):
     write(tmp_path, [3, 7])
     damage(tmp_path, 7, how)
@@ -126,7 +146,7 @@ def test_a_single_changed_bit_is_noticed(tmp_path, caplog):
     shapes, layout = {"w": jax.ShapeDtypeStruct(w.shape, w.dtype)}, {"w": LAYOUT["step"]}
     checkpoints = Checkpoints(tmp_path / "good", 2, "", "min")
     for step in (1, 2):
-        checkpoints.save(step, {"w": jnp.asarray(w)}, {}, {})
+        checkpoints.save(step, {"w": jnp.asarray(w)}, {})
     checkpoints.close()
     random = np.random.default_rng()
     for i in range(8):
@@ -141,6 +161,45 @@ def test_a_single_changed_bit_is_noticed(tmp_path, caplog):
         step, restored, _ = read(folder, shapes, layout)
         np.testing.assert_array_equal(restored["w"], w, err_msg=f"bit {bit} of byte {at}")
         assert step == 1 and "2 is damaged and is not used" in caplog.text, (at, bit)
+
+
+def failing(*failures):
+    """A read that fails the first times, and is then what it was."""
+    read, left = ocp.StandardCheckpointHandler.restore, list(failures)
+
+    def restore(self, *args, **kwargs):
+        if left:
+            raise left.pop(0)
+        return read(self, *args, **kwargs)
+
+    return restore
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.EIO, os.strerror(errno.EIO)),
+        OSError(errno.ESTALE, os.strerror(errno.ESTALE)),
+        ValueError("PERMISSION_DENIED: Error opening local file [OS error 13: Permission denied]"),
+        MemoryError("cannot allocate"),
+    ],
+)
+def test_a_disk_that_fails_is_no_damage(tmp_path, failure, monkeypatch):
+    write(tmp_path, [3, 7])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    monkeypatch.setattr(ocp.StandardCheckpointHandler, "restore", failing(failure))
+    with pytest.raises(DiskError, match=f"checkpoint {tmp_path / '7'} cannot be read"):
+        read(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert read(tmp_path)[0] == 7
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path):
+    write(tmp_path, [3])
+    (note,) = (tmp_path / "3" / "extra").glob("*metadata")
+    note.write_text('{"source": null, "sums": {}, "arrays": {}, "digest": {}}')
+    with pytest.raises(UserError, match="written by an earlier version"):
+        read(tmp_path)
 
 
 def test_all_damaged_is_an_error(tmp_path):

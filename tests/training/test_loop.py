@@ -8,9 +8,10 @@ import pytest
 
 from research import training
 from research.core import Experiment, UserError
-from research.training import loop, sharding
+from research.training import sharding
 from research.training.meter import NonFiniteLoss
 from research.training.program import Program
+from research.training.stopping import Stopped
 from tests.training.toy import (
     Functions,
     Numbers,
@@ -30,7 +31,7 @@ def resumed(config, folder, signals, **options):
         experiment = build(config, signals={t: s for t, s in signals.items()}, **options)
         try:
             return train(experiment, config, folder), stops
-        except loop.Stopped as stopped:
+        except Stopped as stopped:
             stops.append(str(stopped))
             signals = {t: s for t, s in signals.items() if t > min(signals)}
 

@@ -28,7 +28,8 @@ if __name__ == "__main__":
 from research import training  # noqa: E402
 from research.core import Aux, Experiment, Learner, Source  # noqa: E402
 from research.core.tree import named_leaves  # noqa: E402
-from research.training import hosts, loop, sharding  # noqa: E402
+from research.training import hosts, sharding  # noqa: E402
+from research.training.stopping import Stopped  # noqa: E402
 from research.training.writers import read_metrics  # noqa: E402
 
 ROWS, FEATURES = 16, 4
@@ -263,7 +264,7 @@ def main(folder: str, runs: dict[str, tuple[dict[str, Any], dict[str, Any]]]) ->
         workdir = Path(folder) / name
         try:
             state, _ = training.run(experiment, config, workdir)
-        except loop.Stopped as stopped:
+        except Stopped as stopped:
             print(stopped)
             continue
         replicated = NamedSharding(sharding.make_mesh(config.mesh), P())

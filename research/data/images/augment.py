@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from research.core.errors import UserError
+
 
 def mirror(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The image or, half of the time, its mirror."""
@@ -164,7 +166,15 @@ def per_pixel_mean(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def average_pool(image: np.ndarray, factor: int) -> np.ndarray:
-    """Mean of factor x factor pixels, rounded: uint8 `[H, W, C] -> [H / factor, W / factor, C]`."""
+    """Mean of factor x factor pixels, rounded: uint8 `[H, W, C] -> [H / factor, W / factor, C]`.
+
+    Raises:
+      UserError: the factor does not divide the image's sides.
+    """
     height, width, channels = image.shape
+    if height % factor or width % factor:
+        raise UserError(
+            f"images of {width} x {height} pixels do not divide by data.reduce={factor}"
+        )
     blocks = image.reshape(height // factor, factor, width // factor, factor, channels)
     return np.round(blocks.mean((1, 3))).astype(np.uint8)

@@ -20,6 +20,7 @@ from research.core.errors import UserError
 from research.data import pipeline
 from research.data.dataset import Dataset, Lazy, Record
 from research.data.images import augment
+from research.data.labels import check_sample, with_labels
 from research.data.load import load
 from research.data.procedural import faces, shapes
 
@@ -104,6 +105,7 @@ class Images:
         "square_crop" they are cut from the middle square.
       crops: "one" (the centre) or "ten" test views of each scale.
       test_size: side of a test view; 0 for `size`.
+      num_classes: labels are compared with it as they are read; None where they do not matter.
 
     Raises:
       UserError: there is no such augmentation, or test views that do not go with it.
@@ -127,6 +129,7 @@ class Images:
         short_sides: Sequence[int] = (),
         crops: str = "one",
         test_size: int = 0,
+        num_classes: int | None = None,
     ):
         self.open_split = open_split
         self.size = size
@@ -143,6 +146,7 @@ class Images:
         self.short_sides = tuple(short_sides)
         self.crops = crops
         self.test_size = test_size or size
+        self.num_classes = num_classes
         self._mean: np.ndarray | None = None
         self._colours: augment.ColourAxes | None = None
         self._check_settings()
@@ -151,6 +155,11 @@ class Images:
         if self.augmentation not in (*AUGMENTATIONS, *CROPS):
             known = ", ".join((*AUGMENTATIONS, *CROPS))
             raise UserError(f"augmentations of images are {known}, not {self.augmentation!r}")
+        if self.augmentation in _COLOURED and not self.statistics_images:
+            raise UserError(
+                f"the colours of {self.augmentation!r} come from training images: set "
+                "--config.data.statistics_images above 0"
+            )
         if self.crops not in ("one", "ten"):
             raise UserError(f"test.crops is one or ten, not {self.crops!r}")
         if self.augmentation == "square_crop" and self.short_sides != (self._square_side,):
@@ -189,7 +198,7 @@ class Images:
         Raises:
           UserError: it is missing, or has not as many images as the configuration says.
         """
-        dataset = self.open_split(self.train_split)
+        dataset = self._labelled(self.train_split)
         if self.num_train not in (None, len(dataset)):
             raise UserError(
                 f"data.num_train is {self.num_train}, but {dataset!r} is not as large; "
@@ -200,7 +209,7 @@ class Images:
     @functools.cached_property
     def test(self) -> Dataset:
         """The test set."""
-        return self.open_split(self.test_split)
+        return self._labelled(self.test_split)
 
     def stream(self, batch_size: int, seed: int) -> pipeline.Stream:
         """Augmented training examples "image" and "label", for `Experiment.source`."""
@@ -209,7 +218,7 @@ class Images:
     def plain_stream(self, split: str, batch_size: int, seed: int) -> pipeline.Stream:
         """Examples of any split, not augmented, in random order: to follow an error on."""
         return pipeline.stream(
-            lambda: self.open_split(split), self.spec, batch_size, seed, self._plain_example
+            lambda: self._labelled(split), self.spec, batch_size, seed, self._plain_example
         )
 
     @functools.cached_property
@@ -241,6 +250,10 @@ class Images:
         self.compute_statistics()
         assert self._mean is not None
         return self._mean
+
+    def take_mean(self, mean: np.ndarray) -> None:
+        """Uses a mean image that was computed before, such as that of a finished run."""
+        self._mean = mean
 
     @property
     def colours(self) -> augment.ColourAxes:
@@ -367,6 +380,10 @@ class Images:
 
     # What these share.
 
+    def _labelled(self, split: str) -> Dataset:
+        dataset = self.open_split(split)
+        return dataset if self.num_classes is None else with_labels(dataset, self.num_classes)
+
     @property
     def _is_uint8(self) -> bool:
         return self.augmentation in CROPS
@@ -377,6 +394,9 @@ class Images:
         return self.size * 8 // 7
 
     def _open_train(self) -> Dataset:
+        if self.num_classes is not None:
+            check_sample(self.train)
+            check_sample(self.test)  # now, and not when all training is done
         if not self._is_uint8:
             self.compute_statistics()
         return self.train

@@ -172,7 +172,8 @@ def load(scene: Literal["street", "studio"], split: str, size: int) -> Dataset:
         {"image": images[i], "label": label[row], "pose": factors.nuisance[i, :2], "eyes": eyes[i]}
         for i, row in enumerate(rows)
     ]
-    return Dataset(records, f"proc_faces/{scene} {split}, rendered at {size} px")
+    origin = f"proc_faces/{scene} {split}, rendered at {size} px"
+    return Dataset(records, origin, () if name == "people" else CLASSES)
 
 
 def eye_region(factors: Factors, size: int) -> np.ndarray:

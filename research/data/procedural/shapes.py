@@ -77,7 +77,8 @@ def load(split: str, size: int = 16) -> Dataset:
     if name not in SIZES:
         raise UserError(f"proc_shapes has the splits {', '.join(SIZES)}, not {name!r}")
     rows = Rows(generate(SIZES[name], _SEEDS[name], size))
-    return Dataset(slice_records(rows, start, stop), f"procedural shapes, {size}x{size}, {split}")
+    origin = f"procedural shapes, {size}x{size}, {split}"
+    return Dataset(slice_records(rows, start, stop), origin, CLASSES)
 
 
 def generate(num: int, seed: int, size: int = 16) -> dict[str, np.ndarray]:

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from research.core.errors import UserError
-from research.data.dataset import Dataset, Record, parse_split, slice_records
+from research.core.errors import UserError, quoted
+from research.data.dataset import Dataset, Lazy, Record, parse_split, slice_records
+from research.data.sources.readers.opening import naming
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +52,14 @@ def read(raw: RawSet, folder: Path, name: str, split: str) -> Dataset:
                 f"{path} has {path.stat().st_size} bytes instead of {size}: truncated, or another "
                 f"edition; get it again from {raw.source}"
             )
-    records = raw.read(place, base)
+    with naming(place):
+        records = raw.read(place, base)
     if len(records) != raw.counts[base]:
         raise UserError(
             f"{place} holds {len(records)} records of split {base!r} instead of "
             f"{raw.counts[base]}; get it again from {raw.source}"
         )
-    records = slice_records(records, start, stop)
-    return Dataset(records, f"{name}, split {split}, {raw.what} at {place}")
+    if isinstance(records, Lazy):
+        records = records.within(lambda entry: naming(place, quoted(entry)))
+    chosen = slice_records(records, start, stop)
+    return Dataset(chosen, f"{name}, split {split}, {raw.what} at {place}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,18 +14,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from research.core.errors import UserError
+import numpy as np
+
+from research.core.errors import UserError, first_line, quoted
+from research.core.reading import read_json
 from research.data.dataset import Dataset, Record
+from research.data.sources.readers.opening import decode_image
 
 UNKNOWN = "TFDS has no such builder"
 CONNECT_SECONDS = 5
 _AGAIN = "remove the folder and prepare it again"
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
 
 
 def find(folder: Path, name: str) -> Path | None:
     """Newest prepared version of `name` in `folder`, `<folder>/<name>/<version>`."""
     found = (folder / name).glob("*.*.*/dataset_info.json")
-    versions = [info.parent for info in found if info.parent.name.replace(".", "").isdigit()]
+    versions = [info.parent for info in found if _VERSION.fullmatch(info.parent.name)]
     return max(versions, key=lambda v: [int(n) for n in v.name.split(".")], default=None)
 
 
@@ -33,6 +41,7 @@ def read(version: Path, name: str, split: str) -> Dataset:
     Raises:
       UserError: no such split, not in array_record format, or a file is damaged.
     """
+    _refuse_foreign_modules(version)
     with _quiet():
         import tensorflow_datasets as tfds
 
@@ -40,7 +49,7 @@ def read(version: Path, name: str, split: str) -> Dataset:
             builder = tfds.builder_from_directory(version)
             splits = builder.info.splits
         except Exception as error:  # TFDS raises many types
-            raise UserError(f"{version} is damaged ({_first_line(error)}); {_AGAIN}") from error
+            raise UserError(f"{version} is damaged ({first_line(error)}); {_AGAIN}") from error
         try:
             splits[split]
         except (KeyError, ValueError) as error:
@@ -54,20 +63,45 @@ def read(version: Path, name: str, split: str) -> Dataset:
             raise UserError(f"{version} is not in array_record format; {_AGAIN}") from error
         except Exception as error:  # array_record raises many types, RuntimeError among them
             raise UserError(
-                f"{version} is damaged or truncated ({_first_line(error)}); {_AGAIN}"
+                f"{version} is damaged or truncated ({first_line(error)}); {_AGAIN}"
             ) from error
         records = _Records(version, source, builder.info.features)
         if size:
             records[size - 1]
-    return Dataset(records, f"TFDS {name} {version.name}, split {split}, at {version}")
+    origin = f"TFDS {name} {version.name}, split {split}, at {version}"
+    class_names = getattr(dict(builder.info.features.items()).get("label"), "names", ())
+    return Dataset(records, origin, class_names)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _refuse_foreign_modules(version: Path) -> None:
+    """TFDS imports the modules that a set's description names: only its own may be."""
+    waiting: list[Any] = [read_json(path) for path in version.glob("features.json")]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            name = node.get("pythonClassName", "tensorflow_datasets.")
+            if not (isinstance(name, str) and name.startswith("tensorflow_datasets.")):
+                raise UserError(
+                    f"{version / 'features.json'} names {quoted(name)}, which is no feature of "
+                    f"TFDS and is not imported; {_AGAIN}"
+                )
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def _decode_image(channels: int, content: bytes) -> np.ndarray:
+    """uint8 `[H, W, channels]`."""
+    image = decode_image(content, _MODES[channels])
+    return image[..., None] if image.ndim == 2 else image
 
 
 class _Records(Sequence[Record]):
-    """A TFDS data source with its text as `str`."""
+    """A TFDS data source with its text as `str`, its images as Pillow converts them.
+
+    TFDS would decode images without converting them: palettes give their indices, CMYK four
+    channels, whatever the set's description says.
+    """
 
     def __init__(self, version: Path, source: Any, features: Any):
         import tensorflow_datasets as tfds
@@ -75,20 +109,25 @@ class _Records(Sequence[Record]):
         self._version = version
         self._source = source
         self._text = {k for k, f in features.items() if isinstance(f, tfds.features.Text)}
+        for feature in features.flat_features:  # those within sequences and videos too
+            # The pixels of a `LabeledImage` are numbers of classes.
+            if type(feature) is tfds.features.Image and feature.np_dtype == np.uint8:
+                if (channels := feature.shape[-1]) in _MODES:
+                    feature.decode_example_np = functools.partial(_decode_image, channels)
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index):
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
         try:
             record = self._source[index]
-        except IndexError:
-            raise
+            return {k: v.decode() if k in self._text else v for k, v in record.items()}
         except Exception as error:
             raise UserError(
-                f"{self._version} is damaged at record {index} ({_first_line(error)}); {_AGAIN}"
+                f"{self._version} is damaged at record {index} ({first_line(error)}); {_AGAIN}"
             ) from error
-        return {k: v.decode() if k in self._text else v for k, v in record.items()}
 
 
 @contextlib.contextmanager
@@ -147,7 +186,7 @@ def download(name: str, folder: Path) -> str:
         try:
             builder.download_and_prepare()
         except Exception as error:  # whatever a builder's own code raises
-            return f"TFDS failed ({_first_line(error)})"
+            return f"TFDS failed ({first_line(error)})"
     return ""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from research.core.errors import UserError, quoted
+from research.data.dataset import Dataset
 from research.data.load import load
 from research.data.text import vocabulary
 from research.data.text.contamination import without_overlap
@@ -38,13 +40,21 @@ class Corpus:
     overlap_words: int
     test_split: str
 
+    def __post_init__(self) -> None:
+        """Raises UserError where names and weights do not go together."""
+        if len(self.names) != len(self.weights) or not sum(self.weights) > 0:
+            raise UserError(
+                f"data.weights has a share for each of data.names {quoted(self.names)}, above 0 "
+                f"together; not {quoted(self.weights)}"
+            )
+
     @functools.cached_property
     def _train(self) -> list[tuple[list[str], str]]:
         """Texts and origin of every set's training split."""
         read = []
         for name in self.names:
             data = load(name, "train", self.data_dir)
-            texts = (record["text"] for record in data)
+            texts = _texts(data)
             read.append((without_overlap(texts, self.test_texts, self.overlap_words), data.origin))
         return read
 
@@ -61,11 +71,19 @@ class Corpus:
     @functools.cached_property
     def test_texts(self) -> list[str]:
         """Documents to test on."""
-        return [r["text"] for r in load(self.names[0], self.test_split, self.data_dir)]
+        return _texts(load(self.names[0], self.test_split, self.data_dir))
 
     @functools.cached_property
     def vocabulary(self) -> vocabulary.Vocabulary:
         return vocabulary.make(self.kind, self.vocab_size, self.train_texts)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The vocabulary, for `Experiment.assets`."""
+        return self.vocabulary.to_files()
+
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes a vocabulary that a run has kept; no text is then read for it."""
+        self.__dict__["vocabulary"] = vocabulary.from_files(self.kind, files)
 
     def encode(self, texts: Sequence[str], origin: str = "") -> Documents:
         encoded = (self.vocabulary.encode(text) for text in texts)
@@ -85,3 +103,14 @@ class Corpus:
         """Training rows of `length` + 1 tokens, the sets mixed by their weights."""
         packed = [PackedRows(documents, length, seed + i) for i, documents in enumerate(self.train)]
         return packed[0] if len(packed) == 1 else MixedRows(packed, self.weights, seed)
+
+
+def _texts(data: Dataset) -> list[str]:
+    """The texts of a data set.
+
+    Raises:
+      UserError: its records have none.
+    """
+    if len(data) and not isinstance(data[0].get("text"), str):
+        raise UserError(f"{data!r} has no text, but {', '.join(data[0])}; choose another data set")
+    return [record["text"] for record in data]

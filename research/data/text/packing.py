@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from research.core import Source
+from research.core.errors import UserError
 from research.data.text.batch_ramp import BatchRamp
 
 
@@ -56,12 +57,12 @@ class PackedRows:
     """
 
     def __init__(self, documents: Documents, length: int, seed: int):
-        """Raises ValueError where there are not enough tokens for a single row."""
+        """Raises UserError where there are not enough tokens for a single row."""
         self.documents, self.length, self.seed = documents, length, seed
         self.origin = documents.origin
         self.per_epoch = len(documents.tokens) // length - 1
         if self.per_epoch < 1:
-            raise ValueError(f"{len(documents.tokens)} tokens are too few for rows of {length}")
+            raise UserError(f"{len(documents.tokens)} tokens are too few for rows of {length}")
         self._epoch = -1
 
     def __getitem__(self, index: int) -> np.ndarray:

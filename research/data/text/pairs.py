@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,9 +15,19 @@ from research.core import Source
 from research.core.errors import UserError
 from research.core.map_batches import map_batches
 from research.data.dataset import Rows
-from research.data.text.tokenization import BOS, EOS, PAD, UNK, UNKNOWN, Learn, Pair
+from research.data.text.tokenization import (
+    BOS,
+    EOS,
+    PAD,
+    UNK,
+    UNKNOWN,
+    Learn,
+    Pair,
+    special_tokens_are_text,
+)
 
-TOKENIZER_FILES = ("source_tokenizer.json", "target_tokenizer.json")
+_TOKENIZERS = ("source_tokenizer.json", "target_tokenizer.json")
+_EXAMPLES = "sentences.json"
 
 EncodedPair = tuple[np.ndarray, np.ndarray]
 
@@ -56,22 +66,26 @@ class ParallelText:
             self._tokenizers = self._learn(self.pairs("train"))
         return self._tokenizers
 
-    def save(self, folder: Path) -> None:
-        """Writes the tokenizers, without which a trained model's tokens mean nothing."""
-        for tokenizer, name in zip(self.tokenizers, TOKENIZER_FILES, strict=True):
-            (folder / name).write_text(tokenizer.to_str(), encoding="utf-8")
+    def to_files(self) -> dict[str, bytes]:
+        """The tokenizers and a few sentences, for `Experiment.assets`."""
+        files = zip(_TOKENIZERS, self.tokenizers, strict=True)
+        sentences = json.dumps(self.examples, ensure_ascii=False, indent=1)
+        kept = {name: tokenizer.to_str().encode() for name, tokenizer in files}
+        return {**kept, _EXAMPLES: sentences.encode()}
 
-    def restore(self, folder: Path) -> None:
-        """Takes the tokenizers that `save` wrote, so that no training pairs are needed.
-
-        Raises:
-          UserError: they are not there.
-        """
-        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
-        if missing:
-            raise UserError(f"no {' and no '.join(missing)} in {folder}")
-        source, target = (Tokenizer.from_file(str(folder / name)) for name in TOKENIZER_FILES)
+    def from_files(self, files: Mapping[str, bytes]) -> None:
+        """Takes what a run has kept; no tokenizer is then trained."""
+        source, target = (
+            special_tokens_are_text(Tokenizer.from_str(files[name].decode()))
+            for name in _TOKENIZERS
+        )
         self._tokenizers = source, target
+        self.examples = json.loads(files[_EXAMPLES])
+
+    @functools.cached_property
+    def examples(self) -> list[str]:
+        """A few sentences of the test split, in the source language."""
+        return [source for source, _ in self.pairs("test")[:5]]
 
     def _encoded(self, split: str) -> list[EncodedPair]:
         """Token ids of a split's pairs, each sequence with `EOS` at its end."""
@@ -186,7 +200,12 @@ class PairBatches(Source):
 
     def open(self) -> None:
         self.origin = self.text.origin
-        self._batches(self.epoch)
+        if not self._batches(self.epoch):
+            raise UserError(
+                f"{len(self._bucket)} pairs of {self.origin} fill no batch of "
+                f"{min(self.row_counts)} to {max(self.row_counts)} pairs; set a smaller "
+                "--config.data.tokens_per_batch and data.batch_multiple"
+            )
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         batches = self._batches(self.epoch)

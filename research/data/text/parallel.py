@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from research.core.errors import UserError, quoted
 from research.data.load import load
 from research.data.procedural import copying, translation
 from research.data.text.pairs import ParallelText
@@ -37,6 +38,10 @@ def parallel_text(
     def read(split: str) -> tuple[Sequence[Pair], str]:
         if name != "procedural" and not name.startswith("copy:"):
             records = load(name, split, data_dir)
+            for key, side in (("data.source", source), ("data.target", target)):
+                if len(records) and not isinstance(records[0].get(side), str):
+                    has = ", ".join(records[0])
+                    raise UserError(f"{key}={quoted(side)}: records of {records!r} have {has}")
             return [(record[source], record[target]) for record in records], records.origin
         # One stream of different sentences: none of the test is ever trained on.
         total = 2 * procedural_test + procedural_train

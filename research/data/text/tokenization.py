@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from research.core.errors import UserError
+
 PAD, BOS, EOS = range(3)
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 UNK = 3  # of vocabularies of words; subwords need none
@@ -16,11 +18,23 @@ Pair = tuple[str, str]
 Learn = Callable[[Sequence[Pair]], tuple[Tokenizer, Tokenizer]]
 
 
+def special_tokens_are_text(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer itself, which from now on reads "</s>" in a text as these four characters.
+
+    It is no part of what is saved.
+    """
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
     """Byte-level BPE (Sennrich et al. 2016; bytes as in Radford et al. 2019).
 
     Bytes are its alphabet, so it encodes any text and `decode` gives the text back. Ids 0, 1, 2 are
     `PAD`, `BOS`, `EOS`. The vocabulary stays below `vocab_size` where the text has too few merges.
+
+    Raises:
+      UserError: `vocab_size` is less than the alphabet.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -32,7 +46,13 @@ def train_bpe(lines: Sequence[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator(lines, trainer)
-    return tokenizer
+    size = tokenizer.get_vocab_size()
+    if size > vocab_size:
+        raise UserError(
+            f"the alphabet of bytes and special tokens has {size} tokens; set "
+            f"--config.data.vocab_size={size} or more"
+        )
+    return special_tokens_are_text(tokenizer)
 
 
 def train_words(lines: Sequence[str], vocab_size: int) -> Tokenizer:
@@ -48,7 +68,7 @@ def train_words(lines: Sequence[str], vocab_size: int) -> Tokenizer:
         vocab_size=vocab_size, special_tokens=[*SPECIAL_TOKENS, UNKNOWN], show_progress=False
     )
     tokenizer.train_from_iterator(lines, trainer)
-    return tokenizer
+    return special_tokens_are_text(tokenizer)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from research.core.errors import UserError
+from research.core.errors import UserError, first_line
+from research.core.reading import expand_user, is_file
 
 END_OF_TEXT = "<|endoftext|>"
+TOKENIZER = "tokenizer.json"
 
 
 class Bytes:
@@ -27,6 +28,10 @@ class Bytes:
         """Text of token ids; the end of a text gives nothing, broken UTF-8 a replacement mark."""
         return bytes(int(i) for i in ids if i < 256).decode(errors="replace")
 
+    def to_files(self) -> dict[str, bytes]:
+        """What a run keeps of it: nothing, for there is nothing to learn."""
+        return {}
+
 
 class Subwords:
     """Byte-level BPE that merges only within words, numbers or punctuation (GPT-2, section 2.2)."""
@@ -34,7 +39,9 @@ class Subwords:
     def __init__(self, tokenizer: Tokenizer):
         """Raises UserError where the tokenizer has no token for the end of a text."""
         self.tokenizer = tokenizer
-        self.size = tokenizer.get_vocab_size()
+        # "<|endoftext|>" that stands in a text is these characters, and does not end it.
+        tokenizer.encode_special_tokens = True
+        self.size = max(tokenizer.get_vocab().values(), default=-1) + 1
         end_of_text = tokenizer.token_to_id(END_OF_TEXT)
         if end_of_text is None:
             raise UserError(f"the tokenizer has no token {END_OF_TEXT}; add it")
@@ -60,13 +67,18 @@ class Subwords:
         """Reads a `tokenizer.json`, such as the published one of GPT-2.
 
         Raises:
-          UserError: no such file.
+          UserError: no such file, or it is no tokenizer.
         """
-        if not Path(path).is_file():
+        file = expand_user(path, "data.vocabulary")
+        if not is_file(file):
             raise UserError(
                 f'no tokenizer {path}; data.vocabulary is "bytes", "bpe" or a tokenizer.json'
             )
-        return cls(Tokenizer.from_file(path))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # what the library raises is of no other type
+            raise UserError(f"{path} is no tokenizer.json: {first_line(error)}") from error
+        return cls(tokenizer)
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text."""
@@ -76,8 +88,19 @@ class Subwords:
         """Text of token ids, without special tokens."""
         return self.tokenizer.decode([int(i) for i in ids])
 
+    def to_files(self) -> dict[str, bytes]:
+        """What a run keeps of it."""
+        return {TOKENIZER: self.tokenizer.to_str().encode()}
+
 
 Vocabulary = Bytes | Subwords
+
+
+def from_files(kind: str, files: Mapping[str, bytes]) -> Vocabulary:
+    """The vocabulary `kind` as a run has kept it."""
+    if kind == "bytes":
+        return Bytes()
+    return Subwords(Tokenizer.from_str(files[TOKENIZER].decode()))
 
 
 def make(kind: str, size: int, texts: Iterable[str]) -> Vocabulary:

@@ -28,16 +28,27 @@ def save_positions(
       true, found: `[N, 2]`, (row, column) in pixels of an image.
       rows: of the grid; in it pixels are repeated until an image is `MIN_HEIGHT` of them high.
     """
+    Image.fromarray(grid(mark_positions(images, true, found), rows)).save(path)
+
+
+def mark_positions(images: np.ndarray, true: np.ndarray | None, found: np.ndarray) -> np.ndarray:
+    """Images uint8 `[N, H', W', 3]` with their marks; arguments as of `save_positions`.
+
+    Where no place is known to be true, `true` is None.
+    """
     magnify = -(-MIN_HEIGHT // images.shape[1])
     marked = []
-    for image, ring, cross in zip(to_uint8(images), true, found, strict=True):
+    for i, (image, cross) in enumerate(zip(to_uint8(images), found, strict=True)):
         picture = Image.fromarray(image.repeat(magnify, 0).repeat(magnify, 1))
         draw = ImageDraw.Draw(picture)
-        (y, x), (v, u) = (magnify * (np.asarray(place) + 0.5) for place in (ring, cross))
-        for colour, width, reach in ((_UNDER, 5, 12), (_TRUE, 2, 11)):
-            draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=colour, width=width)
+        if true is not None:
+            y, x = magnify * (np.asarray(true[i]) + 0.5)
+            for colour, width, reach in ((_UNDER, 5, 12), (_TRUE, 2, 11)):
+                box = x - reach, y - reach, x + reach, y + reach
+                draw.ellipse(box, outline=colour, width=width)
+        v, u = magnify * (np.asarray(cross) + 0.5)
         for colour, width in ((_UNDER, 6), (_FOUND, 3)):
             draw.line((u - 8, v - 8, u + 8, v + 8), colour, width)
             draw.line((u - 8, v + 8, u + 8, v - 8), colour, width)
         marked.append(np.asarray(picture))
-    Image.fromarray(grid(np.stack(marked), rows)).save(path)
+    return np.stack(marked)

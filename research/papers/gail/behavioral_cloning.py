@@ -69,7 +69,7 @@ class BehavioralCloning(Experiment):
         self.batch_size = batch_size
         self.updates_per_step = updates_per_step
         self.num_steps = num_steps
-        self._test = evaluation(test_env, self.policy, greedy=greedy)
+        self.test_play = evaluation(test_env, self.policy, greedy=greedy)
 
     def policy(self, variables: Any, observation: jax.Array) -> Distribution:
         return distribution(self.learner.apply(variables, observation)[0])
@@ -131,6 +131,10 @@ class BehavioralCloning(Experiment):
         )
         return state, {"loss": metrics["loss"], "validation_loss": error}
 
+    def test_variables(self, state: CloningState) -> Any:
+        """What `test_play` takes: the policy that was best on pairs held out."""
+        return {"params": state.best}, None
+
     def evaluate(self, state: CloningState, key: jax.Array) -> dict[str, float]:
-        numbers = self._test(({"params": state.best}, None), key)
+        numbers = self.test_play(self.test_variables(state), key)
         return {f"eval/{name}": value for name, value in numbers.items()}

@@ -12,6 +12,8 @@ import string
 
 import numpy as np
 
+from research.core.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class KeyLabels:
@@ -28,6 +30,14 @@ class KeyLabels:
     pairs: int
     seed: int
     origin: str = "procedural key-label documents"
+
+    def __post_init__(self) -> None:
+        """Raises UserError where there are more keys than letters, or more labels than digits."""
+        if self.keys > len(string.ascii_lowercase) or self.labels > len(string.digits):
+            raise UserError(
+                f"data.num_keys is at most {len(string.ascii_lowercase)} and data.num_labels "
+                f"{len(string.digits)}, not {self.keys} and {self.labels}"
+            )
 
     @property
     def vocab_size(self) -> int:
@@ -46,6 +56,10 @@ class KeyLabels:
         chosen = rows[:, 1::2]
         same = chosen[:, :, None] == chosen[:, None, :]
         return np.sum(np.tril(same, -1), axis=2)
+
+    def alphabets(self) -> tuple[str, str]:
+        """The letters of keys, and the digits of labels."""
+        return string.ascii_lowercase[: self.keys], string.digits[: self.labels]
 
     def names(self, tokens: np.ndarray) -> str:
         """Readable form of tokens: letters for keys, digits for labels."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from research.core.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Marks:
@@ -63,7 +65,7 @@ class Marks:
         room = self.length - 1 - len(texts)
         rest = room - sum(len(text) for text in texts[1:])
         if rest < 1:
-            raise ValueError(f"{room - rest} tokens leave no room in {self.length}")
+            raise UserError(f"{room - rest} tokens leave no room in {self.length}")
         parts = [np.array([self.start], np.int32), texts[0][-rest:]]
         for text in texts[1:]:
             parts += [np.array([self.delimiter], np.int32), text]

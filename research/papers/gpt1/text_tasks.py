@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from research.data.dataset import Lazy, Record
+from research.data.labels import with_labels
 from research.papers.gpt1.task_inputs import Marks
 
 Encode = Callable[[str], np.ndarray]
@@ -21,26 +22,33 @@ class Form(NamedTuple):
       texts: the record's features, in order.
       classes: 0 for multiple choice.
       sequences: for each question.
+      class_names: what the labels stand for; () for multiple choice.
     """
 
     kind: str
     texts: tuple[str, ...]
     classes: int
     sequences: int = 1
+    class_names: tuple[str, ...] = ()
 
+
+_OPINION = ("negative", "positive")
+_FOLLOWS = ("entailment", "not entailment")
 
 # By name for `data.load`. "endings" is made here, of any text.
 FORMS = {
     "endings": Form("multiple_choice", ("context", "endings"), 0, 2),
-    "sst/binary": Form("classification", ("text",), 2),
-    "movie_review_mr": Form("classification", ("text",), 2),
-    "glue/sst2": Form("classification", ("sentence",), 2),
-    "glue/cola": Form("classification", ("sentence",), 2),
-    "glue/mnli": Form("entailment", ("premise", "hypothesis"), 3),
-    "glue/rte": Form("entailment", ("sentence1", "sentence2"), 2),
-    "glue/qnli": Form("entailment", ("question", "sentence"), 2),
-    "glue/mrpc": Form("similarity", ("sentence1", "sentence2"), 2, 2),
-    "glue/qqp": Form("similarity", ("question1", "question2"), 2, 2),
+    "sst/binary": Form("classification", ("text",), 2, 1, _OPINION),
+    "movie_review_mr": Form("classification", ("text",), 2, 1, _OPINION),
+    "glue/sst2": Form("classification", ("sentence",), 2, 1, _OPINION),
+    "glue/cola": Form("classification", ("sentence",), 2, 1, ("unacceptable", "acceptable")),
+    "glue/mnli": Form(
+        "entailment", ("premise", "hypothesis"), 3, 1, ("entailment", "neutral", "contradiction")
+    ),
+    "glue/rte": Form("entailment", ("sentence1", "sentence2"), 2, 1, _FOLLOWS),
+    "glue/qnli": Form("entailment", ("question", "sentence"), 2, 1, _FOLLOWS),
+    "glue/mrpc": Form("similarity", ("sentence1", "sentence2"), 2, 2, ("different", "equivalent")),
+    "glue/qqp": Form("similarity", ("question1", "question2"), 2, 2, ("different", "duplicate")),
 }
 
 
@@ -81,4 +89,5 @@ def questions(
         tokens, last = marks.padded(getattr(marks, form.kind)(*encoded))
         return {"tokens": tokens, "last": last, "label": np.int32(record["label"])}
 
-    return Lazy(records, read)
+    classes = form.classes or form.sequences  # of multiple choice: which sequence
+    return Lazy(with_labels(records, classes), read)

@@ -25,8 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.core.experiment import Source
+from research.core.reading import read_text
 from research.papers.human_preferences.clips import Clip, Pairs
 from research.training.loop import Stopped
 
@@ -122,13 +123,11 @@ class Desk:
         self._answers: dict[int, str] = {}
         self._taken: dict[int, int] = {}  # query -> the step that it went into
         if journal.exists():
-            for line in journal.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # cut off when the run was killed
-                    entry = json.loads(line)
-                    if "answer" in entry:
-                        self._answers[entry["query"]] = entry["answer"]
-                    else:
-                        self._taken[entry["query"]] = entry["step"]
+            for entry in read_journal(journal):
+                if "answer" in entry:
+                    self._answers[entry["query"]] = entry["answer"]
+                else:
+                    self._taken[entry["query"]] = entry["step"]
             _end_line(journal)
 
     def offer(self, number: int, film: Film) -> None:
@@ -201,6 +200,36 @@ class Desk:
             file.write(json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal: answers `{"query", "answer"}`, and steps `{"query", "step"}`.
+
+    A line that was cut off when the run was killed is passed over.
+
+    Raises:
+      UserError: another line is damaged; without it the run would take another course.
+    """
+    entries = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            if line and not line.startswith("{"):  # no beginning of one of ours
+                raise UserError(f"{path} is damaged: line {number} is {quoted(line)}") from None
+            continue
+        if not _is_entry(entry):
+            raise UserError(f"{path} is damaged: line {number} is {quoted(line)}")
+        entries.append(entry)
+    return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or type(entry.get("query")) is not int:
+        return False
+    if "answer" in entry:
+        return entry["answer"] in ANSWERS
+    return type(entry.get("step")) is int
 
 
 class PersonSource(Source):

@@ -77,4 +77,4 @@ def place(dataset: Dataset, num: int, seed: int, side: int, longs: Sequence[int]
         return {"image": canvas, "label": labels[index % len(images)], "offset": start}
 
     said = f"{num} canvases {side}x{list(longs)} of: {dataset.origin}"
-    return Dataset(Lazy(range(num), read), said)
+    return Dataset(Lazy(range(num), read), said, dataset.class_names)

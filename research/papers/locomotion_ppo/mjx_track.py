@@ -236,7 +236,7 @@ def load_engine() -> tuple[Any, Any]:
         from mujoco import mjx
     except ImportError:
         raise UserError(
-            "quadruped and humanoid need MuJoCo's physics: pip install landmarks[locomotion]"
+            "quadruped and humanoid need MuJoCo's physics: pip install -e '.[locomotion]'"
         ) from None
     return mujoco, mjx
 

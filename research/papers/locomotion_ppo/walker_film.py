@@ -1,4 +1,4 @@
-"""A body on its track as a GIF, from the side: the camera goes with it."""
+"""A body on its track as a film, from the side: the camera goes with it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from research.viz.films import save_gif, side_by_side
+
 _SKY, _GROUND, _INK = (250, 250, 248), (190, 194, 200), (40, 44, 52)
 Body = tuple[np.ndarray, np.ndarray, np.ndarray]
 # Of the limbs on the far side, the trunk and the near side; told apart by lightness too.
 _COLOURS = ((86, 140, 200), (70, 76, 88), (213, 94, 0))
 _VIEW = 6.0  # metres across
 _BELOW = 0.7  # metres of ground that are seen
+FPS = 20
 
 
 def save_film(
@@ -22,14 +25,24 @@ def save_film(
     grounds: Sequence[np.ndarray],
     cell: float,
     captions: Sequence[str],
+) -> None:
+    """Writes `film_frames` as a GIF."""
+    save_gif(path, film_frames(bodies, grounds, cell, captions), FPS, colours=24)
+
+
+def film_frames(
+    bodies: Sequence[Body],
+    grounds: Sequence[np.ndarray],
+    cell: float,
+    captions: Sequence[str],
     *,
     width: int = 480,
-    frame_ms: int = 50,
-) -> None:
-    """Writes episodes one under the other; the shorter ones stay at their last frame.
+) -> np.ndarray:
+    """Frames uint8 `[T, H, W, 3]` of episodes one under the other.
+
+    The shorter ones stay at their last frame.
 
     Args:
-      path: of the GIF.
       bodies: of each episode, in metres: `[T, L, P, 2]` places along L lines, forward and up; their
         radius `[L]`; and side `[L]`, -1 for a far one, 0 for the trunk, 1 for a near one. The
         trunk's first place is kept in view.
@@ -37,19 +50,14 @@ def save_film(
       cell: metres from one height to the next.
       captions: one for each episode.
       width: in pixels, of six metres.
-      frame_ms: milliseconds of a frame.
     """
-    frames = []
-    for t in range(max(len(places) for places, *_ in bodies)):
-        panels = [
-            _frame(body, min(t, len(body[0]) - 1), ground, cell, caption, width)
-            for body, ground, caption in zip(bodies, grounds, captions, strict=True)
-        ]
-        frame = Image.new("RGB", (width, sum(p.height for p in panels)))
-        for i, panel in enumerate(panels):
-            frame.paste(panel, (0, sum(p.height for p in panels[:i])))
-        frames.append(frame.quantize(24, dither=Image.Dither.NONE))
-    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, duration=frame_ms)
+    films = [
+        np.stack(
+            [np.asarray(_frame(body, t, ground, cell, caption, width)) for t in range(len(body[0]))]
+        )
+        for body, ground, caption in zip(bodies, grounds, captions, strict=True)
+    ]
+    return side_by_side(films, axis=1)
 
 
 def _frame(

@@ -1,4 +1,4 @@
-"""Block stacking as a GIF: on the left what was demonstrated, on the right what was done."""
+"""Block stacking as a film: on the left what was demonstrated, on the right what was done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from research.viz.films import save_gif, side_by_side
 
 _PAPER, _INK, _SOFT = (250, 250, 248), (40, 44, 52), (190, 194, 200)
 _COLOURS = (  # told apart also by lightness
@@ -23,42 +25,38 @@ _COLOURS = (  # told apart also by lightness
 )
 
 
+FPS = 11
+
+
 def save_film(
-    path: str | Path,
+    path: str | Path, episodes: Sequence[np.ndarray], captions: Sequence[str], side: float
+) -> None:
+    """Writes `film_frames` as a GIF; the last frame stays for two seconds."""
+    save_gif(path, film_frames(episodes, captions, side), FPS, colours=32, last_seconds=2.0)
+
+
+def film_frames(
     episodes: Sequence[np.ndarray],
     captions: Sequence[str],
     side: float,
     *,
     pixels_per_unit: int = 120,
-    frame_ms: int = 90,
-) -> None:
-    """Writes episodes that go on side by side; the shorter ones stay at their last frame.
+) -> np.ndarray:
+    """Frames uint8 `[T, H, W, 3]` of episodes side by side.
+
+    The shorter ones stay at their last frame.
 
     Args:
       episodes: observations `[T, 3 + 3 B]` of `block_stacking`, each cut at its end.
       captions: one above each.
       side: of a block, in the units of the observations.
       pixels_per_unit: scale.
-      frame_ms: milliseconds of a frame; the last one stays for two seconds.
     """
-    length = max(map(len, episodes))
-    frames = []
-    for t in range(length):
-        panels = [
-            _frame(x[min(t, len(x) - 1)], caption, side, pixels_per_unit)
-            for x, caption in zip(episodes, captions, strict=True)
-        ]
-        frame = Image.new("RGB", (sum(p.width for p in panels), panels[0].height))
-        for i, panel in enumerate(panels):
-            frame.paste(panel, (i * panel.width, 0))
-        frames.append(frame.quantize(32, dither=Image.Dither.NONE))
-    frames[0].save(
-        path,
-        save_all=True,
-        append_images=frames[1:],
-        loop=0,
-        duration=[frame_ms] * (length - 1) + [2000],
-    )
+    films = [
+        np.stack([np.asarray(_frame(x, caption, side, pixels_per_unit)) for x in episode])
+        for episode, caption in zip(episodes, captions, strict=True)
+    ]
+    return side_by_side(films)
 
 
 def _frame(observation: np.ndarray, caption: str, side: float, scale: int) -> Image.Image:

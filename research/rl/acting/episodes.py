@@ -54,6 +54,31 @@ class Evaluation:
         numbers = {"return": total.mean(), "return_std": total.std(), "length": length.mean()}
         return {name: float(value) for name, value in numbers.items()}
 
+    def watch(
+        self, variables: Any, key: jax.Array, max_steps: int
+    ) -> tuple[list[Any], list[float]]:
+        """Plays the first environment's episode: what was acted on, and the rewards.
+
+        Args:
+          variables: of the policy.
+          key: as of a call, which then plays this very episode among its others.
+          max_steps: no more of it are played.
+        """
+        variables = jax.device_get(variables)
+        reset_key, key = jax.random.split(key)
+        observation, env_state = self._reset(reset_key)
+        seen: list[Any] = []
+        rewards: list[float] = []
+        done = False
+        while not done and len(seen) < max_steps:
+            seen.append(jax.tree.map(lambda x: np.array(np.asarray(x)[0]), observation))
+            observation, env_state, reward, ended = self._step(
+                variables, env_state, observation, jax.random.fold_in(key, len(seen) - 1)
+            )
+            rewards.append(float(np.asarray(reward)[0]))
+            done = bool(np.asarray(ended)[0])
+        return seen, rewards
+
     def _device_step(self, variables: Any, env_state: Any, observation: Any, key: Any) -> Any:
         act_key, env_key = jax.random.split(key)
         action = self._act(variables, observation, act_key)

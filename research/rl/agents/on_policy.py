@@ -64,7 +64,7 @@ class OnPolicy(Experiment):
         self.per_step = {"frames": collector.frames}
         self.test_env = test_env
         if test_env is not None:
-            self._test = evaluation(test_env, self.policy, greedy=greedy)
+            self.test_play = evaluation(test_env, self.policy, greedy=greedy)
 
     def init(self, key: jax.Array) -> Any:
         env_key, net_key = jax.random.split(key)
@@ -120,9 +120,13 @@ class OnPolicy(Experiment):
         """What `policy` is evaluated with."""
         return self.learner.eval_variables(state.learner)
 
+    def test_variables(self, state: Any) -> Any:
+        """What `test_play` takes: those, and the moments that observations are normalized by."""
+        return self.eval_variables(state), state.actors.moments
+
     def evaluate(self, state: Any, key: jax.Array) -> Mapping[str, Any]:
         """Whole episodes, whatever the lives, with rewards as the game gives them."""
-        numbers = self._test((self.eval_variables(state), state.actors.moments), key)
+        numbers = self.test_play(self.test_variables(state), key)
         return {f"eval/{name}": value for name, value in numbers.items()}
 
 

@@ -20,6 +20,7 @@ in the running process, so `EmulatorSource` hands the step a fresh one with ever
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 from collections.abc import Callable
 from functools import cached_property
@@ -31,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import io_callback
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.core.experiment import Source
 from research.rl.envs.environments import Array, Step
 
@@ -182,13 +183,13 @@ class Emulators:
             from ale_py import roms, vector_env
         except ImportError:
             raise UserError(
-                "Atari games need ale-py, which holds emulator and ROMs: "
-                "pip install landmarks[atari]"
+                "Atari games need ale-py, which holds emulator and ROMs: pip install -e '.[atari]'"
             ) from None
         spec = self.spec
         if spec.game not in roms.get_all_rom_ids():
-            like = ", ".join(ATARI_57[:5])
-            raise UserError(f"no Atari game {spec.game!r}; names are like {like}")
+            close = difflib.get_close_matches(spec.game, roms.get_all_rom_ids(), n=3)
+            like = " or ".join(close) if close else "like " + ", ".join(ATARI_57[:5])
+            raise UserError(f"no environment or Atari game {quoted(spec.game)}; names are {like}")
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         return vector_env.AtariVectorEnv(
             spec.game,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from research.core.errors import UserError
+from research.core.errors import UserError, quoted
 from research.core.experiment import Source
 from research.rl.envs import gymnax_env, pixel_maze, probe_envs
-from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs.ale import ATARI_57, Atari, AtariSpec, EmulatorSource, HostAtari
 from research.rl.envs.environments import Environment, StackFrames, Vectorized
 from research.rl.envs.host_actor import HostActor, MirroredAtari
 
@@ -62,6 +64,19 @@ def is_atari(name: str) -> bool:
     return name not in _IN_JAX
 
 
+def _check_atari(name: str) -> None:
+    """Refuses what is no game's name before the emulator is asked for, which may not be installed.
+
+    Raises:
+      UserError: it is written as none is; it says which name is meant.
+    """
+    if re.fullmatch("[a-z][a-z0-9_]*", name):
+        return
+    close = difflib.get_close_matches(name, (*_IN_JAX, *ATARI_57), n=1)
+    meant = f"did you mean {close[0]!r}?" if close else "they are like 'CartPole-v1' or 'pong'"
+    raise UserError(f"no environment is called {quoted(name)}; {meant}")
+
+
 def atari_spec(settings: Settings) -> AtariSpec:
     """How `settings` say that Atari games are played."""
     return AtariSpec(
@@ -101,6 +116,7 @@ def _frames(settings: Settings) -> Environment:
     if settings.actor not in ("step", "host"):
         raise UserError(f"env.actor is 'step' or 'host', not {settings.actor!r}")
     if is_atari(settings.name):
+        _check_atari(settings.name)
         spec = atari_spec(settings)
         return MirroredAtari(spec) if settings.actor == "host" else Atari(spec)
     if (settings.actor, settings.action_repeat, settings.max_noops) != ("step", 1, 0):

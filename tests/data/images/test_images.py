@@ -34,6 +34,11 @@ def test_training_images_have_zero_mean_and_are_repeatable():
     assert again[0]["image"].dtype == np.float32 and again[0]["label"] == 1
 
 
+def test_colours_need_images_to_come_from():
+    with pytest.raises(UserError, match="data.statistics_images above 0"):
+        images_of([noise(8, 8)], augmentation="scale_crop", statistics_images=0)
+
+
 def test_reduced_images_stream_in_batches():
     source = images_of([noise(16, 16, s) for s in range(6)], reduce=2)
     assert source.mean.shape == (8, 8, 3)

@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.packing import Documents, MixedRows, PackedRows, TokenBatches
 
@@ -63,7 +64,7 @@ def test_epochs_differ_and_rows_are_random_access():
 def test_one_document_and_too_few_tokens():
     packed = PackedRows(documents((40,)), 8, seed=0)
     assert all(len(packed[i]) == 9 for i in range(9))
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(UserError, match="too few"):
         PackedRows(documents((3,)), 8, seed=0)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from research.core.errors import UserError
 from research.papers.gpt1.task_inputs import Marks
 
 A, B, C = (np.array(x, np.int32) for x in ([1, 2, 3], [4, 5], [6]))
@@ -27,7 +28,7 @@ def test_the_four_forms():
 def test_long_contexts_lose_their_beginning():
     (cut,) = MARKS.entailment(np.arange(20) % 10, B)
     assert len(cut) == 12 and cut.tolist()[-5:] == [9, D, 4, 5, E] and cut[0] == S
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(UserError, match="no room"):
         MARKS.entailment(A, np.arange(12))
 
 

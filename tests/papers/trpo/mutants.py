@@ -68,7 +68,8 @@ MUTANTS = [
         "research/rl/agents/trpo.py",
         "return ((value - batch.returns) ** 2).mean(), Aux()",
         "return ((value - batch.advantage) ** 2).mean(), Aux()",
-        f"{UPDATE}[0.3]",
+        "tests/rl/agents/test_trpo.py"
+        "::test_the_value_is_fitted_to_returns_over_epochs_of_minibatches",
     ),
     Mutant(
         "lambda_is_ignored",

@@ -73,6 +73,7 @@ def test_an_update_is_the_papers(scale):
         w, surrogate, divergence, matrix, limit=0.01, backtracks=10
     )
     assert (fraction == 1) == (scale < 1) and fraction > 0
+    assert float(metrics["step_fraction"]) == fraction
     np.testing.assert_allclose(after.policy["params"]["policy"], expected, rtol=5e-3, atol=1e-3)
     np.testing.assert_allclose(metrics["kl"], divergence(expected), rtol=2e-2)
     np.testing.assert_allclose(after.record.kl, metrics["kl"])

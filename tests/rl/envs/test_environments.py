@@ -190,7 +190,7 @@ def test_unknown_names_are_one_clear_line():
         with pytest.raises(UserError, match="images and discrete actions"):
             games.training_frames(play(name))
         assert games.training_environment(play(name)).num_envs == N
-    with pytest.raises(UserError, match="no Atari game 'pongg'"):
+    with pytest.raises(UserError, match="no environment or Atari game 'pongg'; names are pong"):
         HostAtari(AtariSpec("pongg", 1)).reset(jax.random.key(0))
 
 

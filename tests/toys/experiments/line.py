@@ -3,11 +3,13 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from research import app
-from research.core import Aux, Experiment, Learner
+from research.core import Aux, Experiment, Learner, UserError
 from research.report.claims import Paper
+from research.report.demo import Demo, Image, Number, Text
 
 PAPER = Paper("Lines", "A. Author", 1805, "", "A line is fitted.", {"line": 5}, ("test/error",))
 
@@ -31,6 +33,23 @@ class Line(Experiment):
 
     def evaluate(self, state, key):
         return {"test/error": jnp.abs(state.params["kernel"] - 1).max()}
+
+
+def demo(experiment, state):
+    def run(x, times):
+        if x == "infinity":
+            raise UserError("x is finite")
+        y = experiment.learner.apply(state, jnp.full((1, 4), float(x)))[0, 0]
+        return {"y": f"{times * float(y):.3f}", "line": np.full((8, 8), 255, np.uint8)}
+
+    return Demo(
+        title="Where is the line?",
+        says="At x.",
+        inputs={"x": Text("x", "1"), "times": Number("factor", 1, 1, 9)},
+        outputs={"y": Text("y"), "line": Image("the line")},
+        run=run,
+        examples=[{"x": "2"}],
+    )
 
 
 def claims(results):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import lzma
 import struct
@@ -15,17 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from research.core.errors import UserError
+from research.core.errors import UserError, first_line
 
-# What the standard library, NumPy and Pillow raise on bytes that are not what they should be.
-# SyntaxError: Pillow's for PNG and ElementTree's for XML.
+# What the standard library and NumPy raise on bytes that are not what they should be, and readers
+# on content that is of another form. SyntaxError: ElementTree's for XML. RuntimeError: zipfile's
+# for a member that is encrypted; RecursionError is one.
 DAMAGE = (
-    OSError,
+    ArithmeticError,
+    AttributeError,
     EOFError,
-    ValueError,
     LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
     SyntaxError,
-    NotImplementedError,
+    TypeError,
+    ValueError,
+    csv.Error,
     lzma.LZMAError,
     struct.error,
     tarfile.TarError,
@@ -42,8 +49,31 @@ def naming(path: Path, part: str = "") -> Iterator[None]:
         yield
     except DAMAGE as error:
         where = f"{path} ({part})" if part else str(path)
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{where} is damaged or truncated: {reason}; get it again") from error
+        raise UserError(
+            f"{where} is damaged or truncated: {first_line(error)}; get it again"
+        ) from error
+
+
+def decode_image(content: bytes, mode: str) -> np.ndarray:
+    """An encoded image as Pillow converts it to a mode.
+
+    Args:
+      content: of a file: JPEG, PNG or any other that Pillow knows.
+      mode: "RGB", "RGBA" or "L"; or "P", whose palette indices are kept.
+
+    Returns:
+      uint8 `[H, W, C]`, or `[H, W]` for "L" and "P".
+
+    Raises:
+      ValueError: it is no image, cut off, damaged, or so large that it must be.
+    """
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(content))
+        return np.asarray(image if image.mode == mode else image.convert(mode))
+    except Exception as error:  # decoders raise whatever the bytes make them stumble over
+        raise ValueError(first_line(error)) from error
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
@@ -85,12 +115,9 @@ class Archive:
 
     def image(self, name: str, mode: str = "RGB") -> np.ndarray:
         """uint8 `[H, W, 3]`; `[H, W]` for mode "L", or "P" whose palette indices are kept."""
-        from PIL import Image
-
         content = self.bytes(name)
         with self.naming(name):
-            image = Image.open(io.BytesIO(content))
-            return np.asarray(image if image.mode == mode else image.convert(mode))
+            return decode_image(content, mode)
 
     def audio(self, name: str, rate: int) -> np.ndarray:
         """int16 `[T]` of a mono wav with `rate` samples a second."""

@@ -1,6 +1,6 @@
 """Kills a run with SIGKILL while it writes checkpoints, again and again, and compares the end.
 
-    python tests/training/kill_many.py 50
+    python tests/faults/kill_while_writing.py 50
 
 The run writes a checkpoint after every step. Each kill comes at a random moment after a checkpoint
 has begun to be written; the run is started again and goes on. Its final state and its metrics must

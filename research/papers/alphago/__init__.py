@@ -1,0 +1,1 @@
+"""What AlphaGo alone uses: the stages of the 2016 pipeline, and pictures of boards."""

@@ -1,0 +1,1 @@
+"""What "Improved Training of Wasserstein GANs" alone uses: studies of a critic, networks."""
