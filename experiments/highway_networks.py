@@ -13,6 +13,7 @@ number of parameters; the paper does not print them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from research import app, training
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.core.errors import check_choice
 from research.data.images.images import Images, ImageSplits
+from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
@@ -37,6 +39,7 @@ from research.nn.highway import BLOCKS
 from research.papers.highway_networks.figures import draw_layers, gate_map
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Image, Number, Probabilities
+from research.report.image_demo import classify_demo, classify_views
 
 PAPER = Paper(
     title="Highway Networks",
@@ -44,6 +47,7 @@ PAPER = Paper(
     year=2015,
     arxiv="1505.00387",
     field="images",
+    method="highway_100",
     claim="Plain networks train worse when they are deeper; gated ones train at any depth.",
     parameters={
         # Section 3.1: equal parameters in each layer, 50 units with gates and 71 without.
@@ -90,6 +94,8 @@ class HighwayNetworks(Experiment):
             num_train=data.num_train,
             statistics_images=data.statistics_images,
         )
+        self.kept = KeptImages(self.images, data.num_classes)
+        self.assets = (self.kept,)
         self.network = self.build_network(config.model, data.num_classes)
         # «The learning rate is decayed exponentially»: by a factor after each epoch.
         self.epoch_steps = steps_of(1, data.num_train, config.batch_size, "down")
@@ -206,21 +212,20 @@ def main(experiment: HighwayNetworks, config: ConfigDict, workdir: Path) -> dict
 
 def demo(experiment: HighwayNetworks, state: State) -> Demo:
     """Classifies an image while layers are taken out of the network."""
-    network = experiment.network
-    if not isinstance(network, DeepMLP):
-        raise NotImplementedError("layers are taken out of fully connected networks alone")
-    variables = experiment.learner.eval_variables(state.learner)
-    num_layers = network.depth - 1
+    kept, variables = experiment.kept, experiment.learner.eval_variables(state.learner)
+    if not isinstance(experiment.network, DeepMLP):
+        classify = functools.partial(experiment.classify, variables)
+        return classify_demo(kept, classify_views(kept, classify))
+    num_layers = experiment.network.depth - 1
 
-    def run(image: Any, first: int, count: int) -> Mapping[str, Any]:
-        record = experiment.images.test[0] if image is None else {"image": image}
-        pixels = experiment.images.plain(record)[None]
+    def run(picture: np.ndarray, first: int, count: int) -> Mapping[str, Any]:
+        pixels = experiment.images.plain(kept.record(picture))[None]
         layers = np.arange(1, num_layers + 1)
         removed = (layers >= first) & (layers < first + count)
         logits, looks = experiment.predict(variables, pixels, removed=removed)
-        shares = np.asarray(jax.nn.softmax(logits[0]))
+        shares = np.asarray(jax.nn.softmax(logits[0]), np.float64)
         return {
-            "classes": {str(k): float(share) for k, share in enumerate(shares)},
+            "classes": dict(zip(kept.class_names, map(float, shares), strict=True)),
             "gates": gate_map(np.asarray(looks["gates"][:, 0])),
         }
 
@@ -228,15 +233,16 @@ def demo(experiment: HighwayNetworks, state: State) -> Demo:
         title="Take layers out of a deep network",
         says="An image is classified while some of the layers do nothing but pass their input on.",
         inputs={
-            "image": Image("an image, or the first of the test set"),
+            "picture": Image("a picture", kept.examples[0].picture),
             "first": Number("first layer taken out", 1, 1, num_layers),
             "count": Number("how many are taken out", 0, 0, num_layers),
         },
         outputs={
-            "classes": Probabilities("class"),
+            "classes": Probabilities("what it shows"),
             "gates": Image("gates: a row a layer, bright where it transforms"),
         },
         run=run,
+        examples=[{"count": count} for count in (0, num_layers // 4, num_layers)],
     )
 
 

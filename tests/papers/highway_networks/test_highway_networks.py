@@ -91,7 +91,7 @@ def test_demo_takes_layers_out(experiment):
     out = demo.run(**demo.defaults())
     np.testing.assert_allclose(sum(out["classes"].values()), 1, rtol=1e-5)
     assert out["gates"].dtype == np.uint8 and out["gates"].any()
-    without = demo.run(None, 1, 7)
+    without = demo.run(**{**demo.defaults(), "count": 7})
     assert not without["gates"].any() and without["classes"] != out["classes"]
 
 
