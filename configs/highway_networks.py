@@ -15,6 +15,15 @@ Paper: MNIST, training loss of 10, 20, 50 and 100 layers (figure 1); CIFAR-10 ac
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import at_least, between, one_of
+
+ALLOWED = {
+    "model.transform_bias": between(-20, 20),
+    "model.depth": at_least(2),
+    "model.block": one_of("plain", "highway"),
+    "model.activation": one_of("relu", "tanh"),
+    "model.initializer": one_of("he", "orthogonal", "orthogonal_relu"),
+}
 
 # FitNet's layouts, in stages that end in pooling.
 FITNET_19 = ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)
