@@ -228,7 +228,7 @@ def demo(experiment: AlignAndTranslate, state: dict) -> Demo:
         if len(source) < 2 or np.all(source[:-1] == UNK):
             raise UserError("write a sentence with at least one word of the training sentences")
         (output,) = experiment.translate(experiment.decoder, params, [source], int(beam))
-        found: dict[str, Any] = {"translation": text.decode(output)}
+        found: dict[str, Any] = {"translation": text.decode(output) or "(no words)"}
         if experiment.model.alignment:
             (weights,) = experiment.alignments(params, [(source, output)])
             labels = text.target_tokens(output), text.source_tokens(source)

@@ -301,7 +301,8 @@ def demo(experiment: SequenceToSequence, state: dict) -> Demo:
             f"{score:8.2f}  {text.decode(tokens)}"
             for tokens, score in zip(found.tokens, found.scores, strict=True)
         ]
-        return {"translation": text.decode(found.tokens[0]), "hypotheses": "\n".join(lines)}
+        best = text.decode(found.tokens[0])  # of a network that has learned little: no word at all
+        return {"translation": best or "(no words)", "hypotheses": "\n".join(lines)}
 
     return Demo(
         title="Translate a sentence",
