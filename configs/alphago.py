@@ -17,6 +17,9 @@ lets both learn.
 from ml_collections import ConfigDict
 
 from configs import common
+from research.schema import non_negative
+
+ALLOWED = {"optimizer.warmup_updates": non_negative}  # 0: the rate is there at once
 
 # Every key that another arm sets: those go back to this one's run.
 ALPHAZERO = {
