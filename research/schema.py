@@ -156,6 +156,8 @@ def check(
 
 def find(key: str, value: Any, own: Mapping[str, Allowed]) -> Allowed:
     """What a key takes, by the first pattern that its name fits."""
+    if isinstance(value, bool):  # a switch, whatever numbers of a like name may be
+        return anything
     for patterns in (own, BY_NAME):
         for pattern, allowed in patterns.items():
             name = key if "." in pattern else key.rpartition(".")[2]
