@@ -13,7 +13,10 @@ from ml_collections import ConfigDict
 from configs import common
 from research.schema import non_negative
 
-ALLOWED = {"data.num_classes": non_negative}  # 0: there are none
+ALLOWED = {
+    "data.num_classes": non_negative,  # 0: there are none
+    "classifier.num_steps": non_negative,  # 0: there are no labels to learn
+}
 
 # Of images, as released.
 RATES = {"penalty": 1e-4, "clipping": 5e-5, "gan": 2e-4, "least_squares": 1e-4}
