@@ -161,7 +161,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
         check_choice("published_as", flags.config.published_as, module.PAPER.parameters)
     if flags.dry_run is not None:
         return _dry_run(module, flags)
-    workdir = startup.local_folder(flags.workdir or Path("runs") / _run_name(script.stem, flags))
+    workdir = flags.workdir or Path("runs") / _run_name(script.stem, flags)
     startup.refuse_switches()
     hosts.initialize()
     if "simulated_devices" in flags.config:  # of papers that are about several devices

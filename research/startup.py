@@ -6,7 +6,6 @@ import importlib.metadata
 import logging
 import os
 import platform
-import re
 import sys
 import threading
 import warnings
@@ -107,23 +106,6 @@ def calling_module(names: dict[str, Any]) -> ModuleType:
     module = ModuleType(names["__name__"])
     module.__dict__.update(names)
     return module
-
-
-def local_folder(path: Path) -> Path:
-    """A folder as it is meant: `~` is the user's home.
-
-    Raises:
-      UserError: it lies in a bucket, which checkpoints and metrics are not written to.
-    """
-    if scheme := re.match(r"([a-z][a-z0-9+.-]+):/", str(path)):
-        raise UserError(
-            f"--workdir {path}: a run is kept in a folder, not in a bucket ({scheme.group(1)}:); "
-            "mount it, or copy the folder there afterwards"
-        )
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise UserError(f"--workdir {path}: no such home folder; give its full path") from None
 
 
 # Switches of JAX's own that the loop does not go with, and why.

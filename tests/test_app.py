@@ -258,9 +258,9 @@ def test_a_thread_that_waits_for_ever_does_not_keep_the_process(script, monkeypa
 @pytest.mark.parametrize(
     ("workdir", "said"),
     [
-        ("gs://bucket/run", "--workdir gs:/bucket/run: a run is kept in a folder"),
-        ("s3://bucket", "not in a bucket (s3:)"),
-        ("~nobody_has_this_name/run", "no such home folder"),
+        ("gs://bucket/run", "'gs://bucket/run' is not in this machine's file system"),
+        ("s3://bucket", "mount it and give the folder"),
+        ("~nobody_has_this_name/run", "write the path out"),
     ],
 )
 def test_a_workdir_that_is_no_folder_here_is_refused(

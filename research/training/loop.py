@@ -89,6 +89,7 @@ class _Run:
         self.meter = Meter()
         self.pending: tuple[int, int, Any] | None = None
         self.saved: int | None = None
+        self.recorded: int | None = None  # the step of the newest evaluation in the metrics
         self.numbers: dict[str, float] | None = None  # of the final state
         self.evaluated = False  # whether the state that was restored has its line in the metrics
         self.closing = contextlib.ExitStack()
@@ -137,7 +138,7 @@ class _Run:
 
     def _start(self) -> tuple[Carry, int]:
         restored = self.checkpoints.restore(self.program.shapes, self.program.carry_sharding)
-        step, carry, extra = restored or (0, None, {"lines": 0, "seconds": 0.0})
+        step, carry, extra = restored or (0, None, {"seconds": 0.0})
         self.writers = Writers(
             self.workdir,
             step,
@@ -155,7 +156,7 @@ class _Run:
         self.meter.sums = extra["sums"]
         self.saved = step
         log.info("resuming from step %d", step)
-        evaluated = self._recall(step, extra["lines"])
+        evaluated = self._recall(step, extra["lines"]) or extra["evaluated"]
         if self._evaluates(step) and step < self.experiment.num_steps and not evaluated:
             self._record(step, self._evaluate(step, carry))
         self.evaluated = evaluated
@@ -168,7 +169,7 @@ class _Run:
           lines: how many there were when the checkpoint was written.
 
         Returns:
-          Whether its evaluation, which comes after the checkpoint, is among them.
+          Whether lines were added after the checkpoint was: those of its evaluation.
         """
         best, found = self.config.best_metric, {}
         if self.writers.active and best:
@@ -257,6 +258,7 @@ class _Run:
     def _record(self, step: int, numbers: dict[str, float]) -> None:
         self.writers.write(step, numbers)
         self.checkpoints.note(step, numbers)
+        self.recorded = step
 
     def _save(self, step: int, carry: Carry) -> None:
         if self.saved is not None and step <= self.saved:
@@ -270,6 +272,8 @@ class _Run:
             "source": self.feed.position if self.feed else None,
             "sums": dict(self.meter.sums),
             "lines": self.writers.lines,
+            # A stop after the evaluation is saved after it.
+            "evaluated": self.recorded == step,
             "seconds": self.writers.seconds(),
         }
         with stopping.writing():

@@ -69,11 +69,11 @@ def run_seeds(experiment: Experiment, config: ConfigDict, folders: Mapping[int, 
         )
         if experiment.num_steps not in checkpoints.manager.all_steps():
             carry = Carry(final.seeds[i], final.steps, _member(final.state, i))
-            # The last line is the evaluation of this state.
             extra: dict[str, Any] = {
                 "source": None,
                 "sums": {},
-                "lines": len(lines) - 1,
+                "lines": len(lines),
+                "evaluated": True,  # the last line is that of this state
                 "seconds": 0.0,
             }
             with stopping.writing():

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 
 from research import training
 from research.core import Experiment, UserError
-from research.training import sharding
+from research.training import loop, sharding
 from research.training.meter import NonFiniteLoss
 from research.training.program import Program
 from research.training.stopping import Stopped
@@ -180,6 +181,25 @@ def test_evaluations_read_the_state_and_do_not_change_it(tmp_path):
     often = train(build(config), config, tmp_path / "often")
     config = settings()
     assert_same(often, train(build(config), config, tmp_path / "once"))
+
+
+def test_a_stop_right_after_an_evaluation_repeats_no_line(tmp_path, monkeypatch):
+    config = settings(eval_every_steps=6)
+    whole = train(build(config), config, tmp_path / "whole")
+    record = loop._Run._record
+
+    def stopped_after(self, step, numbers):
+        record(self, step, numbers)
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_record", stopped_after)
+        with pytest.raises(Stopped):
+            train(build(config), config, tmp_path / "broken")
+    assert_same(whole, train(build(config), config, tmp_path / "broken"))
+    lines = [[line["step"] for line in records(tmp_path / name)] for name in ("whole", "broken")]
+    assert lines[0] == lines[1]
 
 
 def test_batches_of_several_shapes(tmp_path):
