@@ -21,14 +21,17 @@ def some_gradients(params: Params, steps: int) -> list[dict[str, np.ndarray]]:
 
 
 def updates_of(
-    tx: optax.GradientTransformation, params: Params, gradients: Iterable[Params]
-) -> list[dict[str, np.ndarray]]:
+    tx: optax.GradientTransformation, params: Any, gradients: Iterable[Any]
+) -> list[Any]:
     """What an optimizer adds to the parameters after each of the gradients."""
-    params = {name: jnp.asarray(x, jnp.float32) for name, x in params.items()}
+
+    def float32(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+
+    params = float32(params)
     state, found = tx.init(params), []
     for gradient in gradients:
-        gradient = {name: jnp.asarray(g, jnp.float32) for name, g in gradient.items()}
-        updates, state = tx.update(gradient, state, params)
+        updates, state = tx.update(float32(gradient), state, params)
         params = optax.apply_updates(params, updates)
         found.append(jax.tree.map(np.asarray, updates))
     return found
