@@ -336,3 +336,21 @@ def test_equals_numpy(train, monkeypatch):
     logits, _ = jax.jit(functools.partial(model.apply, train=train))({"params": params}, *inputs())
     expected = reference(params, *inputs(), dropped=1.5 if train else 1.0)
     np.testing.assert_allclose(logits, expected, atol=5e-4)
+
+
+def test_initial_values():
+    """Kernels are Glorot's in every layer; the table's rows have length one on average."""
+    _, variables = initialised(dim=64, head_dim=32, hidden=96)
+    params = variables["params"]
+    assert np.std(params["embedding"]) == pytest.approx(64**-0.5, rel=0.05)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        name = jax.tree_util.keystr(path)
+        if name.endswith("['bias']"):
+            assert not np.any(leaf), name
+        elif name.endswith("['scale']"):
+            assert np.all(leaf == 1), name
+        elif name.endswith("['kernel']"):
+            first, last = (64, 96) if "hidden_layer" in name or "output_layer" in name else (64, 64)
+            for layer in leaf:
+                expected = (2 / (first + last)) ** 0.5
+                assert np.std(layer) == pytest.approx(expected, rel=0.06), name

@@ -7,6 +7,7 @@ SCRIPT = "experiments/resnet.py"
 CONFIG = "configs/resnet.py"
 IMAGES = "research/data/images/images.py"
 FORWARD = "tests/models/test_resnet.py::test_equals_numpy"
+BOTTLENECKS = "tests/models/test_resnet.py::test_bottlenecks_equal_numpy"
 START = "tests/models/test_resnet.py::test_convolutions_start_with_the_deviation_of_he"
 COLOURED = "tests/data/images/test_images.py::test_coloured_crops_are_what_the_papers_say"
 TABLE = "tests/papers/resnet/test_paper_table.py"
@@ -73,6 +74,20 @@ MUTANTS = [
         'y = nn.relu(layer(f"{name}_1", x, width, 3, strides=stride))',
         'y = layer(f"{name}_1", x, width, 3, strides=stride)',
         f"{FORWARD}[False-A]",
+    ),
+    Mutant(
+        "no_relu_inside_a_bottleneck",
+        MODEL,
+        'y = nn.relu(layer(f"{name}_2", y, width, 3, strides=second))',
+        'y = layer(f"{name}_2", y, width, 3, strides=second)',
+        f"{BOTTLENECKS}[1x1]",
+    ),
+    Mutant(
+        "the_stride_is_in_the_other_layer",
+        MODEL,
+        'first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)',
+        'first, second = (stride, 1) if self.stride_in == "3x3" else (1, stride)',
+        f"{BOTTLENECKS}[1x1]",
     ),
     Mutant(
         "projections_everywhere_for_option_b",

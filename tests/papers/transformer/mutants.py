@@ -49,6 +49,13 @@ MUTANTS = [
         "jnp.take(self.table, tokens, axis=0)",
         FORWARD,
     ),
+    Mutant(
+        "embeddings_start_sqrt_dim_times_larger",
+        MODEL,
+        "nn.initializers.normal(self.dim**-0.5)",
+        "nn.initializers.normal(1.0)",
+        "tests/models/test_transformer.py::test_initial_values",
+    ),
     Mutant("gelu_for_relu", MODEL, "activation=nn.relu", "activation=nn.gelu", FORWARD),
     Mutant(
         "positions_reach_the_source_alone",
