@@ -1,4 +1,4 @@
-"""The released schedules and settings (train.py and train_imagenet_nv.py of imagenet18)."""
+"""The released schedules and settings: `train.py` and `training/` of cybertronai/imagenet18_old."""
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ TABLE = {
     "test.size": 288,
     "test.margin": 1.14,
 }
+# Of the repository's state 984105f; earlier ones have other phases for 16 machines.
 # Pixels, images of a worker, smallest area of a crop, side of the copies that are read, and whether
 # the test is on rectangles. 16 machines: 128 GPUs; 4 machines: 32.
 PHASES = {
