@@ -128,6 +128,8 @@ def paper(config: ConfigDict) -> None:
     config.published_as = "one_tower"
     config.total_images = 90 * 1_281_167
     config.model.update({"variant": "2014", "dropout": 0.5, "input_scale": 127.5})
+    # As the author's code reads the configuration of this network: 1e-4, divided by 5.
+    config.model.norm.divide_alpha = True
     config.optimizer.update(
         {
             "learning_rate": 0.01,

@@ -20,7 +20,7 @@ def local_response_norm(
 
     b_i = a_i / (k + alpha * sum of a_j^2, |j - i| <= size / 2)^beta, as printed. What follows is
     the ambiguity: the author's later code, Caffe and PyTorch divide `alpha` by `size` before use
-    (and have k = 1), which the paper does not say.
+    (and Caffe and PyTorch have k = 1), which the paper does not say.
 
     Args:
       x: `[..., C]`.

@@ -12,6 +12,7 @@ import pytest
 
 from research.models.alexnet import ARCHITECTURES, Head, Layer, Trunk
 from research.nn.conv import Conv
+from tests import plain_layers as plain
 
 TWO_DEVICES = """
 import json, jax, jax.numpy as jnp
@@ -109,12 +110,93 @@ def test_two_towers_are_a_convolution_in_two_groups():
     assert [layer.groups for layer in ARCHITECTURES["2012"].layers] == [1, 2, 1, 2, 2]
 
 
-def test_initial_values():
-    params = jax.jit(Head("2014", 1000).init)(jax.random.key(0), jnp.zeros((1, 16)))["params"]
-    assert (params["output"]["bias"] == -7).all() and (params["fc6"]["bias"] == 1).all()
-    assert params["fc7"]["kernel"].std() == pytest.approx(0.01, rel=0.02)
-    biases = [layer.bias for layer in ARCHITECTURES["2014"].layers]
-    assert biases == [0, 1, 0, 1, 1]
+# Deviations and biases of conv1 to conv5, then biases of the hidden layers and of the output: 2012,
+# section 5; 2014, the author's configuration.
+STARTS = {
+    "2012": ((0.01,) * 5, (0, 1, 0, 1, 1), 1, 0),
+    "2012_one_tower": ((0.01,) * 5, (0, 1, 0, 1, 1), 1, 0),
+    "2014": ((0.01, 0.01, 0.03, 0.03, 0.03), (0, 1, 0, 1, 1), 1, -7),
+}
+
+
+@pytest.mark.parametrize("variant", STARTS)
+def test_initial_values(variant):
+    deviations, biases, hidden_bias, output_bias = STARTS[variant]
+    images = jnp.zeros((1, 67, 67, 3))
+    trunk = jax.jit(Trunk(variant).init)(jax.random.key(0), images)["params"]
+    for i, (deviation, bias) in enumerate(zip(deviations, biases, strict=True), start=1):
+        layer = trunk[f"conv{i}"]
+        assert np.std(layer["kernel"]) == pytest.approx(deviation, rel=0.03), i
+        assert (layer["bias"] == bias).all(), i
+    head = jax.jit(Head(variant, 1000).init)(jax.random.key(0), jnp.zeros((1, 16)))["params"]
+    assert set(head) == {"fc6", "fc7", "output"}
+    for name, layer in head.items():
+        assert layer["kernel"].std() == pytest.approx(0.01, rel=0.02)
+        assert (layer["bias"] == (output_bias if name == "output" else hidden_bias)).all()
+
+
+def lrn(x, towers):
+    """b = a / (2 + 1e-4 sum of a^2 over 5 channels)^0.75, in each tower by itself."""
+    out = np.empty_like(x)
+    width = x.shape[-1] // towers
+    for i in range(x.shape[-1]):
+        first = i // width * width
+        near = x[..., max(first, i - 2) : min(first + width, i + 3)]
+        out[..., i] = x[..., i] / (2 + 1e-4 * (near**2).sum(-1)) ** 0.75
+    return out
+
+
+@pytest.mark.parametrize("variant", ["2012", "2014"])
+def test_convolutions_are_written_out(variant):
+    """2012, section 3.5 and figure 2: ReLU, norm, pool; conv2, 4 and 5 see their own tower.
+
+    2014: norm and pool come before the ReLU of layer 1, pool before that of layer 5.
+    """
+    x = jax.random.normal(jax.random.key(0), (2, 67, 67, 3))
+    net = Trunk(variant, {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75}, input_scale=300.0)
+    params = jax.jit(net.init)(jax.random.key(1), x)
+    found = jax.jit(net.apply)(params, x)
+
+    towers = 2 if variant == "2012" else 1
+    params = plain.float64(params["params"])
+
+    def conv(i, x, stride=1, groups=1):
+        kernel, bias = params[f"conv{i}"]["kernel"], params[f"conv{i}"]["bias"]
+        padding = [(0, 0) if stride > 1 else (len(kernel) // 2,) * 2] * 2
+        parts = zip(np.split(x, groups, -1), np.split(kernel, groups, -1), strict=True)
+        outputs = [plain.conv(part, own, stride, padding) for part, own in parts]
+        return np.concatenate(outputs, -1) + bias
+
+    def pool(x):
+        return plain.max_pool(x, 3, 2)
+
+    y = conv(1, 300.0 * np.asarray(x, np.float64), stride=4)
+    y = pool(lrn(plain.relu(y), towers)) if variant == "2012" else plain.relu(pool(lrn(y, 1)))
+    y = pool(lrn(plain.relu(conv(2, y, groups=towers)), towers))
+    y = plain.relu(conv(3, y))
+    y = plain.relu(conv(4, y, groups=towers))
+    y = pool(plain.relu(conv(5, y, groups=towers)))  # either order of these two is the same
+    np.testing.assert_allclose(found, y.reshape(2, -1), rtol=1e-3, atol=1e-3)
+
+
+def test_fully_connected_layers_are_written_out():
+    """ReLUs; in testing all units are there and their outputs halved (section 4.2)."""
+    head = Head("small_towers", 10, dropout=0.5)
+    x = jax.random.normal(jax.random.key(0), (3, 12))
+    params = head.init(jax.random.key(1), x)
+    keys = jax.random.split(jax.random.key(2), 3)
+    layers = plain.float64(params["params"])
+
+    def written_out(kept):
+        y = np.asarray(x, np.float64)
+        for name, keep in zip(("fc4", "fc5"), kept, strict=True):
+            y = keep * plain.relu(y @ layers[name]["kernel"] + layers[name]["bias"])
+        return y @ layers["output"]["kernel"] + layers["output"]["bias"]
+
+    np.testing.assert_allclose(head.apply(params, x), written_out([0.5, 0.5]), rtol=1e-4)
+    masks = [np.asarray(head._kept(keys, i, 32, 0.5)) for i in range(2)]
+    assert all(0.3 < mask.mean() < 0.7 for mask in masks) and (masks[0] != masks[1]).any()
+    np.testing.assert_allclose(head.apply(params, x, keys), written_out(masks), rtol=1e-4)
 
 
 def test_dropout_belongs_to_the_image_and_is_made_up_for_in_testing():

@@ -9,6 +9,7 @@ from research.core import UserError
 from research.losses import gan
 from research.models import adversarial, dcgan
 from research.papers.dcgan.guided_responses import guided_responses
+from tests import plain_layers as plain
 
 G = dcgan.Generator(image_size=16, channels=3, width=4)
 D = dcgan.Discriminator(width=4)
@@ -282,3 +283,55 @@ def test_guided_responses_lie_where_the_strongest_image_is(d_variables, images):
     strongest = int(maps["map2"][..., 1].max((1, 2)).argmax())
     np.testing.assert_array_equal(rows[1, 0], images[strongest])
     assert np.abs(rows[:, 1::2]).max() <= 1
+
+
+def moved(variables):
+    """Variables whose gains, biases and running statistics matter."""
+    keys = iter(jax.random.split(jax.random.key(7), 100))
+    return jax.tree.map(lambda v: v + 0.3 * jax.random.uniform(next(keys), v.shape), variables)
+
+
+def normed(variables, name, x, train):
+    stats = None if train else variables["batch_stats"][name]
+    return plain.batch_norm(variables["params"][name], x, stats, 1e-5)
+
+
+@pytest.mark.parametrize("train", [True, False], ids=("batch", "running"))
+def test_the_generator_is_its_layers_written_out(train, g_variables):
+    """Section 3: ReLU and batch norm in all layers but the last, which is a tanh."""
+    variables, z = moved(g_variables), dcgan.uniform_latents(jax.random.key(2), 6, 10)
+    found, _ = G.apply(variables, z, train=train, mutable=["batch_stats"])[0]
+    variables = plain.float64(variables)
+    params, up = variables["params"], [(3, 2), (3, 2)]  # "SAME", twice as large
+    x = (np.asarray(z, np.float64) @ params["project"]["kernel"]).reshape(6, 4, 4, 8)
+    x = plain.relu(normed(variables, "norm0", x, train))
+    x = plain.conv_transpose(x, params["up1"]["kernel"], 2, up)
+    x = plain.relu(normed(variables, "norm1", x, train))
+    expected = np.tanh(plain.conv_transpose(x, params["up2"]["kernel"], 2, up))
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("train", [True, False], ids=("batch", "running"))
+def test_the_discriminator_is_its_layers_written_out(train, d_variables, images):
+    """Section 3: leaky ReLU of slope 0.2; batch norm in all layers but the first."""
+    variables = moved(d_variables)
+    found, _ = D.apply(variables, images, train=train, mutable=["batch_stats"])[0]
+    variables = plain.float64(variables)
+    params, down = variables["params"], [(1, 2), (1, 2)]  # "SAME", half as large
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.2 * x)
+
+    x = np.asarray(images, np.float64)
+    x = leaky(plain.conv(x, params["down1"]["kernel"], 2, down))
+    x = plain.conv(x, params["down2"]["kernel"], 2, down)
+    x = leaky(normed(variables, "norm2", x, train))
+    expected = (x.reshape(6, -1) @ params["logit"]["kernel"])[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+
+
+def test_latents_are_uniform():
+    z = dcgan.uniform_latents(jax.random.key(0), 100, 100)
+    assert z.min() >= -1 and z.max() <= 1
+    shares = np.histogram(z, 4, (-1, 1))[0] / z.size
+    np.testing.assert_allclose(shares, 0.25, atol=0.02)

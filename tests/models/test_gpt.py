@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -206,3 +207,73 @@ def test_bfloat16_is_close_and_logits_stay_float32():
     logits = forward(model.clone(dtype=jnp.bfloat16), variables, tokens())
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, forward(model, variables, tokens()), atol=0.02)
+
+
+def layer_norm(params, x):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * params["scale"] + params["bias"]
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def attend(block, x, window, dropped):
+    """Causal attention; a banded layer sees the last `window` positions, itself included."""
+    kernel, bias = block["qkv"]["kernel"], block["qkv"]["bias"]
+    query, keys, values = np.einsum("btd,dnhk->nbthk", x, kernel) + bias[:, None, None]
+    distance = np.arange(T)[:, None] - np.arange(T)
+    mask = (distance >= 0) & (distance < window)
+    scores = np.einsum("bthk,bshk->bhts", query, keys) / np.sqrt(SMALL["head_dim"])
+    scores = np.exp(np.where(mask, scores, -np.inf))
+    weights = dropped * scores / scores.sum(-1, keepdims=True)
+    mixed = np.einsum("bhts,bshk->bthk", weights, values).reshape(2, T, -1)
+    return mixed @ block["out"]["kernel"].reshape(-1, SMALL["dim"]) + block["out"]["bias"]
+
+
+def reference(kind, params, dropped):
+    """Logits; the dropouts of embeddings, sublayers and attention weights multiply by `dropped`."""
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+    blocks = [
+        jax.tree.map(lambda p, i=i: p[i], params["groups"][name])
+        for i in range(2 if kind != "gpt3" else 1)
+        for name in sorted(params["groups"])
+    ]
+    windows = (T, KINDS[kind].get("window", T))
+    assert len(blocks) == 2
+    x = params["embedding"][np.asarray(tokens())] + params["position_embedding"][:T]
+    x = dropped * x
+    for block, window in zip(blocks, windows, strict=True):
+
+        def feed_forward(y, block=block):
+            hidden = gelu(y @ block["expand"]["kernel"] + block["expand"]["bias"])
+            return hidden @ block["contract"]["kernel"] + block["contract"]["bias"]
+
+        def attention(y, block=block, window=window):
+            return attend(block, y, window, dropped)
+
+        for name, f in (("attention_norm", attention), ("mlp_norm", feed_forward)):
+            if kind == "gpt1":
+                x = layer_norm(block[name], x + dropped * f(x))
+            else:
+                x = x + dropped * f(layer_norm(block[name], x))
+    return (x if kind == "gpt1" else layer_norm(params["norm"], x)) @ params["embedding"].T
+
+
+@pytest.mark.parametrize("train", [False, True], ids=("testing", "training"))
+@each_kind
+def test_equals_numpy(kind, train, monkeypatch):
+    """In training, every dropout multiplies by 1 + its rate in place of dropping."""
+    monkeypatch.setattr(
+        nn.Dropout,
+        "__call__",
+        lambda self, x, deterministic: x if deterministic else (1 + self.rate) * x,
+    )
+    model, variables = initialised(**KINDS[kind], dropout=0.5, attention_dropout=0.5)
+    keys = iter(jax.random.split(jax.random.key(5), 100))
+    params = jax.tree.map(  # biases and gains are to matter
+        lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape), variables["params"]
+    )
+    logits, _ = jax.jit(functools.partial(model.apply, train=train))({"params": params}, tokens())
+    expected = reference(kind, params, dropped=1.5 if train else 1.0)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-3)

@@ -8,8 +8,9 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from research.core.errors import UserError
-from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet, subsample_and_pad
+from research.models.resnet import BATCH_NORM_MOMENTUM, IMAGENET, ResNet, subsample_and_pad
 from research.nn.precise_batch_norm import PreciseStatistics
+from tests import plain_layers as plain
 
 
 def count(variant, num_classes, **options):
@@ -222,3 +223,85 @@ def test_precise_statistics_are_those_of_all_images_together():
     assert np.all(moved["stem_norm"]["var"] < 0.5 * found["stem_norm"]["var"])
     with pytest.raises(ValueError, match="one batch"):
         precise_statistics(variables, [])
+
+
+def written_out(variables, x, residual, shortcut, bottleneck=False, stride_in="1x1"):
+    """Logits by running statistics, of one block a stage (section 3.2: ReLU after the addition)."""
+    params, stats = plain.float64(variables["params"]), plain.float64(variables["batch_stats"])
+
+    def layer(name, x, stride=1):
+        kernel = params[f"{name}_conv"]["kernel"]
+        x = plain.conv(x, kernel, stride, [(len(kernel) // 2,) * 2] * 2)
+        return plain.batch_norm(params[f"{name}_norm"], x, stats[f"{name}_norm"], 1e-5)
+
+    x = plain.relu(layer("stem", np.asarray(x, np.float64), 2 if bottleneck else 1))
+    if bottleneck:  # ImageNet's; nothing is below 0, so that zeros are no other border
+        x = plain.max_pool(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2)
+    for stage in range(1, 5 if bottleneck else 4):
+        name, stride = f"stage{stage}_block1", 2 if stage > 1 else 1
+        if bottleneck:
+            first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
+            y = plain.relu(layer(f"{name}_1", x, first))
+            y = layer(f"{name}_3", plain.relu(layer(f"{name}_2", y, second)))
+        else:
+            y = layer(f"{name}_2", plain.relu(layer(f"{name}_1", x, stride)))
+        changes = y.shape != x.shape
+        if residual and (shortcut == "C" or (shortcut == "B" and changes)):
+            y += layer(f"{name}_shortcut", x, stride)
+        elif residual:
+            y[..., : x.shape[-1]] += x[:, ::stride, ::stride]  # option A
+        x = plain.relu(y)
+    return x.mean((1, 2)) @ params["classifier"]["kernel"] + params["classifier"]["bias"]
+
+
+def moved(variables):
+    """Variables whose gains, biases and statistics matter."""
+    keys = iter(jax.random.split(jax.random.key(5), 200))
+
+    def move(tree, size):
+        return jax.tree.map(lambda p: p + size * jax.random.uniform(next(keys), p.shape), tree)
+
+    return {
+        "params": move(variables["params"], 0.3),
+        "batch_stats": move(variables["batch_stats"], 1.0),
+    }
+
+
+@pytest.mark.parametrize(
+    "residual, shortcut", [(True, "A"), (True, "B"), (True, "C"), (False, "A")]
+)
+def test_equals_numpy(residual, shortcut):
+    model, variables, x = initialized(residual=residual, shortcut=shortcut)
+    variables = moved(variables)
+    logits, _ = apply(model, variables, x)
+    expected = written_out(variables, x, residual, shortcut)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride_in", ["1x1", "3x3"])
+def test_bottlenecks_equal_numpy(stride_in, monkeypatch):
+    """ImageNet's stem, and one block of each stage."""
+    monkeypatch.setitem(IMAGENET, 50, ((1, 1, 1, 1), True))
+    options = {"shortcut": "B", "stride_in": stride_in}
+    model, variables, x = initialized("imagenet50", 32, **options)
+    variables = moved(variables)
+    logits, _ = apply(model, variables, x)
+    expected = written_out(variables, x, True, "B", True, stride_in)
+    np.testing.assert_allclose(logits, expected, rtol=3e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("fan", ["fan_in", "fan_out"])
+def test_convolutions_start_with_the_deviation_of_he(fan):
+    """sqrt(2 / n): n is k^2 c of the inputs (He et al., 2015, reference [13]) or of the outputs."""
+    model = ResNet("cifar8", 10, shortcut="B", width=32, conv_fan=fan)
+    x = jnp.zeros((1, 8, 8, 3))
+    params = jax.jit(lambda key: model.init(key, x, train=False))(jax.random.key(0))["params"]
+    convolutions = {name: v["kernel"] for name, v in params.items() if name.endswith("_conv")}
+    assert len(convolutions) == 1 + 6 + 2
+    for name, kernel in convolutions.items():
+        fan_size = np.prod(kernel.shape[:2]) * kernel.shape[2 if fan == "fan_in" else 3]
+        assert np.std(kernel) == pytest.approx(np.sqrt(2 / fan_size), rel=0.08), name
+    for name, layer in params.items():
+        if name.endswith("_norm"):
+            assert (layer["scale"] == 1).all() and (layer["bias"] == 0).all()
+    assert np.std(params["classifier"]["kernel"]) == pytest.approx(np.sqrt(2 / 128), rel=0.08)

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -266,3 +267,90 @@ def test_bfloat16_is_close_and_logits_stay_float32():
     logits = forward(model.clone(dtype=jnp.bfloat16), variables, source, target)
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, forward(model, variables, source, target), atol=0.15)
+
+
+def layer_norm(params, x):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * params["scale"] + params["bias"]
+
+
+def attend(params, x, memory, mask):
+    """Multi-head attention without biases (section 3.2)."""
+
+    def heads(name, x):
+        return (x @ params[name]["kernel"]).reshape(*x.shape[:2], SMALL["num_heads"], -1)
+
+    query, keys, values = heads("query", x), heads("key", memory), heads("value", memory)
+    scores = np.einsum("bthk,bshk->bhts", query, keys) / np.sqrt(SMALL["head_dim"])
+    scores = np.exp(np.where(mask, scores, -np.inf))
+    mixed = np.einsum("bhts,bshk->bthk", scores / scores.sum(-1, keepdims=True), values)
+    kernel = params["out"]["kernel"].reshape(-1, SMALL["dim"])
+    return mixed.reshape(*mixed.shape[:2], -1) @ kernel
+
+
+def reference(params, source, target, dropped):
+    """Logits as section 3 has them; dropout multiplies by `dropped` wherever section 5.4 drops."""
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+    dim = SMALL["dim"]
+
+    def embed(tokens):
+        angle = np.arange(tokens.shape[1])[:, None] / 10_000 ** (np.arange(0, dim, 2) / dim)
+        signal = np.stack([np.sin(angle), np.cos(angle)], -1).reshape(-1, dim)
+        return dropped * (params["embedding"][tokens] * np.sqrt(dim) + signal)
+
+    def feed_forward(layer, x):
+        hidden = x @ layer["hidden_layer"]["kernel"] + layer["hidden_layer"]["bias"]
+        out = layer["output_layer"]
+        y = np.maximum(hidden, 0) @ out["kernel"] + out["bias"]
+        return layer_norm(layer["feed_forward_norm"], x + dropped * y)
+
+    seen = (np.asarray(source) != 0)[:, None, None]
+    x = embed(np.asarray(source))
+    for i in range(SMALL["layers"]):
+        layer = jax.tree.map(lambda p, i=i: p[i], params["encoder"])
+        y = attend(layer["attention"], x, x, seen)
+        x = feed_forward(layer, layer_norm(layer["attention_norm"], x + dropped * y))
+    memory, x = x, embed(np.pad(np.asarray(target)[:, :-1], ((0, 0), (1, 0)), constant_values=1))
+    for i in range(SMALL["layers"]):
+        layer = jax.tree.map(lambda p, i=i: p[i], params["decoder"])
+        y = attend(layer["self_attention"], x, x, np.tril(np.ones((T, T), bool)))
+        x = layer_norm(layer["self_norm"], x + dropped * y)
+        y = attend(layer["cross_attention"], x, memory, seen)
+        x = feed_forward(layer, layer_norm(layer["cross_norm"], x + dropped * y))
+    return x @ params["embedding"].T
+
+
+@pytest.mark.parametrize("train", [False, True], ids=("testing", "training"))
+def test_equals_numpy(train, monkeypatch):
+    """In training, every dropout multiplies by 1 + its rate in place of dropping."""
+    monkeypatch.setattr(
+        nn.Dropout,
+        "__call__",
+        lambda self, x, deterministic: x if deterministic else (1 + self.rate) * x,
+    )
+    model, variables = initialised(dropout=0.5)
+    keys = iter(jax.random.split(jax.random.key(5), 100))
+    params = jax.tree.map(  # biases and gains are to matter
+        lambda p: p + 0.2 * jax.random.normal(next(keys), p.shape), variables["params"]
+    )
+    logits, _ = jax.jit(functools.partial(model.apply, train=train))({"params": params}, *inputs())
+    expected = reference(params, *inputs(), dropped=1.5 if train else 1.0)
+    np.testing.assert_allclose(logits, expected, atol=5e-4)
+
+
+def test_initial_values():
+    """Kernels are Glorot's in every layer; the table's rows have length one on average."""
+    _, variables = initialised(dim=64, head_dim=32, hidden=96)
+    params = variables["params"]
+    assert np.std(params["embedding"]) == pytest.approx(64**-0.5, rel=0.05)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        name = jax.tree_util.keystr(path)
+        if name.endswith("['bias']"):
+            assert not np.any(leaf), name
+        elif name.endswith("['scale']"):
+            assert np.all(leaf == 1), name
+        elif name.endswith("['kernel']"):
+            first, last = (64, 96) if "hidden_layer" in name or "output_layer" in name else (64, 64)
+            for layer in leaf:
+                expected = (2 / (first + last)) ** 0.5
+                assert np.std(layer) == pytest.approx(expected, rel=0.06), name

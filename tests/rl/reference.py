@@ -120,18 +120,18 @@ class RMSProp:
 class Adam:
     """Adam (Kingma and Ba, 2015, algorithm 1); call it once for each step."""
 
-    def __init__(self, rate: float, eps: float):
-        self.rate, self.eps, self.t = rate, eps, 0
+    def __init__(self, rate: float, eps: float, b1: float = 0.9, b2: float = 0.999):
+        self.rate, self.eps, self.b1, self.b2, self.t = rate, eps, b1, b2, 0
         self.m: dict[str, Any] = {}
         self.v: dict[str, Any] = {}
 
     def __call__(self, params: Params, grads: Params) -> Params:
         self.t += 1
-        new = {}
+        new, b1, b2 = {}, self.b1, self.b2
         for name, g in grads.items():
-            self.m[name] = 0.9 * self.m.get(name, 0.0) + 0.1 * g
-            self.v[name] = 0.999 * self.v.get(name, 0.0) + 0.001 * g**2
-            m, v = self.m[name] / (1 - 0.9**self.t), self.v[name] / (1 - 0.999**self.t)
+            self.m[name] = b1 * self.m.get(name, 0.0) + (1 - b1) * g
+            self.v[name] = b2 * self.v.get(name, 0.0) + (1 - b2) * g**2
+            m, v = self.m[name] / (1 - b1**self.t), self.v[name] / (1 - b2**self.t)
             new[name] = params[name] - self.rate * m / (np.sqrt(v) + self.eps)
         return new
 

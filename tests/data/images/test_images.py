@@ -177,3 +177,23 @@ def test_normalization_of_each_channel():
     images = np.array([0, 128, 255], np.uint8).reshape(1, 1, 1, 3)
     got = normalize(images, (0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
     np.testing.assert_allclose(got.ravel(), [-1, 128 / 255 - 0.25, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["scale_crop", "square_crop"])
+def test_coloured_crops_are_what_the_papers_say(name):
+    """Crop, mirror, then one draw along the principal components of the colours of all images."""
+    images = [noise(20, 20, s) for s in range(4)]
+    sides = (9,) if name == "square_crop" else ()
+    source = images_of(images, augmentation=name, short_sides=sides)
+    axes, deviations = source.colours.axes, source.colours.deviations
+    for seed in range(4):
+        record, rng = source.train[seed], np.random.default_rng(seed)
+        if name == "scale_crop":
+            image = augment.mirror(augment.scale_and_crop(record["image"], rng, 8), rng)
+            image = image - source.mean
+        else:
+            middle = augment.centre_crop(augment.resize_short_side(record["image"], 9), 9)
+            image = augment.mirror(augment.crop(middle - source.mean, rng, 8), rng)
+        shift = axes @ (rng.normal(0, 0.1, 3) * deviations)
+        found = source.augmented(record, np.random.default_rng(seed))["image"]
+        np.testing.assert_allclose(found, (image + shift) / 127.5, atol=1e-5)

@@ -62,6 +62,31 @@ def test_discriminator_sees_each_batch_by_itself(script, smoke, stepped, monkeyp
     assert abs(broken["discriminator/real"] - alone.mean()) > 1e-3
 
 
+def test_losses_are_the_papers(script, smoke, stepped):
+    """-log D(x) - log(1 - D(G(z))) of D, and of G -log D(G(z)), which does not vanish early on."""
+    state, batch, _ = stepped
+    experiment = app.build(script, smoke)
+    g, d, key = experiment.generator, experiment.discriminator, jax.random.key(4)
+
+    def variables(learner):
+        return {"params": learner.params, **learner.variables}
+
+    def probability(images):
+        logits = adversarial.train_mode(d, state.discriminator, images)[0]
+        return 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+
+    real, fake = experiment.real_and_fake(state.generator, batch, key)
+    np.testing.assert_allclose(real, batch["image"] / 127.5 - 1, atol=1e-6)
+    loss, _ = experiment.discriminator_loss(variables(state.discriminator), (real, fake), key)
+    expected = -np.log(probability(real)).mean() - np.log(1 - probability(fake)).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+    z = experiment.latents(key, 16)
+    samples = adversarial.train_mode(g, state.generator, z)[0]
+    loss, _ = experiment.generator_loss(state.discriminator, variables(state.generator), z, key)
+    np.testing.assert_allclose(loss, -np.log(probability(samples)).mean(), rtol=1e-4)
+
+
 def test_accumulated_gradients_keep_the_players_apart(script, smoke):
     two = configs.with_overrides(smoke, {"accumulate_steps": 2})
     experiment = app.build(script, two)

@@ -1,5 +1,6 @@
 """Fine-tuning: what the task's layer sees, and which parameters come from where."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,3 +62,29 @@ def test_pretrained_parameters_take_their_places():
     hidden, _ = gpt.apply({"params": pretrained}, old, train=False, method="encode")
     np.testing.assert_allclose(seen["hidden"][:, 0], hidden, atol=1e-5)
     np.testing.assert_allclose(np.std(table[10:]), 0.02, rtol=0.4)
+
+
+@pytest.mark.parametrize(("num_classes", "answers"), [(3, 2), (0, 2)])
+def test_the_layer_sees_the_dropped_state_of_the_last_token(num_classes, answers, monkeypatch):
+    """Where dropout multiplies by 1.5: logits are those of the language model's hidden states."""
+    monkeypatch.setattr(
+        nn.Dropout, "__call__", lambda self, x, deterministic: x if deterministic else 1.5 * x
+    )
+    model, variables, last = build(num_classes, answers)
+    for train, factor in ((True, 1.5), (False, 1.0)):
+        logits, seen = model.apply(variables, tokens(answers), last, train=train)
+        head = jax.tree.map(np.asarray, variables["params"]["head"])
+        ends = factor * np.asarray(seen["hidden"])[:, :, 5]
+        if num_classes:
+            expected = ends.sum(1) @ head["kernel"] + head["bias"]
+        else:
+            expected = (ends @ head["kernel"] + head["bias"])[..., 0]
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_layer_starts_with_the_deviation_of_all_kernels():
+    model = GPTClassifier({**SIZES, "dim": 512, "vocab_size": 13}, 40)
+    tokens_, last = jnp.zeros((1, 1, 4), jnp.int32), jnp.zeros((1, 1), jnp.int32)
+    head = model.init(jax.random.key(0), tokens_, last, train=False)["params"]["head"]
+    np.testing.assert_allclose(np.std(head["kernel"]), 0.02, rtol=0.03)
+    assert not np.any(head["bias"])

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 from research import app
@@ -86,6 +88,60 @@ def test_rates_follow_the_batch_of_a_layer():
             {"kernel": np.ones(1, np.float32)}, learner.tx.init(params), params
         )
         np.testing.assert_allclose(updates["kernel"], -rate, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["b", "c"])
+def test_a_step_with_a_variable_batch_is_written_out(scheme):
+    """Section 4.2: two updates of the fully-connected layers, each with the weights that the one
+    before has left; one of the convolutions, by the gradient of the mean over all images."""
+    overrides = {
+        "scheme": scheme,
+        "batch_size": 32,
+        "fc_batch_size": 16,
+        "model.dropout": 0.0,
+        "optimizer.weight_decay": 0.01,
+    }
+    experiment = app.build(script, configs.with_overrides(smoke, overrides))
+    state = jax.jit(experiment.init)(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(32, 8, 8, 1)).astype(np.float32)
+    labels = rng.integers(0, 10, 32).astype(np.int32)
+    batch = {"image": images, "label": labels}
+    new, _ = jax.jit(experiment.step)(state, batch, 0, jax.random.key(1))
+
+    def updated(params, gradients, velocity, rate):
+        def one(path, w, g, v):
+            decay = 0.0 if "bias" in jax.tree_util.keystr(path) else 0.01
+            return 0.9 * v - rate * (g + decay * w)
+
+        params, gradients = jax.device_get((params, gradients))
+        velocity = jax.tree_util.tree_map_with_path(one, params, gradients, velocity)
+        return jax.tree.map(np.add, params, velocity), velocity
+
+    @jax.jit
+    def convolutions(params):
+        return experiment.trunk.model.apply({"params": params}, images)
+
+    def loss(params, activations, labels):
+        logits = experiment.head.model.apply({"params": params}, activations)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    gradients = jax.jit(jax.grad(loss, (0, 1)))
+    trunk, head = jax.device_get((state.trunk.params, state.head.params))
+    activations = np.asarray(convolutions(trunk))
+    gradient, velocity = np.zeros_like(activations), jax.tree.map(np.zeros_like, head)
+    for u in range(2):  # consecutive images, or every second
+        ids = np.arange(16 * u, 16 * u + 16) if scheme == "b" else np.arange(u, 32, 2)
+        of_head, gradient[ids] = gradients(head, activations[ids], labels[ids])
+        head, velocity = updated(head, of_head, velocity, 0.02 * 16 / 128)
+    # Each update's gradient is of a mean over 16 images; this is of the mean over all.
+    of_trunk = jax.jit(jax.grad(lambda params: (convolutions(params) * gradient / 2).sum()))(trunk)
+    at_rest = jax.tree.map(np.zeros_like, trunk)
+    trunk, _ = updated(trunk, of_trunk, at_rest, 0.02 * 32 / 128)
+    for found, expected in ((new.head.params, head), (new.trunk.params, trunk)):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected
+        )
 
 
 @pytest.mark.slow
