@@ -1,5 +1,7 @@
 """Fine-tuning: what the task's layer sees, and which parameters come from where."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,8 @@ def test_the_layer_sees_the_dropped_state_of_the_last_token(num_classes, answers
     )
     model, variables, last = build(num_classes, answers)
     for train, factor in ((True, 1.5), (False, 1.0)):
-        logits, seen = model.apply(variables, tokens(answers), last, train=train)
+        apply = jax.jit(functools.partial(model.apply, train=train))
+        logits, seen = apply(variables, tokens(answers), last)
         head = jax.tree.map(np.asarray, variables["params"]["head"])
         ends = factor * np.asarray(seen["hidden"])[:, :, 5]
         if num_classes:
@@ -83,8 +86,9 @@ def test_the_layer_sees_the_dropped_state_of_the_last_token(num_classes, answers
 
 
 def test_the_layer_starts_with_the_deviation_of_all_kernels():
-    model = GPTClassifier({**SIZES, "dim": 512, "vocab_size": 13}, 40)
+    model = GPTClassifier({**SIZES, "layers": 1, "dim": 512, "vocab_size": 13}, 40)
     tokens_, last = jnp.zeros((1, 1, 4), jnp.int32), jnp.zeros((1, 1), jnp.int32)
-    head = model.init(jax.random.key(0), tokens_, last, train=False)["params"]["head"]
+    init = jax.jit(functools.partial(model.init, train=False))
+    head = init(jax.random.key(0), tokens_, last)["params"]["head"]
     np.testing.assert_allclose(np.std(head["kernel"]), 0.02, rtol=0.03)
     assert not np.any(head["bias"])
