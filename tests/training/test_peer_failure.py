@@ -46,9 +46,11 @@ def test_one_that_is_silent_is_lost(ended):
 
 def test_goodbyes_are_said_to_all_that_are_still_there(ended, monkeypatch):
     monkeypatch.setattr(peer_failure, "_BEAT", 0.01)
+    before = set(threading.enumerate())
     server = socket.create_server(("127.0.0.1", 0))
     address, secret = server.getsockname(), "5e" * 16
-    threading.Thread(target=peer_failure._accept, args=(server, secret), daemon=True).start()
+    accept = threading.Thread(target=peer_failure._accept, args=(server, secret), daemon=True)
+    accept.start()
     stranger = socket.create_connection(address)
     stranger.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n" + bytes(40))
     others = [socket.create_connection(address) for _ in range(3)]
@@ -66,6 +68,12 @@ def test_goodbyes_are_said_to_all_that_are_still_there(ended, monkeypatch):
         _Connection(connection, "process 0").listen()
     assert len(ended) == 1 and ended[0].endswith("has gone")
     stranger.close()
+    # Who still listens when the test is over would end this very process.
+    for connection in others:
+        connection.sendall(b"o")
+    for thread in set(threading.enumerate()) - before - {accept}:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
