@@ -31,7 +31,7 @@ def dry_run(experiment, config, name, published):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("v9:2x2", "unknown topology v9:2x2; give a chip"),
+        ("v9:2x2", "unknown topology 'v9:2x2'; give a chip"),
         ("v5e", "unknown topology"),
         ("v5e:ax8", "unknown topology"),
         ("v5e:0x8", "unknown topology"),
@@ -50,7 +50,7 @@ def test_slices_that_do_not_exist(name, said):
 
 def test_says_how_to_install_the_compiler(monkeypatch):
     monkeypatch.setattr(topology.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'landmarks\[pod\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[pod\]'"):
         topology.load("v5e:2x2")
 
 

@@ -43,7 +43,7 @@ def judge_demo(
             record = {"context": context, "endings": names, "label": 0}
         try:
             (asked,) = questions([record], form, encode, marks)
-        except ValueError as error:
+        except UserError as error:
             raise UserError(f"that is too long: {error}") from error
         shares = map(float, probabilities(asked))
         return {"answer": _add_up(zip(names, shares, strict=True))}

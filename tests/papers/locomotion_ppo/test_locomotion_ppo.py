@@ -192,7 +192,7 @@ def test_wrong_values_are_one_clear_line(overrides):
 
 def test_a_missing_engine_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(UserError, match=r"pip install landmarks\[locomotion\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[locomotion\]'"):
         built("quadruped")
 
 
