@@ -150,5 +150,5 @@ def test_every_game_of_the_57_has_its_rom():
 
 def test_absent_emulator_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(UserError, match=r"pip install landmarks\[atari\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[atari\]'"):
         HostAtari(SPEC).reset(jax.random.key(0))
