@@ -259,8 +259,8 @@ class PointGAN(ImprovedWGAN):
         return critic_study.surface_picture(surface, np.asarray(real), fake)
 
     def demo(self, state: State) -> Demo:
-        def run(samples: int, seed: int) -> dict[str, Any]:
-            fake = self.draw(state, self.latents(jax.random.key(seed), samples))
+        def run(samples: int, draws: int) -> dict[str, Any]:
+            fake = self.draw(state, self.latents(jax.random.key(draws), samples))
             return {"picture": self.picture(state, fake)}
 
         return Demo(
@@ -270,7 +270,7 @@ class PointGAN(ImprovedWGAN):
             "likely to be data.",
             inputs={
                 "samples": Number("samples", 1000, 1, 10_000),
-                "seed": Number("seed", 0, 0, 999),
+                "draws": Number("which draws: another number, others", 0, 0, 999),
             },
             outputs={"picture": Image("samples, data and level sets of the critic")},
             run=run,
@@ -318,15 +318,15 @@ class FixedGenerator(PointGAN):
         return numbers
 
     def demo(self, state: State) -> Demo:
-        def run(seed: int) -> dict[str, Any]:
-            pair = self.real_and_fake(None, None, jax.random.key(seed))
+        def run(draws: int) -> dict[str, Any]:
+            pair = self.real_and_fake(None, None, jax.random.key(draws))
             return {"picture": self.picture(state, np.asarray(pair.fake))}
 
         return Demo(
             title="What a critic has learned",
             says=f"A critic tells {self.config.data.name} (orange) from the same points with noise "
             "on them (green). Lines join places of equal value.",
-            inputs={"seed": Number("seed of the noise", 0, 0, 999)},
+            inputs={"draws": Number("which draws of the noise", 0, 0, 999)},
             outputs={"picture": Image("level sets of the critic")},
             run=run,
         )
@@ -436,15 +436,15 @@ class TextGAN(ImprovedWGAN):
         )
 
     def demo(self, state: State) -> Demo:
-        def run(seed: int) -> dict[str, Any]:
-            lines = self.lines(state, self.latents(jax.random.key(seed), 12))
+        def run(draws: int) -> dict[str, Any]:
+            lines = self.lines(state, self.latents(jax.random.key(draws), 12))
             return {"lines": "\n".join(lines)}
 
         return Demo(
             title="Write lines, all characters at once",
             says=f"A generator that has seen {self.config.data.name} writes rows of "
             f"{self.config.data.sequence_length} characters, without a model of the next one.",
-            inputs={"seed": Number("seed", 0, 0, 9999)},
+            inputs={"draws": Number("which draws: another number, others", 0, 0, 9999)},
             outputs={"lines": Text("twelve rows", lines=12)},
             run=run,
         )
