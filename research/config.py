@@ -313,8 +313,9 @@ def to_plain(config: Any) -> Any:
 def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
     """The inverse of `to_plain`; the overrides of each arm stay dictionaries."""
     config = ConfigDict({key: _from_plain(value) for key, value in plain.items() if key != "arms"})
-    arms = plain.get("arms", {})
-    arms = {arm: {k: _from_plain(v) for k, v in values.items()} for arm, values in arms.items()}
+    arms = {
+        arm: {k: _from_plain(v) for k, v in values.items()} for arm, values in plain["arms"].items()
+    }
     config.arms = ConfigDict(arms, convert_dict=False)
     return config
 

@@ -157,10 +157,16 @@ def test_visits_are_those_of_mctx():
     root = mctx.RootFnOutput(prior_logits=logits, value=evaluation.value, embedding=states)
     theirs = jax.jit(
         lambda: mctx.muzero_policy(
-            w, jax.random.key(0), root, recurrent, 32,
-            invalid_actions=~states.legal, qtransform=plain_q, dirichlet_fraction=0.0,
+            w,
+            jax.random.key(0),
+            root,
+            recurrent,
+            32,
+            invalid_actions=~states.legal,
+            qtransform=plain_q,
+            dirichlet_fraction=0.0,
         )
-    )()  # fmt: skip
+    )()
     visits = theirs.search_tree.summary().visit_counts
     np.testing.assert_array_equal(ours, visits)
 

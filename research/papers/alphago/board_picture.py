@@ -51,9 +51,15 @@ def draw_board(
                     Circle((column, row), 0.12 + 0.33 * part, fc="#2f6db5", alpha=0.75, zorder=2)
                 )
                 axes.text(
-                    column, row, f"{100 * part:.0f}", ha="center", va="center", fontsize=8,
-                    color="white", zorder=5,
-                )  # fmt: skip
+                    column,
+                    row,
+                    f"{100 * part:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white",
+                    zorder=5,
+                )
     axes.set_xticks(range(columns), _COLUMNS[:columns])
     axes.set_yticks(range(rows), [str(rows - row) for row in range(rows)])
     axes.set(xlim=(-0.7, columns - 0.3), ylim=(rows - 0.3, -0.7), aspect="equal")

@@ -122,9 +122,13 @@ def test_self_play_learns_from_finished_games_for_whose_turn_it_was():
 @pytest.mark.slow  # compiles a second step
 def test_evaluator_resignation_and_kept_trees():
     overrides = dict(
-        method="alphago_zero", search__reuse=True, self_play__resign_wrong=0.05,
-        gate__every_steps=5, gate__openings=4, search__c_base=0.0,
-    )  # fmt: skip
+        method="alphago_zero",
+        search__reuse=True,
+        self_play__resign_wrong=0.05,
+        gate__every_steps=5,
+        gate__openings=4,
+        search__c_base=0.0,
+    )
     experiment = built(**overrides)
     state = jax.jit(experiment.init)(jax.random.key(0))
     first = jax.device_get(state.best)
@@ -275,8 +279,9 @@ def test_labelled_games_drop_passes_and_tell_games_apart():
     np.testing.assert_array_equal(one["planes"], source(None)["planes"])
     jax.tree.map(
         lambda x, s: np.testing.assert_equal((x.shape, x.dtype), (s.shape, s.dtype)),
-        one, source.spec,
-    )  # fmt: skip
+        one,
+        source.spec,
+    )
 
 
 def test_no_sensible_move_is_a_pass():

@@ -235,8 +235,11 @@ def test_ages_and_history_follow_the_stones():
     go, play = game(5, history=3)
     state = play_all(go, play, ["A1", "B1", PASS, "E5"])
     assert {p: int(state.age[0, go.read_move(p)]) for p in ("A1", "B1", "E5", "C3")} == {
-        "A1": 4, "B1": 3, "E5": 1, "C3": 0,
-    }  # fmt: skip
+        "A1": 4,
+        "B1": 3,
+        "E5": 1,
+        "C3": 0,
+    }
     planes = jax.vmap(go.planes)(state.history, state.player)[0]
     assert planes.shape == (5, 5, 7)
     own, other, colour = planes[..., 0], planes[..., 3], planes[..., 6]
