@@ -1,5 +1,7 @@
 """A process restarts with huge pages only where nobody can notice."""
 
+from types import ModuleType
+
 import pytest
 
 from research import startup
@@ -7,8 +9,12 @@ from research import startup
 
 @pytest.fixture
 def plain_start(monkeypatch):
-    """As after `python script.py`, watched by nobody."""
-    monkeypatch.setattr(startup.sys, "orig_argv", ["python", *startup.sys.argv])
+    """As after `python script.py`, watched by nobody, whatever runs these tests."""
+    script = ModuleType("__main__")
+    script.__file__ = "script.py"
+    monkeypatch.setitem(startup.sys.modules, "__main__", script)
+    monkeypatch.setattr(startup.sys, "argv", ["script.py"])
+    monkeypatch.setattr(startup.sys, "orig_argv", ["python", "script.py"])
     monkeypatch.setattr(startup, "observed", lambda: False)
 
 

@@ -162,7 +162,7 @@ def test_gpus_are_simulated(capsys):
 
 def test_a_list_of_slices_is_tried_from_the_smallest():
     assert topology.by_size(["gpu:1"]) == ["gpu:1"]
-    with pytest.raises(UserError, match="unknown topology v9"):
+    with pytest.raises(UserError, match="unknown topology 'v9:2x2'"):
         topology.by_size(["gpu:1", "v9:2x2"])
 
 
