@@ -170,7 +170,8 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     startup.check_devices()
 
     as_json = json.loads(flags.config.to_json_best_effort())
-    results = RunFolder(workdir, script.stem, as_json, flags.variant)
+    arms = [flags.arm] if flags.arm else list(configs.arms_of(flags.config))
+    results = RunFolder(workdir, script.stem, as_json, flags.variant, arms)
     shorter = agree("check", results.check)
     # Whatever can be refused is refused before anything is compiled or written.
     experiments = agree("build", lambda: _build_arms(module, flags, results, shorter))
@@ -179,12 +180,16 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     provenance = Provenance.of(script, argv)
     tried = getattr(configs.load_module(flags.path), "TRIED", {})
     with results.held(longer=bool(shorter)):
-        run_folder.note_run(workdir, script, module.PAPER.method, flags.variant, argv, flags.config)
+        with results.alone():
+            run_folder.note_run(
+                workdir, script, module.PAPER.method, flags.variant, argv, flags.config
+            )
         for arm in list(experiments):
             # The first seed's experiment is at hand; no seed's parts are kept for the next.
             _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance)
-        arms = configs.arms_of(flags.config)
-        return _finish(module, flags.config, results, arms, provenance, tried)
+        # Of several runs in one folder the last to come here finds the numbers of all arms.
+        with results.alone():
+            return _finish(module, flags.config, results, provenance, tried)
 
 
 def _build_arms(
@@ -304,11 +309,11 @@ def _finish(
     module: ModuleType,
     config: ConfigDict,
     results: RunFolder,
-    arms: dict[str, Any],
     provenance: Provenance,
     tried: Mapping[str, str],
 ) -> int:
     """Claims, figures and `result.json` of all arms that are there."""
+    arms = configs.arms_of(config)
     numbers = results.read(arms, config.seeds)
     missing = [arm for arm in arms if arm not in numbers]
     claims: list[Claim] = []

@@ -1,4 +1,4 @@
-"""The lock on the folder of a run: one run at a time is in it."""
+"""Locks on the folder of a run: one process at a time trains an arm, and one at a time writes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from research.core import UserError
 
 log = logging.getLogger("landmarks")
 
-LOCK = "lock"
+_GLANCES = 0.5  # seconds in which another that only looks at a lock has looked
 _NOT_THERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
-class FolderLock:
-    """A file in the folder that names who holds it, under a lock of the operating system's.
+class FileLock:
+    """A file that names who holds it, under a lock of the operating system's.
 
     That one ends with the process that took it, however that ends: no lock is ever stale.
+
+    Args:
+      path: of the file.
+      what: what is in use while it is held, in words.
 
     Attributes:
       token: a word that this holder alone knows, until it writes it into the file.
     """
 
-    def __init__(self, folder: Path):
-        self.path = folder / LOCK
+    def __init__(self, path: Path, what: str):
+        self.path, self.what = path, what
         self.token = secrets.token_hex(8)
         self._file: int | None = None
 
@@ -45,20 +49,23 @@ class FolderLock:
             return
         file = os.open(self.path, os.O_RDONLY)
         try:
-            self._lock(file, fcntl.LOCK_SH)
+            self._lock(file, fcntl.LOCK_SH, _GLANCES)
         finally:
             os.close(file)
 
-    def take(self) -> None:
-        """Takes the lock.
+    def take(self, seconds: float = _GLANCES) -> None:
+        """Takes the lock, and waits for one that is held for moments only.
+
+        Args:
+          seconds: how long it waits.
 
         Raises:
-          UserError: another process holds it.
+          UserError: another process holds it all that time.
         """
         while self._file is None:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                self._lock(file, fcntl.LOCK_EX)
+                self._lock(file, fcntl.LOCK_EX, seconds)
                 if self._is_there(file):  # else its last holder has just removed it
                     self._file, file = file, -1
             finally:
@@ -88,16 +95,17 @@ class FolderLock:
             time.sleep(0.1)
         return True
 
-    def _lock(self, file: int, kind: int) -> None:
-        for _ in range(10):  # another may only be looking
-            if _locked(file, kind):
-                return
+    def _lock(self, file: int, kind: int, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not _locked(file, kind):
+            if time.monotonic() > end:
+                holder = _read(self.path)
+                raise UserError(
+                    f"{self.what} is in use by process {holder.get('pid', '?')} on "
+                    f"{holder.get('host', '?')}; wait until it has ended, or choose another "
+                    "--workdir"
+                )
             time.sleep(0.05)
-        holder = _read(self.path)
-        raise UserError(
-            f"workdir {self.path.parent} is in use by process {holder.get('pid', '?')} on "
-            f"{holder.get('host', '?')}; wait until it has ended, or choose another --workdir"
-        )
 
     def _is_there(self, file: int) -> bool:
         try:

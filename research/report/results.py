@@ -25,7 +25,7 @@ from research.core import UserError
 from research.core.files import PARTIAL, write_text
 from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
-from research.report.lock import LOCK, FolderLock
+from research.report.lock import FileLock
 from research.report.provenance import Provenance
 from research.training.exchange import agree, exchange, process_index
 from research.training.writers import METRICS, read_metrics
@@ -33,6 +33,7 @@ from research.training.writers import METRICS, read_metrics
 log = logging.getLogger("landmarks")
 
 CONFIG = "config.json"
+LOCK = "lock"  # of what all arms share; "lock.<arm>" of one arm
 RESULT = "result.json"
 Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> number
 
@@ -46,24 +47,38 @@ CHANGEABLE = (
 # How long a run is. More of it goes on with what is there, where the steps stay what they were.
 LENGTHS = ("num_steps", "num_epochs", "total_frames", "total_images")
 _SHARED = 30.0  # seconds until a file of one machine is seen by the others
+_MOMENTS = 600.0  # seconds in which another process has written what all arms share, films too
 
 
 class RunFolder:
     """The folder of a run, with a folder in it for each arm and seed.
 
-    Process 0 writes it; all of them read it.
+    Process 0 writes it; all of them read it. Several runs may be in one folder at a time, each with
+    arms of its own.
 
     Args:
       workdir: the folder; made by `held`, not before.
       paper: name of the script.
       config: what is run.
       variant: of the configuration file, "" for the default.
+      arms: those that are run here, at least one.
     """
 
-    def __init__(self, workdir: Path, paper: str, config: Mapping[str, Any], variant: str):
+    def __init__(
+        self,
+        workdir: Path,
+        paper: str,
+        config: Mapping[str, Any],
+        variant: str,
+        arms: Collection[str],
+    ):
         self.workdir, self.paper, self.variant = workdir, paper, variant
         self.config = _strict(config)
-        self._lock = FolderLock(workdir)
+        self._shared_lock = FileLock(workdir / LOCK, f"workdir {workdir}")
+        self._arm_locks = [self._lock_of(arm) for arm in arms]
+
+    def _lock_of(self, arm: str) -> FileLock:
+        return FileLock(self.workdir / f"{LOCK}.{arm}", f"arm {arm} of workdir {self.workdir}")
 
     def check(self, fixed: Collection[str] = ()) -> dict[str, Any]:
         """Refuses a folder that cannot be written, is in use, or holds another run.
@@ -92,7 +107,8 @@ class RunFolder:
         parent = next(p for p in [workdir, *workdir.absolute().parents] if p.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise UserError(f"workdir {workdir} is not writable; choose another --workdir")
-        self._lock.refuse_if_held()
+        for lock in self._arm_locks:
+            lock.refuse_if_held()
         if not (workdir / CONFIG).exists():
             if workdir.exists() and any(not _is_beginning(path) for path in workdir.iterdir()):
                 raise UserError(f"workdir {workdir} holds something else; choose another --workdir")
@@ -131,22 +147,36 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self, longer: bool = False) -> Iterator[None]:
-        """Makes the folder, takes its lock, and notes in it what runs there.
+        """Makes the folder, takes the locks of the arms, and notes in it what runs there.
 
         Args:
           longer: whether what has ended there is to go on.
 
         Raises:
-          UserError: on all processes, if it cannot be made, another run is in it, or the processes
-            do not share it.
+          UserError: on all processes, if it cannot be made, another process runs one of the arms,
+            or the processes do not share it.
         """
         try:
             agree("folder", functools.partial(self._begin, longer))
-            token = exchange("token", self._lock.token)[0]
+            token = exchange("token", self._arm_locks[0].token)[0]
             agree("shared", functools.partial(self._check_shared, token))
             yield
         finally:
-            self._lock.release()
+            for lock in self._arm_locks:
+                lock.release()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other run writes what all arms share, and keeps others from it."""
+        try:
+            agree("alone", self._take_shared)
+            yield
+        finally:
+            self._shared_lock.release()
+
+    def _take_shared(self) -> None:
+        if process_index() == 0:
+            self._shared_lock.take(_MOMENTS)
 
     def _begin(self, longer: bool) -> None:
         if process_index() != 0:
@@ -157,17 +187,32 @@ class RunFolder:
             raise UserError(
                 f"workdir {self.workdir} cannot be made ({error.strerror}); take another --workdir"
             ) from error
-        self._lock.take()
+        for lock in self._arm_locks:
+            lock.take()
+        self._take_shared()
+        try:
+            self._note(longer)
+        finally:
+            self._shared_lock.release()
+
+    def _note(self, longer: bool) -> None:
+        """Notes what runs here; clears away what a kill or a shorter run has left."""
         for path in self.workdir.glob(f"*{PARTIAL}"):
             path.unlink()
         if longer:
-            for path in self.workdir.glob(f"*/*/{RESULT}"):
+            ended = list(self.workdir.glob(f"*/*/{RESULT}"))
+            mine = {lock.path for lock in self._arm_locks}
+            for arm in {path.parent.parent.name for path in ended}:
+                lock = self._lock_of(arm)
+                if lock.path not in mine:
+                    lock.refuse_if_held()
+            for path in ended:
                 path.unlink()
         if _read(self.workdir / CONFIG) != self._described():
             _write(self.workdir / CONFIG, self._described())
 
     def _check_shared(self, token: str) -> None:
-        if not self._lock.sees(token, _SHARED):
+        if not self._arm_locks[0].sees(token, _SHARED):
             raise UserError(
                 f"workdir {self.workdir} is not one folder for all processes: process "
                 f"{process_index()} on {socket.gethostname()} does not see what process 0 wrote "
@@ -373,7 +418,9 @@ def _strict(value: Any) -> Any:
 
 def _is_beginning(path: Path) -> bool:
     """Whether a file is what a run leaves that was killed before it had noted what it is."""
-    return path.name == LOCK or (path.name.startswith("config") and path.name.endswith(PARTIAL))
+    return path.name.split(".")[0] == LOCK or (
+        path.name.startswith("config") and path.name.endswith(PARTIAL)
+    )
 
 
 def _is_more(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -75,7 +75,7 @@ def made_with(commit, clean=True):
 
 
 def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
-    folder = RunFolder(tmp_path / "run", "p", {"seeds": [0]}, "")
+    folder = RunFolder(tmp_path / "run", "p", {"seeds": [0]}, "", ["first"])
     with folder.held():
         folder.add("a", 0, {"x": 1.0}, 2.0, "digits", made_with("c1"))
         folder.add("b", 0, {"x": 2.0}, 3.0, "", made_with("c2", clean=False))
@@ -87,4 +87,4 @@ def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
     assert found["command"] == "python experiments/p.py" and found["cpu"] == "a processor"
     assert len(found["date"]) == len("2026-01-01")
     with pytest.raises(UserError):
-        RunFolder(tmp_path / "run", "p", {"seeds": [1]}, "").check()
+        RunFolder(tmp_path / "run", "p", {"seeds": [1]}, "", ["first"]).check()

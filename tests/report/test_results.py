@@ -11,9 +11,9 @@ import pytest
 
 from research import app, config
 from research.core import UserError
-from research.report.lock import LOCK, FolderLock
+from research.report.lock import FileLock
 from research.report.provenance import Provenance
-from research.report.results import RunFolder
+from research.report.results import LOCK, RunFolder
 from tests.faults.drill import TOYS, difference, outcome
 
 FLAGS = ["--arm=first", "--config.num_steps=8", "--config.eval_every_steps=4"]
@@ -28,8 +28,8 @@ def run(toy, workdir, *flags):
     return app.main(toy, [*FLAGS, *flags, "--workdir", str(workdir)])
 
 
-def folder_of(tmp_path, **config):
-    return RunFolder(tmp_path / "run", "toy", config, "")
+def folder_of(tmp_path, *arms, **config):
+    return RunFolder(tmp_path / "run", "toy", config, "", arms or ("first",))
 
 
 def begin(tmp_path, **config):
@@ -38,7 +38,7 @@ def begin(tmp_path, **config):
 
 
 @pytest.mark.parametrize(
-    "left", [["lock"], ["config.json.there-123.partial"], ["config.partial", "lock"]]
+    "left", [["lock", "lock.first"], ["config.json.there-123.partial"], ["config.partial", "lock"]]
 )
 def test_a_run_killed_before_it_noted_anything_can_be_started_again(tmp_path, left):
     (tmp_path / "run").mkdir()
@@ -47,16 +47,20 @@ def test_a_run_killed_before_it_noted_anything_can_be_started_again(tmp_path, le
     folder = folder_of(tmp_path, width=4)
     assert folder.check() == {}
     with folder.held():
-        assert {path.name for path in folder.workdir.iterdir()} == {LOCK, "config.json"}
+        assert {path.name for path in folder.workdir.iterdir()} == {"lock.first", "config.json"}
     assert {path.name for path in folder.workdir.iterdir()} == {"config.json"}
 
 
-def test_one_run_at_a_time(tmp_path):
-    with folder_of(tmp_path).held():
-        other = folder_of(tmp_path)
+def test_one_run_of_an_arm_at_a_time(tmp_path):
+    with folder_of(tmp_path, "first", "second").held():
+        other = folder_of(tmp_path, "third", "second")
         for attempt in (other.check, lambda: other.held().__enter__()):
-            with pytest.raises(UserError, match=f"in use by process {os.getpid()} on "):
+            with pytest.raises(
+                UserError, match=f"arm second .* in use by process {os.getpid()} on "
+            ):
                 attempt()
+        with folder_of(tmp_path, "third").held():  # what was refused holds no lock
+            pass
     other.check()
     with other.held():
         pass
@@ -65,22 +69,22 @@ def test_one_run_at_a_time(tmp_path):
 def test_a_lock_ends_with_its_process(tmp_path):
     """Whether it was killed or not; its file stays, and stops nobody."""
     code = (
-        "import os, sys; from pathlib import Path; from research.report.lock import FolderLock\n"
-        "FolderLock(Path(sys.argv[1])).take(); print('held', flush=True); sys.stdin.read()"
+        "import os, sys; from pathlib import Path; from research.report.lock import FileLock\n"
+        "FileLock(Path(sys.argv[1]), 'it').take(); print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
+        [sys.executable, "-c", code, str(tmp_path / LOCK)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(TOYS.parents[1])},
     )
     assert holder.stdout.readline() == b"held\n"
     with pytest.raises(UserError, match=f"in use by process {holder.pid} on "):
-        FolderLock(tmp_path).take()
+        FileLock(tmp_path / LOCK, "it").take()
     holder.kill()
     holder.communicate()
     assert (tmp_path / LOCK).exists()
-    mine = FolderLock(tmp_path)
+    mine = FileLock(tmp_path / LOCK, "it")
     mine.take()
     assert mine.sees(mine.token, 0.0) and not mine.sees("another", 0.0)
     mine.release()
@@ -94,7 +98,7 @@ def test_of_many_that_want_a_lock_one_has_it(tmp_path):
     def want():
         gate.wait()
         for _ in range(5):
-            lock = FolderLock(tmp_path)
+            lock = FileLock(tmp_path / LOCK, "it")
             try:
                 lock.take()
             except UserError as error:
@@ -111,6 +115,38 @@ def test_of_many_that_want_a_lock_one_has_it(tmp_path):
     for thread in threads:
         thread.join()
     assert most and max(most) == 1
+
+
+def test_runs_of_several_arms_in_one_folder_at_the_same_time(toy, tmp_path, capfd):
+    """The last to end checks the claims of both."""
+    flags = [*FLAGS[1:], "--workdir", str(tmp_path / "run")]
+    code = (
+        "import sys; from pathlib import Path; from research import app, config\n"
+        "toy = config.load_module(Path(sys.argv[1]))\n"
+        "train = app.train\n"
+        "def held(*arguments):\n"
+        "    print('training', flush=True); sys.stdin.readline()\n"
+        "    return train(*arguments)\n"
+        "app.train = held; sys.exit(app.main(toy, sys.argv[2:]))"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(toy.__file__), "--arm=second", *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TOYS.parents[1])},
+    )
+    assert other.stdout.readline() == "training\n"
+    assert app.main(toy, ["--arm=first", *flags]) == 0
+    assert "arms still to run: second" in capfd.readouterr().err
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["claims"] == []
+    assert app.main(toy, flags) == 2
+    assert "arm second of workdir" in capfd.readouterr().err
+    shown, errors = other.communicate("\n" * 10)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert set(result["arms"]) == {"first", "second"} and result["claims"], errors
+    assert not list((tmp_path / "run").glob("lock*"))
 
 
 def test_a_folder_that_processes_do_not_share_is_refused(tmp_path, monkeypatch):
