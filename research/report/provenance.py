@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,11 @@ def command(script: Path, argv: Sequence[str]) -> str:
             continue
         kept.append(word)
     return shlex.join(["python", f"{script.parent.name}/{script.name}", *kept])
+
+
+def without_folders(origin: str) -> str:
+    """Which data was used, without where on this machine it lay."""
+    return re.sub(r",? at (/|~|\w+://)[^;]*", "", origin)
 
 
 def checkout(folder: Path) -> tuple[str, bool]:

@@ -26,7 +26,7 @@ from research.core.files import PARTIAL, write_text
 from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
 from research.report.lock import FileLock
-from research.report.provenance import Provenance
+from research.report.provenance import Provenance, without_folders
 from research.training.exchange import agree, exchange, process_index
 from research.training.writers import METRICS, read_metrics
 
@@ -309,7 +309,7 @@ class RunFolder:
             if run is not None:
                 runs.append(run)
                 arms.setdefault(arm, {})[seed] = run["metrics"]
-                data[arm] = run.get("data", "")
+                data[arm] = without_folders(run.get("data", ""))
         _write(
             self.workdir / RESULT,
             {

@@ -9,7 +9,7 @@ import pytest
 from research.core import UserError
 from research.report import provenance
 from research.report.claims import Claim
-from research.report.provenance import Provenance, checkout, command
+from research.report.provenance import Provenance, checkout, command, without_folders
 from research.report.results import RunFolder, seconds_trained
 
 
@@ -88,3 +88,23 @@ def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
     assert len(found["date"]) == len("2026-01-01")
     with pytest.raises(UserError):
         RunFolder(tmp_path / "run", "p", {"seeds": [1]}, "", ["first"]).check()
+
+
+@pytest.mark.parametrize(
+    ("origin", "kept"),
+    [
+        ("TFDS mnist 3.0.1, split train, at /data/mnist/3.0.1", "TFDS mnist 3.0.1, split train"),
+        (
+            "ptb, split train, the files at /a b/ptb; 0.5 of x",
+            "ptb, split train, the files; 0.5 of x",
+        ),
+        ("cifar10, its files at gs://bucket/cifar10", "cifar10, its files"),
+        (
+            "proc_faces/studio train, rendered at 32 px",
+            "proc_faces/studio train, rendered at 32 px",
+        ),
+        ("", ""),
+    ],
+)
+def test_a_result_says_which_data_and_not_where_it_lay(origin, kept):
+    assert without_folders(origin) == kept
