@@ -28,7 +28,7 @@ class Squares(Sequence[Record]):
 
     def __getitem__(self, index: Any) -> Any:  # an integer only
         record = self.records[index]
-        return {**record, "image": augment.square(record["image"], self.size)}
+        return {**record, "image": augment.square(_pixels(record["image"]), self.size)}
 
     def __repr__(self) -> str:
         return f"{self.records!r} at {self.size} px"
@@ -65,6 +65,13 @@ class Squares(Sequence[Record]):
     def examples(self) -> tuple[np.ndarray, np.ndarray]:
         """All `images` and `labels`."""
         return self.images(), self.labels()
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """uint8 `[H, W, C]`: grey images may have no channel, and scikit-learn's digits go to 16."""
+    if image.dtype != np.uint8:
+        image = np.round(image * np.float32(255 / 16)).astype(np.uint8)
+    return image if image.ndim == 3 else image[..., None]
 
 
 def load(name: str, split: str, size: int, data_dir: str) -> Squares:

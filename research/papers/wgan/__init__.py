@@ -1,0 +1,1 @@
+"""What "Wasserstein GAN" alone uses: its schedule of updates, its figures."""
