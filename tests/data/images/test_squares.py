@@ -43,3 +43,17 @@ def test_view_over_records_keeps_the_rest_and_chooses():
 def test_faces_by_name():
     data = squares.load("proc_faces/street", "test[:3]", 16, "")
     assert len(data) == 3 and data[0]["image"].shape == (16, 16, 3)
+
+
+def test_grey_images_get_a_channel_and_digits_of_16_levels_all_256():
+    records = [
+        {"image": np.full((8, 8), 16, np.float32)},
+        {"image": np.full((8, 8), 5, np.float32)},
+        {"image": np.full((8, 8), 5, np.uint8)},
+    ]
+    shown = squares.Squares(records, 8)
+    assert [(shown[i]["image"].shape, shown[i]["image"].max()) for i in range(3)] == [
+        ((8, 8, 1), 255),
+        ((8, 8, 1), 80),
+        ((8, 8, 1), 5),
+    ]
