@@ -417,7 +417,9 @@ class ImageGAN(Critics):
 
     def tracking(self, workdir: Path) -> Numbers:
         """Whether the estimate falls as samples come nearer to data, over the run's evaluations."""
-        records = read_metrics(workdir)
+        # Before the end of its first long runs the critic is no estimate of anything.
+        trained = self.schedule.first * self.schedule.many
+        records = [r for r in read_metrics(workdir) if r.get("step", 0) > trained]
         distance = next((k for r in records for k in r if k.startswith("samples/FID")), "")
         judged = [r for r in records if distance and distance in r]
         if len(judged) < 3:

@@ -193,17 +193,18 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
         override(config, key, text)
     config.lock()
     arms = arms_of(config)
-    for key in overrides:
-        setting = [arm for arm, values in arms.items() if key in values]
-        if setting:
-            raise UserError(
-                f"--config.{key} is what the arms {_few(setting)} set, each to a value of its own; "
-                "choose one with --arm, or another variant"
-            )
     if flags["--arm"] is not None and flags["--arm"] not in arms:
         raise UserError(
             f"no arm {quoted(flags['--arm'])}{_near(flags['--arm'], arms)}; arms: {_few(arms)}"
         )
+    run = [flags["--arm"]] if flags["--arm"] is not None else arms
+    for key in overrides:
+        setting = [arm for arm in run if key in arms[arm]]
+        if setting:
+            raise UserError(
+                f"--config.{key} is what the arms {_few(setting)} set, each to a value of its own; "
+                "choose one that does not with --arm, or another variant"
+            )
     check_values(config, allowed)
     if "data.dir" in overrides:
         _check_folders(config.data.dir)

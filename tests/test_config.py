@@ -86,6 +86,15 @@ def test_what_arms_set_is_not_overridden():
     """Every arm would be given the one value, and nothing be compared."""
     with pytest.raises(UserError, match=r"--config.learning_rate is what the arms slow set"):
         parse("--config.learning_rate=0.5")
+    with pytest.raises(UserError, match=r"--config.learning_rate is what the arms slow set"):
+        parse("--arm=slow", "--config.learning_rate=0.5")
+
+
+def test_an_arm_alone_takes_what_others_set():
+    """The others do not run, and one that sets no such value itself is given it."""
+    arms = [arm for arm in config.arms_of(parse().config) if arm != "slow"]
+    flags = parse(f"--arm={arms[0]}", "--config.learning_rate=0.5")
+    assert flags.config.learning_rate == 0.5
 
 
 def test_help(capsys):
