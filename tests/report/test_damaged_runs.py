@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from research import __main__ as command_line
+from research import commands as command_line
 from research.report.claims import Paper
 
 RESULT = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 from research.report.claims import Paper
 
 TOYS = Path(__file__).resolve().parents[1] / "toys"

@@ -13,7 +13,8 @@ import jax
 from research.core.errors import UserError, quoted
 from research.core.experiment import Source
 from research.rl.envs import gymnax_env, pixel_maze, probe_envs
-from research.rl.envs.ale import ATARI_57, Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs.atari_57 import ATARI_57
 from research.rl.envs.environments import Environment, StackFrames, Vectorized
 from research.rl.envs.host_actor import HostActor, MirroredAtari
 
