@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from research.core.errors import UserError, quoted
@@ -37,8 +38,9 @@ def read(name: str, split: str) -> Dataset:
 
 def _pair_paths(place: str, name: str) -> list[Path]:
     """One path, or two with a comma between them; there may be commas in a path."""
-    if place and Path(place).exists():
-        return [Path(place)]
+    with contextlib.suppress(OSError, ValueError):  # a name that no file has
+        if place and Path(place).exists():
+            return [Path(place)]
     parts = place.split(",")
     if len(parts) > 2:
         raise UserError(f"{quoted(name)}: one file, or two with a comma between them")

@@ -47,7 +47,7 @@ def parse(name: str) -> tuple[str, Shares]:
       UserError: an option that there is not, or a value that it does not take.
     """
     match = _OPTIONS.fullmatch(name)
-    if not match or Path(name).exists():
+    if not match:
         return name, Shares()
     values: dict[str, float | int] = {}
     for option in match[2].split("&"):
