@@ -95,14 +95,15 @@ def _not_found(name: str, folders: list[Path], reason: str) -> str:
             f"prepared {name}/<version>/, in {places}; get the files from {raw.source} into "
             f"DIR/{raw.folder}/ and pass --config.data.dir=DIR; {default}"
         )
-    if reason != prepared.UNKNOWN:
-        return (
-            f"data set {name!r} not found: no prepared {name}/<version>/ in {places}, and not "
-            f"downloaded: {reason}; prepare it once with `{prepared.command(name, folders[0])}`; "
-            f"{default}"
-        )
     known = {raw.folder: name for name, raw in catalogue.SETS.items()}
-    known |= {name: name for name in (*catalogue.SETS, *embedded.SETS)}
+    known |= {name: name for name in (*catalogue.SETS, *archives.RELEASES, *embedded.SETS)}
     close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(sorted({known[k] for k in close}))}?" if close else default
-    return f"no data set is called {name!r}, in TFDS or in {places}; {hint}"
+    meant = f"did you mean {' or '.join(sorted({known[k] for k in close}))}?" if close else ""
+    if reason != prepared.UNKNOWN:
+        asked = f"{meant} " if meant and not prepared.installed() else ""  # TFDS cannot be asked
+        return (
+            f"data set {name!r} not found: {asked}no prepared {name}/<version>/ in {places}, and "
+            f"not downloaded: {reason}; prepare it once with "
+            f"`{prepared.command(name, folders[0])}`; {default}"
+        )
+    return f"no data set is called {name!r}, in TFDS or in {places}; {meant or default}"
