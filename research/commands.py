@@ -175,28 +175,85 @@ def read_finished(folders: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
     return runs
 
 
-def write_report(folders: Sequence[str]) -> None:
-    """Writes `report.html` and `report.md` of finished runs."""
-    runs, modules = read_finished(folders), load_scripts()
-    titles = {name: module.PAPER.title for name, module in modules.items()}
-    html = page.html_page([(f, r, titles.get(r["paper"], r["paper"])) for f, r in runs])
+REPORT_USAGE = """usage: landmarks report RUNS... [--out FILE.html]
+
+Writes a page of finished runs, pictures and films inside (report.html), and the
+table of their claims as Markdown beside it (report.md). A page of an earlier
+report is replaced, and that is said; any other file is left alone."""
+
+
+def write_report(words: Sequence[str]) -> None:
+    """Writes the page of finished runs, and the table of their claims.
+
+    Args:
+      words: folders of runs, and `--out FILE`.
+
+    Raises:
+      UserError: a flag that there is not, no run, or a file that is not of an earlier report.
+    """
+    folders, out = _report_arguments(list(words))
+    table_path = out.with_suffix(".md")
+    runs = read_finished(folders)
+    html = page.html_page([(f, r, _title(r["paper"])) for f, r in runs])
     table = page.markdown_table([result for _, result in runs])
-    with _writing():
-        Path("report.html").write_text(html, encoding="utf-8")
-        Path("report.md").write_text(table, encoding="utf-8")
-    print(table)
-    print("wrote report.html and report.md", file=sys.stderr)
+    mine = (page.GENERATOR, page.TABLE_HEAD)
+    with _writing(out.parent):
+        for path, mark in zip((out, table_path), mine, strict=True):
+            _refuse_foreign(path, mark)
+        for path, text in ((out, html), (table_path, table)):
+            said = "replaced" if path.exists() else "wrote"
+            path.write_text(text, encoding="utf-8")
+            print(f"{said} {path}", file=sys.stderr)
+    print(table, end="")
+
+
+def _report_arguments(words: list[str]) -> tuple[list[str], Path]:
+    out, folders = "report.html", []
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        if flag == "--out":
+            if not equals and not words:
+                raise UserError("report: --out needs a file")
+            out = value if equals else words.pop(0)
+        elif word.startswith("-"):
+            raise UserError(f"report: no flag {quoted(word)}; --help lists them")
+        else:
+            folders.append(word)
+    if not folders:
+        raise UserError("report: no run is named; --help lists what it takes")
+    if Path(out).suffix not in (".html", ".htm"):
+        raise UserError(f"report: --out={quoted(out)[1:-1]} ends in .html")
+    return folders, Path(out)
+
+
+def _title(paper: str) -> str:
+    """The title of a paper, its name where there is no script of it."""
+    path = ROOT / "experiments" / f"{paper}.py"
+    known = paper in {other.stem for other in path.parent.glob("*.py")}
+    return load_module(path).PAPER.title if known else paper
+
+
+def _refuse_foreign(path: Path, mark: str) -> None:
+    """Raises UserError where a file is there that is not of an earlier report."""
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise UserError(f"{path} cannot be written: it is a folder; choose another --out")
+    if path.is_file() and mark in path.read_text(encoding="utf-8", errors="replace")[:2000]:
+        return
+    raise UserError(f"{path} is there and is no earlier report; choose another --out")
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def _writing(folder: Path = Path()) -> Iterator[None]:
     """Turns a folder that cannot be written, or a name that is too long for it, into one line."""
     try:
         yield
     except OSError as error:
         what = Path(error.filename).name if error.filename else "a file"
         raise UserError(
-            f"{what} cannot be written to {Path().absolute()}: {error.strerror or error}"
+            f"{what} cannot be written to {folder.absolute()}: {error.strerror or error}"
         ) from error
 
 
@@ -237,8 +294,10 @@ def main(argv: Sequence[str]) -> int:
                 write_documents()
             case ["results", "--judge"]:
                 judge_results()
-            case ["report", *folders] if folders:
-                write_report(folders)
+            case ["report", "-h" | "--help"]:
+                print(REPORT_USAGE)
+            case ["report", *words]:
+                write_report(words)
             case ["compare", *folders] if len(folders) > 1:
                 compare_runs(folders)
             case ["pods", *names]:
