@@ -19,6 +19,8 @@ value network as baseline, is that of "reinforce" alone; ladders are read along 
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import copy
 import functools
 from collections.abc import Mapping

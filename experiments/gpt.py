@@ -7,6 +7,8 @@ Claim: a language model learns a task from the examples in its context.
 The learning rate follows the tokens seen, so that it does not depend on how the batch grows.
 """
 
+import research.early  # answers --help at once
+
 import dataclasses
 from pathlib import Path
 from typing import Any
