@@ -198,7 +198,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.elo = ConfigDict(
         {
-            "snapshots": 4,  # players of the past, at equal parts of the run
+            "snapshots": 6,  # players of the past, at equal parts of the run
             "watch": True,  # the last of them plays the first, and the game is kept as SGF
         }
     )
