@@ -95,6 +95,7 @@ def pipeline() -> ConfigDict:
     return ConfigDict(
         {
             "stage": "policy",  # or "reinforce", "value": which is built by itself, for its size
+            "sgf_folder": "",  # of people's games; "": those of the search of the arm `rival`
             "filters": 32,
             "layers": 5,  # of the convolutions before the last one, 12 in the paper
             "value_hidden": 32,
