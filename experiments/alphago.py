@@ -43,7 +43,14 @@ from research.papers.alphago.players import GREEDY, RANDOM, SEARCH, BoardPlayers
 from research.papers.alphago.policy_games import Moves, TwoHeadedPolicy
 from research.papers.alphago.policy_gradient import PolicyGradient, PoolSettings
 from research.papers.alphago.ratings import Snapshots, measure_strength
-from research.papers.alphago.stages import Expert, Losses, Stages, StageSettings, train_stages
+from research.papers.alphago.stages import (
+    NO_GAMES,
+    Expert,
+    Losses,
+    Stages,
+    StageSettings,
+    train_stages,
+)
 from research.report.claims import Claim, Paper, Results, spread
 from research.report.demo import Demo
 from research.rl import self_play
@@ -59,6 +66,7 @@ PAPER = Paper(
     authors="Silver et al.",
     year=2016,
     arxiv="",
+    field="reinforcement learning",
     claim="A search makes a better player of a network, and the network learns to be that player.",
     parameters={
         # The evaluator's best network is a second one of the same size.
@@ -69,6 +77,7 @@ PAPER = Paper(
     },
     curves=("loss", "value_loss", "black_wins"),
     x="step",
+    method="alphazero",
 )
 
 
@@ -348,6 +357,7 @@ def make_stages(config: ConfigDict) -> Stages:
         PoolSettings(**config.reinforce),
         losses=Losses(imitation_loss, reinforce_loss, outcome_loss),
         seed=config.seed,
+        has_expert=bool(config.rival),
     )
 
 
@@ -386,6 +396,8 @@ def train_alphago(config: ConfigDict, workdir: Path) -> dict[str, float]:
     """All stages of 2016; without people's games the expert is the search of another arm."""
     expert = None
     if not config.alphago.sgf_folder:
+        if not config.rival:
+            raise UserError(NO_GAMES)
         searcher, trained = run_arm(config, config.rival, workdir)
         explore = config.self_play.explore_plies
         expert = Expert(searcher.search, searcher.player(trained), explore)

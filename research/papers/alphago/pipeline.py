@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.core import Source
+from research.core import Source, UserError
 from research.rl.envs.go import Go
 from research.rl.envs.go_features import NUM_PLANES, SENSIBLE, feature_planes
 from research.rl.tree_search import ILLEGAL, TreeSearch, visit_policy
@@ -138,10 +138,11 @@ class PositionSource(Source):
       go: the rules.
       batch_size: positions.
       seed: of the draw.
+      missing: what to say where nobody will put positions here; "" where somebody will.
     """
 
-    def __init__(self, go: Go, batch_size: int, seed: int):
-        self.go, self.batch_size, self.seed = go, batch_size, seed
+    def __init__(self, go: Go, batch_size: int, seed: int, missing: str = ""):
+        self.go, self.batch_size, self.seed, self.missing = go, batch_size, seed, missing
         self.labelled: Labelled | None = None  # put here before the run
         self.origin = "games played in this run"
         self.step = 0
@@ -150,6 +151,10 @@ class PositionSource(Source):
             "action": jax.ShapeDtypeStruct((batch_size,), np.int32),
             "outcome": jax.ShapeDtypeStruct((batch_size,), np.float32),
         }
+
+    def open(self) -> None:
+        if self.missing:
+            raise UserError(self.missing)
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         assert self.labelled is not None

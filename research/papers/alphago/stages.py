@@ -36,6 +36,10 @@ from research.rl.envs.go_features import NUM_PLANES
 from research.rl.tree_search import TreeSearch
 
 _ROWS_AT_ONCE = 8_192  # positions that a network judges together
+NO_GAMES = (
+    "there are no games to learn from: say --config.alphago.sgf_folder=FOLDER, with SGF files of "
+    "people's games (the papers' are from u-go.net), or take :pipeline, which imitates a search"
+)
 HELD_OUT = 10  # of every so many of an expert's games one is not learned from
 
 
@@ -136,9 +140,12 @@ class SupervisedPolicy(PositionStage):
 
     source: PositionSource | SgfSource  # type: ignore[assignment]
 
-    def __init__(self, go: Go, settings: StageSettings, objective: Any, seed: int):
+    def __init__(
+        self, go: Go, settings: StageSettings, objective: Any, seed: int, has_expert: bool
+    ):
         self.objective, size = objective, settings.batch_size
-        source: PositionSource | SgfSource = PositionSource(go, size, seed)
+        missing = "" if has_expert else NO_GAMES
+        source: PositionSource | SgfSource = PositionSource(go, size, seed, missing)
         if settings.sgf_folder:
             source = SgfSource(go, Path(settings.sgf_folder), size, seed)
         learner = Learner(
@@ -191,16 +198,26 @@ class Stages:
       pool: of the games of the second stage.
       losses: of the three stages.
       seed: of the positions' order.
+      has_expert: whether there is somebody to imitate where there are no games of people.
     """
 
     def __init__(
-        self, go: Go, settings: StageSettings, pool: PoolSettings, losses: Losses, seed: int
+        self,
+        go: Go,
+        settings: StageSettings,
+        pool: PoolSettings,
+        losses: Losses,
+        *,
+        seed: int,
+        has_expert: bool,
     ):
         self.go, self.settings, self.pool = go, settings, pool
-        self.losses, self.seed = losses, seed
+        self.losses, self.seed, self.has_expert = losses, seed, has_expert
 
     def policy(self) -> SupervisedPolicy:
-        return SupervisedPolicy(self.go, self.settings, self.losses.imitation, self.seed)
+        return SupervisedPolicy(
+            self.go, self.settings, self.losses.imitation, self.seed, self.has_expert
+        )
 
     def reinforce(self) -> PolicyGradient:
         """Stage 2: p_rho begins as p_sigma, with 0 as the baseline."""
