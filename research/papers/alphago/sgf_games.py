@@ -85,23 +85,27 @@ def check_games(go: Go, games: Games, block: int = 64) -> None:
       UserError: one is not. The message names the file, the move, and the rule it breaks.
     """
 
+    for start in range(0, len(games.names), block):
+        rows = games.actions[start : start + block]
+        room = np.full((block - len(rows), rows.shape[1]), -1, np.int16)
+        found = np.asarray(_first_bad(go, np.concatenate([rows, room])))[: len(rows)]
+        for row in np.flatnonzero(found >= 0)[:1]:
+            _explain(go, games, start + row, int(found[row]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _first_bad(go: Go, actions: jax.Array) -> jax.Array:
+    """Places `[N]` of the first moves of games `[N, L]` that are not legal, -1 where all are."""
+
     def ply(state: Any, action: jax.Array) -> tuple[Any, jax.Array]:
         good = (action < 0) | (state.legal[action] & ~state.over)
         return go.play(state, jnp.maximum(action, 0)), good
 
-    @jax.jit
-    def first_bad(actions: jax.Array) -> jax.Array:
-        goods = jax.vmap(lambda row: jax.lax.scan(ply, go.init(), row)[1])(
-            actions.astype(jnp.int32)
-        )
-        return jnp.where(goods.all(axis=1), -1, goods.argmin(axis=1))
+    def game(actions: jax.Array) -> jax.Array:
+        return jax.lax.scan(ply, go.init(), actions.astype(jnp.int32))[1]
 
-    for start in range(0, len(games.names), block):
-        rows = games.actions[start : start + block]
-        room = np.full((block - len(rows), rows.shape[1]), -1, np.int16)
-        found = np.asarray(first_bad(np.concatenate([rows, room])))[: len(rows)]
-        for row in np.flatnonzero(found >= 0)[:1]:
-            _explain(go, games, start + row, int(found[row]))
+    goods = jax.vmap(game)(actions)
+    return jnp.where(goods.all(axis=1), -1, goods.argmin(axis=1))
 
 
 def _explain(go: Go, games: Games, game: int, bad: int) -> None:
@@ -143,7 +147,6 @@ class SgfSource(Source):
         self.games: Games | None = None
         self.block = self.batch = 0  # where the next batch comes from
         self._loaded: tuple[int, Labelled, np.ndarray] | None = None
-        self._replay = jax.jit(functools.partial(_replay, go))
 
     def open(self) -> None:
         if self.games is None:
@@ -199,7 +202,7 @@ class SgfSource(Source):
         games = self.games
         actions = np.full((self.block_games, games.actions.shape[1]), -1, np.int16)
         actions[: len(chosen)] = games.actions[chosen]
-        planes, player = jax.device_get(self._replay(jax.device_put(actions.T)))
+        planes, player = jax.device_get(_replay(self.go, jax.device_put(actions.T)))
         kept = (actions.T >= 0) & (actions.T != self.go.passing)
         kept[:, : len(chosen)] &= np.arange(len(kept))[:, None] >= games.setup[chosen]
         game = np.broadcast_to(np.pad(chosen, (0, self.block_games - len(chosen))), kept.shape)
@@ -217,6 +220,7 @@ class SgfSource(Source):
         self.block, self.batch = state["block"], state["batch"]
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _replay(go: Go, actions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Packed planes `[L, N, B]` before each move of games `[L, N]`, and the colours to move."""
     count = actions.shape[1]

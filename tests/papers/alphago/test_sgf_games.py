@@ -1,5 +1,6 @@
 """A folder of people's games: what is learned from it, and what is refused."""
 
+import collections
 import functools
 
 import jax
@@ -46,7 +47,7 @@ GAMES = ("B2 A1 A2 pass pass", "A1 C3 B2", "C1 pass A3 B1 B3")
 
 
 def test_positions_are_those_of_the_games_without_passes(tmp_path):
-    source = SgfSource(GO, write(tmp_path, *GAMES), 4, seed=0, block_games=4)
+    source = SgfSource(GO, write(tmp_path, *GAMES), 4, seed=0, block_games=5)
     source.open()
     found = source.positions(np.arange(3))
     assert len(found.action) == 3 + 3 + 4
@@ -75,8 +76,18 @@ def test_every_position_comes_once_in_an_epoch_and_a_resumed_source_goes_on(tmp_
         batches.append(source(None))
     # Five games are learned from, 3 + 3 + 4 + 3 + 4 positions: four batches of four in an epoch.
     assert states[4] == {"block": 1, "batch": 0}
-    rows = np.concatenate([batch["planes"].reshape(4, -1) for batch in batches[:4]])
-    assert len(np.unique(rows, axis=0)) >= 10
+    drawn = collections.Counter(
+        (planes.tobytes(), int(action))
+        for batch in batches[:4]
+        for planes, action in zip(batch["planes"], batch["action"], strict=True)
+    )
+    there = source.positions(np.arange(1, 6))
+    planes = pipeline.unpack(GO, there.planes)
+    assert len(there.action) == 17
+    all_of_them = collections.Counter(
+        (row.tobytes(), int(action)) for row, action in zip(planes, there.action, strict=True)
+    )
+    assert drawn <= all_of_them
     again = SgfSource(GO, folder, 4, seed=0, block_games=5)
     again.open()
     again.set_state(states[5])
@@ -93,7 +104,7 @@ def test_a_handicap_is_where_white_begins(tmp_path):
     (tmp_path / "handicap.sgf").write_text("(;SZ[3]AB[aa][cc];W[bb];B[ac])")
     games = read_games(GO, tmp_path)
     assert games.setup.tolist() == [0, 3]
-    source = SgfSource(GO, tmp_path, 2, seed=0, block_games=2)
+    source = SgfSource(GO, tmp_path, 2, seed=0, block_games=5)
     source.open()
     found = source.positions(np.array([1]))
     planes = pipeline.unpack(GO, found.planes)
@@ -128,6 +139,7 @@ def test_a_folder_without_games_is_refused(tmp_path):
         read_games(GO, tmp_path)
 
 
+@pytest.mark.slow  # compiles an update
 def test_the_policy_of_2016_learns_from_the_folder(tmp_path):
     config = get_config("smoke")
     config.method = "alphago"
