@@ -140,11 +140,8 @@ class SupervisedPolicy(PositionStage):
 
     source: PositionSource | SgfSource  # type: ignore[assignment]
 
-    def __init__(
-        self, go: Go, settings: StageSettings, objective: Any, seed: int, has_expert: bool
-    ):
+    def __init__(self, go: Go, settings: StageSettings, objective: Any, seed: int, missing: str):
         self.objective, size = objective, settings.batch_size
-        missing = "" if has_expert else NO_GAMES
         source: PositionSource | SgfSource = PositionSource(go, size, seed, missing)
         if settings.sgf_folder:
             source = SgfSource(go, Path(settings.sgf_folder), size, seed)
@@ -170,13 +167,13 @@ class OutcomeRegression(PositionStage):
 
     source: PositionSource
 
-    def __init__(self, go: Go, settings: StageSettings, objective: Any, seed: int):
+    def __init__(self, go: Go, settings: StageSettings, objective: Any, seed: int, missing: str):
         self.objective = objective
         learner = Learner(
             ValueNetwork(settings.filters, settings.layers, settings.value_hidden),
             halving_sgd(settings.value_rate, settings.halve_every),
         )
-        source = PositionSource(go, settings.value_batch_size, seed)
+        source = PositionSource(go, settings.value_batch_size, seed, missing)
         super().__init__(go, learner, NUM_PLANES + 1, source, settings.value_steps)
 
     def loss(self, variables: Any, batch: dict, key: jax.Array) -> tuple[jax.Array, Aux]:
@@ -212,11 +209,12 @@ class Stages:
         has_expert: bool,
     ):
         self.go, self.settings, self.pool = go, settings, pool
-        self.losses, self.seed, self.has_expert = losses, seed, has_expert
+        self.losses, self.seed = losses, seed
+        self.missing = "" if has_expert or settings.sgf_folder else NO_GAMES
 
     def policy(self) -> SupervisedPolicy:
         return SupervisedPolicy(
-            self.go, self.settings, self.losses.imitation, self.seed, self.has_expert
+            self.go, self.settings, self.losses.imitation, self.seed, self.missing
         )
 
     def reinforce(self) -> PolicyGradient:
@@ -227,7 +225,9 @@ class Stages:
         return PolicyGradient(policy, self.pool, self.losses.reinforce, settings.reinforce_steps)
 
     def value(self) -> OutcomeRegression:
-        return OutcomeRegression(self.go, self.settings, self.losses.outcome, self.seed)
+        return OutcomeRegression(
+            self.go, self.settings, self.losses.outcome, self.seed, self.missing
+        )
 
     def build(self, name: str) -> Experiment:
         """A stage by itself.

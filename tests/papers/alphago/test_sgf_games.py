@@ -2,6 +2,7 @@
 
 import collections
 import functools
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from configs.alphago import get_config
 from experiments import alphago
 from research import app
+from research.config import load_module
 from research.core import UserError
 from research.papers.alphago import pipeline
 from research.papers.alphago.sgf_games import SgfSource, read_games
@@ -17,6 +19,7 @@ from research.rl.envs import sgf
 from research.rl.envs.go import Go
 from research.rl.envs.go_features import NUM_PLANES
 
+ROOT = Path(__file__).resolve().parents[3]
 GO = Go(3, 2.5, max_plies=12, history=1)
 
 
@@ -153,3 +156,25 @@ def test_the_policy_of_2016_learns_from_the_folder(tmp_path):
         state, metrics = step(state, stage.source(state), t, jax.random.key(t))
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("variant", ["alphago", "alphago_value"])
+def test_without_games_nothing_is_begun(tmp_path, variant, capsys):
+    flags = ["--config", f"{ROOT}/configs/alphago.py:{variant}"]
+    module = load_module(ROOT / "experiments" / "alphago.py")
+    assert app.main(module, [*flags, "--workdir", str(tmp_path / "run")]) == 2
+    assert "alphago.sgf_folder" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_file_ends_a_run_before_it_begins(tmp_path, capsys):
+    folder = tmp_path / "games"
+    folder.mkdir()
+    write(folder, *GAMES)
+    (folder / "bad.sgf").write_text("(;SZ[3];B[aa];W[aa])")
+    flags = ["--config", f"{ROOT}/configs/alphago.py:smoke_all", "--arm", "alphago"]
+    flags += [f"--config.alphago.sgf_folder={folder}", "--workdir", str(tmp_path / "run")]
+    module = load_module(ROOT / "experiments" / "alphago.py")
+    assert app.main(module, flags) == 2
+    assert "bad.sgf: move 2, A3, is not legal" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
