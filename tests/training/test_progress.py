@@ -1,6 +1,15 @@
 """What a person sees of a run: two lines that hold at the width of the terminal."""
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -10,6 +19,7 @@ from rich.console import Console
 from research.training import progress
 from research.training.progress import Place, Progress
 
+ROOT = Path(__file__).resolve().parents[2]
 METRICS = {"train/loss": 0.123456, "train/error": 12.5, "eval/return": -1346.0, "length": 200.0}
 FOLDER = Path("runs/resnet/residual_56/1")
 
@@ -48,6 +58,72 @@ def test_two_lines_hold_at_any_width(shown, width):
     written = lines(shown, width)
     assert len(written) == 2
     assert all(len(line) <= width for line in written)
+
+
+_RUN = """
+import logging, sys, time
+from pathlib import Path
+from research.training import progress
+place = progress.Place("residual_56", (3, 4), "seed 1", (2, 3), 4, Path("runs/resnet/a/1"))
+with progress.at(place):
+    shown = progress.Progress(place.folder, 0, 400, {"images": 128})
+metrics = {f"train/metric_{i}": i / 7 for i in range(9)}
+for step in range(0, 401, 100):
+    shown.show(step, metrics)
+    time.sleep(0.3)
+    if step == 200:
+        print("a word of the log", file=sys.stderr)
+shown.close()
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_terminal_of_so_many_columns(columns):
+    """What a real terminal shows in the end: two lines, and above them what was said between."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN],
+        cwd=ROOT,
+        env=environment | {"TERM": "xterm", "PYTHONPATH": str(ROOT)},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    output = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+        while part := os.read(master, 65536):
+            output += part
+    os.close(master)
+    assert process.wait(60) == 0
+    written = screen(output.decode(), columns)
+    assert written[0] == "a word of the log"
+    assert len(written) == 3, "each drawing is over the one before"
+    assert "400/400" in written[1] and "seed 1" in written[1]
+    assert "steps/s" in written[2] and written[2].endswith("...")
+    assert max(map(len, written)) <= columns
+
+
+def screen(output, columns):
+    """The lines on a terminal after what was written to it."""
+    rows, row, column = [""], 0, 0
+    for code, final, letter in re.findall(r"\x1b\[([?0-9;]*)([A-Za-z])|([\s\S])", output):
+        if final == "A":
+            row = max(0, row - int(code or 1))
+        elif final == "K":
+            rows[row] = "" if code == "2" else rows[row][:column]
+        elif letter == "\n":
+            row += 1
+            rows += [""] * (row + 1 - len(rows))
+        elif letter == "\r":
+            column = 0
+        elif letter:
+            assert column < columns, "a line that does not fit"
+            rows[row] = rows[row][:column].ljust(column) + letter + rows[row][column + 1 :]
+            column += 1
+    return [text.rstrip() for text in rows if text.strip()]
 
 
 def test_the_first_line_says_where_the_run_is(shown):
