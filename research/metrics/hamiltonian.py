@@ -31,13 +31,15 @@ def hmc_step(
       key: of momentum and acceptance.
       log_density: of z `[Z]`, up to a constant.
       z: where the chain is, `[Z]`.
-      step_size: of the leapfrog.
+      step_size: of the leapfrog; a trajectory's own is drawn within 20 % of it, so that none comes
+        back to where it began each time (Neal 2011, section 3.2).
       num_leapfrog: steps of a trajectory; as many gradients, and one more.
 
     Returns:
       Where the chain goes on, `[Z]`, and the probability of acceptance.
     """
-    momentum_key, accept_key = jax.random.split(key)
+    momentum_key, accept_key, size_key = jax.random.split(key, 3)
+    step_size = step_size * jax.random.uniform(size_key, minval=0.8, maxval=1.2)
     momentum = jax.random.normal(momentum_key, z.shape)
     before = log_density(z) - 0.5 * jnp.sum(momentum**2)
     proposed, end = leapfrog(log_density, z, momentum, step_size, num_leapfrog)

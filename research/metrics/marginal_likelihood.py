@@ -17,6 +17,7 @@ import jax.scipy.linalg
 from research.metrics.hamiltonian import LogDensity, adapted, hmc_step
 
 _JITTER = 1e-6  # of a covariance, where a chain did not move
+_WIDER = 1.5  # deviations of the proposal over those of the fit
 
 
 class Gaussian(NamedTuple):
@@ -76,8 +77,8 @@ def estimate(
     """Estimates log p(x) both ways; for latents of fewer than five entries.
 
     Appendix D: samples from the posterior by HMC, a density q fitted to the first half of them, and
-    the second half in 1/p(x) = E[q(z) / p(x, z)]. The same q is then the proposal of importance
-    sampling, with no sample of the chain in it.
+    the second half in 1/p(x) = E[q(z) / p(x, z)]. The same q, widened, is then the proposal of
+    importance sampling, with no sample of the chain in it.
 
     Args:
       key: of all samples.
@@ -101,7 +102,8 @@ def estimate(
     q = Gaussian.fit(first)
     return Estimates(
         from_posterior(q.log_prob(second), jax.vmap(log_joint)(second)),
-        by_importance(weight_key, log_joint, q, num_weights),
+        # Wider, so that no weight is large where the few samples of the fit were not.
+        by_importance(weight_key, log_joint, q._replace(scale=_WIDER * q.scale), num_weights),
         acceptance.mean(),
     )
 
@@ -111,14 +113,16 @@ def tuned_chain(
 ) -> tuple[jax.Array, jax.Array]:
     """Where a chain is after `steps` trajectories, and the step size that was tuned on the way."""
 
-    def body(carry: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[tuple, None]:
+    def body(carry: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[tuple, jax.Array]:
         z, step_size = carry
         z, acceptance = hmc_step(key, log_joint, z, step_size, num_leapfrog)
-        return (z, adapted(step_size, acceptance, rate=0.5)), None
+        step_size = adapted(step_size, acceptance, rate=0.5)
+        return (z, step_size), jnp.log(step_size)
 
     first = start, jnp.asarray(0.1)
-    (z, step_size), _ = jax.lax.scan(body, first, jax.random.split(key, steps))
-    return z, step_size
+    (z, _), log_sizes = jax.lax.scan(body, first, jax.random.split(key, steps))
+    # The last size alone depends on whether the last proposals were lucky.
+    return z, jnp.exp(log_sizes[steps // 2 :].mean())
 
 
 def from_posterior(log_q: jax.Array, log_joint: jax.Array) -> jax.Array:

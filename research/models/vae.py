@@ -35,7 +35,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[Normal, dict[str, jax.Array]]:
         """q(z|x) of x `[..., D]`, and the hidden layer."""
-        dense = {"kernel_init": self.initializer, "bias_init": self.initializer}
+        dense: Any = {"kernel_init": self.initializer, "bias_init": self.initializer}
         h = ACTIVATIONS[self.activation](nn.Dense(self.hidden, name="hidden_layer", **dense)(x))
         mean = nn.Dense(self.latent_size, name="mean", **dense)(h)
         log_var = nn.Dense(self.latent_size, name="log_var", **dense)(h)
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array) -> tuple[Bernoulli | Normal, dict[str, jax.Array]]:
         """p(x|z) of z `[..., Z]`, and the hidden layer."""
-        dense = {"kernel_init": self.initializer, "bias_init": self.initializer}
+        dense: Any = {"kernel_init": self.initializer, "bias_init": self.initializer}
         h = ACTIVATIONS[self.activation](nn.Dense(self.hidden, name="hidden_layer", **dense)(z))
         logits = nn.Dense(self.data_size, name="mean", **dense)(h)
         if self.likelihood == "bernoulli":

@@ -25,7 +25,9 @@ def test_networks_in_numpy(likelihood):
     q = net.apply(variables, jnp.array(x), method="encode")
     h = np.tanh(dense(params["encoder"]["hidden_layer"], x))
     np.testing.assert_allclose(q.mean, dense(params["encoder"]["mean"], h), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(q.log_var, dense(params["encoder"]["log_var"], h), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        q.log_var, dense(params["encoder"]["log_var"], h), rtol=1e-4, atol=1e-6
+    )
 
     z = np.random.default_rng(1).normal(size=(3, 2))
     p = net.apply(variables, jnp.array(z), method="decode")
@@ -33,7 +35,9 @@ def test_networks_in_numpy(likelihood):
     y = 1 / (1 + np.exp(-dense(params["decoder"]["mean"], h)))  # in 0 to 1 by either likelihood
     np.testing.assert_allclose(p.mean, y, rtol=1e-4, atol=1e-6)
     if likelihood == "gaussian":
-        np.testing.assert_allclose(p.log_var, dense(params["decoder"]["log_var"], h), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            p.log_var, dense(params["decoder"]["log_var"], h), rtol=1e-4, atol=1e-6
+        )
     else:
         assert isinstance(p, Bernoulli) and "log_var" not in params["decoder"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
 
 from research.core.errors import UserError
 from research.data.dataset import Dataset
@@ -26,9 +27,10 @@ class UnitImages:
 
     Attributes:
       name, folder: of `data.load`.
-      shape: `(H, W)`.
+      shape: `(H, W)`, enlarged.
       train_split, test_split: of `data.load`.
       num_train: images that the training split has to have.
+      enlarge: factor by which images are made larger, bilinearly.
       origin: which data the training images are, once they are open.
     """
 
@@ -40,9 +42,11 @@ class UnitImages:
         test_split: str,
         num_train: int,
         folder: str = "",
+        enlarge: int = 1,
     ):
         self.name, self.folder = name, folder
         self.shape = shape
+        self.enlarge = enlarge
         self.train_split, self.test_split = train_split, test_split
         self.num_train = num_train
         self.origin = ""
@@ -113,12 +117,19 @@ class UnitImages:
         if not len(dataset):
             raise UserError(f"{dataset!r} is empty; choose another split")
         images = dataset.arrays()["image"]
-        if images.shape[1:] not in (self.shape, (*self.shape, 1)):
-            height, width = self.shape
+        height, width = (side // self.enlarge for side in self.shape)
+        if images.shape[1:] not in ((height, width), (height, width, 1)):
             raise UserError(
                 f"{dataset!r} has images {list(images.shape[1:])}, but data.height and data.width "
                 f"are {height} and {width}; choose the variant that goes with this data"
             )
         # Of scikit-learn's digits, which are float32, ink is 16.
         white = 255 if images.dtype == np.uint8 else images.max()
-        return dataset, images.reshape(len(images), -1).astype(np.float32) / np.float32(white)
+        images = images.reshape(-1, height, width).astype(np.float32) / np.float32(white)
+        if self.enlarge > 1:
+            images = np.stack([_resized(image, self.shape) for image in images])
+        return dataset, images.reshape(len(images), -1)
+
+
+def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))

@@ -133,7 +133,7 @@ _IMAGES = {
     "frey_face": RawSet(
         folder="frey_face",
         source="cs.nyu.edu/~roweis (data/frey_rawface.mat)",
-        # A MATLAB 5 file of one uncompressed matrix of 560 x 1965 bytes, and its 184 bytes of heads.
+        # A MATLAB 5 file: one uncompressed matrix of 560 x 1965 bytes, and 184 bytes of heads.
         sizes={"frey_rawface.mat": 560 * 1965 + 184},
         counts={"train": 1965},
         read=image_files.frey_faces,
