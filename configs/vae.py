@@ -65,7 +65,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.dreams = "samples"  # of wake-sleep: "means" for grey ones
     config.num_samples = 1  # L
     config.batch_size = 100  # M
-    config.total_images = 200_000  # training samples evaluated
+    config.total_images = 100_000  # training samples evaluated
     config.learning_rate = 0.02  # of Adagrad
     config.model = ConfigDict(
         {

@@ -309,7 +309,7 @@ class MonteCarloEM(AutoEncodingVB):
         latent_size = self.config.model.latent_size
         z = jax.random.normal(z_key, (self.config.data.num_train, latent_size))
         learner = self.learner.init(key, z[:1], method="decode")
-        return State(learner, {"z": z, "step_size": jnp.asarray(0.1)})
+        return State(learner, {"z": z, "step_size": jnp.asarray(0.2)})
 
     def step(
         self, state: State, batch: Any, t: jax.Array, key: jax.Array
@@ -326,7 +326,8 @@ class MonteCarloEM(AutoEncodingVB):
         z, acceptance = jax.vmap(e_step)(
             batch["image"], state.chains["z"][rows], jax.random.split(e_key, len(rows))
         )
-        step_size = adapted(step_size, acceptance.mean(), target=self.config.mcem.acceptance)
+        target = self.config.mcem.acceptance
+        step_size = adapted(step_size, acceptance.mean(), target=target, rate=0.5)
 
         def m_step(learner: LearnerState, key: jax.Array) -> tuple[LearnerState, Any]:
             return self.learner.minimize(learner, self.loss, {**batch, "z": z}, key)

@@ -283,6 +283,14 @@ def test_full_variational_bayes_has_a_divergence_for_every_weight():
     ]
     assert abs(aux.metrics["bound"] - np.mean(means)) < 6 * np.std(means)
 
+    def bound(log_vars):
+        drawn = {"params": {**variables, "decoder_log_var": log_vars}}
+        return experiment.loss(drawn, batch, jax.random.key(0))[1].metrics["bound"]
+
+    # Uncertain weights cost likelihood, and the bound says by how much.
+    slopes = jax.jit(jax.grad(bound))(jax.tree.map(lambda p: jnp.full_like(p, -2.0), log_vars))
+    assert all(float(jnp.abs(slope).max()) > 1e-6 for slope in jax.tree.leaves(slopes))
+
 
 # Evaluation.
 
