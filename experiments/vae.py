@@ -466,7 +466,7 @@ def claims(results: Results) -> list[Claim]:
 
 def bound_claims(results: Results) -> list[Claim]:
     """Figure 2, section 2.2, and «superfluous latent variables did not result in overfitting»."""
-    if "wake_sleep_10" not in results.arms:
+    if not {"wake_sleep_10", "score_function_10", "aevb_10"} <= set(results.arms):
         return []
     bound = results["test/bound"]
     required = {name: results[f"required/{name}"]["aevb_10"][0] for name in REQUIRED}
@@ -489,13 +489,6 @@ def bound_claims(results: Results) -> list[Claim]:
             claim="test bound, nats: above the same by the score function's gradient",
             paper="its variance is very high and impractical (section 2.2)",
         ),
-        bound.above(
-            "aevb_200",
-            "aevb_10",
-            by=-required["wide"],
-            claim="test bound, nats: 190 superfluous latents do no harm",
-            paper="no overfitting (section 5)",
-        ),
         results["overfitting"].at_most(
             "aevb_10",
             required["gap"],
@@ -503,6 +496,22 @@ def bound_claims(results: Results) -> list[Claim]:
             paper="close (figure 2)",
         ),
     ]
+    if "aevb_200" in results.arms:
+        rows += [
+            bound.above(
+                "aevb_200",
+                "aevb_10",
+                by=-required["wide"],
+                claim="test bound, nats: 190 superfluous latents cost little",
+                paper="no overfitting (section 5)",
+            ),
+            results["overfitting"].at_most(
+                "aevb_200",
+                required["gap"],
+                claim="training bound less test bound with 200 latents, nats",
+                paper="superfluous latents did not result in overfitting (section 5)",
+            ),
+        ]
     return rows
 
 
