@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from research.core.errors import UserError
-from research.data.dataset import Dataset
 from research.data.in_memory import ArrayBatches
 from research.data.load import load
 
@@ -64,13 +63,12 @@ class UnitImages:
         Raises:
           UserError: they are missing, of another size, or not `num_train`.
         """
-        dataset, images = self._read(self.train_split)
+        self.origin, images = self._read(self.train_split)
         if len(images) != self.num_train:
             raise UserError(
-                f"data.num_train is {self.num_train}, but {dataset!r} is not as large; "
+                f"data.num_train is {self.num_train}, but this is not as large: {self.origin}; "
                 f"set --config.data.num_train={len(images)}, or choose another data.train_split"
             )
-        self.origin = dataset.origin
         return images
 
     @functools.cached_property
@@ -112,23 +110,33 @@ class UnitImages:
         assert len(self.test)  # opened now, and not when all training is done
         return {"image": images, "index": np.arange(len(images), dtype=np.int32)}, self.origin
 
-    def _read(self, split: str) -> tuple[Dataset, np.ndarray]:
-        dataset = load(self.name, split, self.folder)
-        if not len(dataset):
-            raise UserError(f"{dataset!r} is empty; choose another split")
-        images = dataset.arrays()["image"]
-        height, width = (side // self.enlarge for side in self.shape)
-        if images.shape[1:] not in ((height, width), (height, width, 1)):
-            raise UserError(
-                f"{dataset!r} has images {list(images.shape[1:])}, but data.height and data.width "
-                f"are {height} and {width}; choose the variant that goes with this data"
-            )
-        # Of scikit-learn's digits, which are float32, ink is 16.
-        white = 255 if images.dtype == np.uint8 else images.max()
-        images = images.reshape(-1, height, width).astype(np.float32) / np.float32(white)
-        if self.enlarge > 1:
-            images = np.stack([_resized(image, self.shape) for image in images])
-        return dataset, images.reshape(len(images), -1)
+    def _read(self, split: str) -> tuple[str, np.ndarray]:
+        return _read(self.name, split, self.folder, self.shape, self.enlarge)
+
+
+@functools.lru_cache(maxsize=4)  # arms and seeds of a run see the same images: decoded once
+def _read(
+    name: str, split: str, folder: str, shape: tuple[int, int], enlarge: int
+) -> tuple[str, np.ndarray]:
+    """Where a split's images come from, and the images `[N, D]`, which nobody may change."""
+    dataset = load(name, split, folder)
+    if not len(dataset):
+        raise UserError(f"{dataset!r} is empty; choose another split")
+    images = dataset.arrays()["image"]
+    height, width = (side // enlarge for side in shape)
+    if images.shape[1:] not in ((height, width), (height, width, 1)):
+        raise UserError(
+            f"{dataset!r} has images {list(images.shape[1:])}, but data.height and data.width "
+            f"are {height} and {width}; choose the variant that goes with this data"
+        )
+    # Of scikit-learn's digits, which are float32, ink is 16.
+    white = 255 if images.dtype == np.uint8 else images.max()
+    images = images.reshape(-1, height, width).astype(np.float32) / np.float32(white)
+    if enlarge > 1:
+        images = np.stack([_resized(image, shape) for image in images])
+    images = images.reshape(len(images), -1)
+    images.flags.writeable = False
+    return dataset.origin, images
 
 
 def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

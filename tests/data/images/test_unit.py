@@ -39,6 +39,19 @@ def test_batches_know_which_image_is_which():
     assert rows[3]["index"] == 3 and rows[3]["image"].shape == (64,)
 
 
+def test_enlarged_images_keep_their_places():
+    images = digits(shape=(16, 16), enlarge=2)
+    assert images.train.shape == (50, 256) and images.train.max() <= 1
+    small = digits().train.reshape(50, 8, 8)
+    large = images.train.reshape(50, 8, 2, 8, 2).mean((2, 4))
+    assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.95
+
+
+def test_arms_of_a_run_decode_once():
+    assert digits().train is digits().train
+    assert not digits().train.flags.writeable
+
+
 def test_a_run_keeps_examples_so_that_it_needs_no_data():
     files = digits().to_files()
     finished = digits(name="no_such_data")
