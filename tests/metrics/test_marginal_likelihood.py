@@ -66,6 +66,13 @@ def test_exact_where_the_fitted_density_is_the_posterior():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_the_estimate_is_one_over_the_mean_ratio():
+    log_q, log_joint = np.random.default_rng(3).normal(size=(2, 20))
+    expected = np.log(1 / np.mean(np.exp(log_q) / np.exp(log_joint)))  # appendix D, step 3
+    found = marginal_likelihood.from_posterior(jnp.array(log_q), jnp.array(log_joint))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_importance_sampling_by_a_wrong_density_is_no_more_than_the_truth():
     q = Gaussian(jnp.zeros(2), 3 * jnp.eye(2))
     keys = jax.random.split(jax.random.key(2), 200)
