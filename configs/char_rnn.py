@@ -1,0 +1,164 @@
+"""Character models: `python experiments/char_rnn.py --config configs/char_rnn.py`
+
+Default: modules of Python's standard library, as the paper has the Linux kernel; an LSTM of 128
+units, and a GRU and a plain network with as many parameters. Nothing is downloaded.
+
+    python experiments/char_rnn.py --config configs/char_rnn.py:tiny_shakespeare
+        --config.data.dir=DIR
+
+DIR holds tiny_shakespeare/input.txt of github.com/karpathy/char-rnn. `:paper` trains three layers
+of 512 on it: about 5,000 updates of 10,000 characters, under an hour on one GPU of 2015.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+from research.schema import any_number, one_of, positive
+
+ALLOWED = {
+    "model.cell": one_of("lstm", "gru", "rnn"),
+    "data.syntax": one_of("python", "prose"),
+    "model.units": positive,
+    "model.forget_bias": any_number,
+    "data.rows": positive,
+    "eval.characters": positive,
+    "eval.streams": positive,
+    "eval.ngram_orders": positive,
+}
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config = common.base()
+    # As many parameters as the LSTM has: 128,096 with 96 characters (the paper's table 1).
+    config.arms.rnn = {"model.cell": "rnn", "model.units": 272}
+    config.arms.gru = {"model.cell": "gru", "model.units": 151}
+    config.arms.lstm = {}
+    config.seeds = (0, 1, 2)
+    config.num_epochs = 4
+    config.eval_every_steps = 256
+    config.log_every_steps = 32
+    config.accumulate_steps = 1  # micro-batches in one step
+
+    config.model = ConfigDict(
+        {
+            "vocab_size": 96,
+            "cell": "lstm",
+            "layers": 1,
+            "units": 128,
+            "dropout": 0.0,
+            "forget_bias": 1.0,
+            "init_scale": 0.08,
+        }
+    )
+    config.optimizer = ConfigDict(
+        {
+            "learning_rate": 4e-3,
+            "rms_decay": 0.95,  # of the mean of squared gradients
+            "clip": 5.0,  # of each element of the gradient
+            "rate_decay": 0.5,  # factor after each epoch ...
+            "decay_after_epochs": 2,  # ... from this one on
+        }
+    )
+    config.data.update(
+        {
+            "name": "python_source",
+            "train_split": "train[55%:65%]",
+            "test_split": "test[55%:65%]",
+            "train_characters": 524_289,  # the first ones
+            "overlap_words": 13,  # runs so long that the test text has too are not trained on
+            "rows": 32,  # streams that the text is cut in
+            "length": 64,  # characters that a gradient goes back
+            "syntax": "python",  # or "prose": which marks cells are compared with
+        }
+    )
+    config.eval = ConfigDict(
+        {
+            "characters": 64_000,  # of the test text
+            "streams": 16,  # that it is read in
+            "chunk_length": 100,
+            "short_chunk_length": 10,  # of the pieces between which the state is thrown away
+            "ngram_orders": (2, 3, 4, 5, 6),
+            "far_brackets": 20,  # characters from the opening one, or more
+            "shown_mark": "quotes",  # the excerpt in the picture has where it changes
+        }
+    )
+    config.sampling = ConfigDict(
+        {
+            "prompts": ("def ", "class "),
+            "new_tokens": 400,
+            "temperatures": (0.5, 1.0),
+            "context_tokens": 2000,  # of a prompt and its continuation in the demo
+        }
+    )
+    return common.choose(config, VARIANTS, variant)
+
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds; what the tests run."""
+    common.keep_arms(config, "lstm")
+    config.check_claims = False
+    config.seeds = (0,)
+    config.num_epochs = 2
+    config.eval_every_steps = config.checkpoint_every_steps = 3
+    config.log_every_steps = 1
+    config.model.update(units=8, layers=2)
+    config.data.update(
+        name="python_reference",
+        train_split="train[:10%]",
+        test_split="test",
+        rows=8,
+        length=10,
+        train_characters=3 * 8 * 10 + 1,
+    )
+    config.eval.update(
+        characters=4000, streams=4, chunk_length=20, ngram_orders=(2, 3), far_brackets=10
+    )
+    config.sampling.update(new_tokens=8, temperatures=(0.5,))
+
+
+def tiny_shakespeare(config: ConfigDict) -> None:
+    """A million characters of Shakespeare's plays, with the same networks."""
+    config.num_epochs = 3
+    config.model.vocab_size = 65
+    config.data.update(
+        name="tiny_shakespeare",
+        train_split="train",
+        test_split="test",
+        train_characters=490 * 32 * 64 + 1,
+        overlap_words=0,
+        syntax="prose",
+    )
+    config.eval_every_steps = 490
+    config.eval.characters = 54_400
+    config.eval.shown_mark = "names"
+    config.sampling.prompts = ("ROMEO:", "The ")
+
+
+def paper(config: ConfigDict) -> None:
+    """Tiny Shakespeare, three layers of 512 with dropout, 50 epochs."""
+    tiny_shakespeare(config)
+    common.single(config)
+    config.seeds = (0,)
+    config.published_as = "lstm3x512"
+    config.num_epochs = 50
+    config.model.update(layers=3, units=512, dropout=0.5)
+    config.optimizer.update(learning_rate=2e-3, rate_decay=0.97, decay_after_epochs=10)
+    # 100 x 100 characters a step, 100 steps an epoch.
+    config.data.update(rows=100, length=100, train_characters=100 * 100 * 100 + 1)
+    config.eval_every_steps = config.checkpoint_every_steps = 1000
+
+
+def char_rnn(config: ConfigDict) -> None:
+    """The defaults of the released code: two layers of 128, 50 x 50 characters a step."""
+    paper(config)
+    config.published_as = "lstm2x128"
+    config.model.update(layers=2, units=128, dropout=0.0)
+    config.data.update(rows=50, length=50, train_characters=401 * 50 * 50 + 1)
+
+
+VARIANTS = {
+    "smoke": smoke,
+    "tiny_shakespeare": tiny_shakespeare,
+    "paper": paper,
+    "char_rnn": char_rnn,
+}
