@@ -41,24 +41,24 @@ def colours(values: np.ndarray) -> np.ndarray:
 def draw(panels: Sequence[Panel]) -> np.ndarray:
     """The panels one under the other: a picture uint8 `[H, W, 3]`."""
     font = _font()
-    width = font.getlength("m")
-    height = SIZE + 4
-    rows = [_rows(panel.text) for panel in panels]
-    lines = sum(1.6 + row[-1] + 1 for row in map(lambda places: [p[0] for p in places], rows))
-    shape = round(COLUMNS * width) + 2 * MARGIN, round(lines * height) + 2 * MARGIN
+    width, height = font.getlength("m"), SIZE + 4
+    places = [_places(panel.text) for panel in panels]
+    # Above each text stands its title, and below it an empty line.
+    tops = np.cumsum([0.0, *(places[-1][0] + 3.0 for places in places)])
+    shape = round(COLUMNS * width) + 2 * MARGIN, round(tops[-1] * height) + MARGIN
     image = Image.new("RGB", shape, "white")
-    brush, top = ImageDraw.Draw(image), float(MARGIN)
-    for panel, places in zip(panels, rows, strict=True):
-        brush.text((MARGIN, top), panel.title, (60, 60, 60), font)
-        top += 1.3 * height
-        for character, (row, column), colour in zip(
-            panel.text, places, colours(panel.values), strict=True
-        ):
-            left, upper = MARGIN + column * width, top + row * height
-            brush.rectangle((left, upper, left + width, upper + height), tuple(map(int, colour)))
+    brush = ImageDraw.Draw(image)
+    for panel, of_panel, top in zip(panels, places, tops, strict=False):
+        brush.text((MARGIN, MARGIN + top * height), panel.title, (60, 60, 60), font)
+        corners = [
+            (MARGIN + column * width, MARGIN + (top + 1.2 + row) * height)
+            for row, column in of_panel
+        ]
+        for (left, upper), colour in zip(corners, colours(panel.values).tolist(), strict=True):
+            brush.rectangle((left, upper, left + width, upper + height), tuple(colour))
+        for corner, character in zip(corners, panel.text, strict=True):
             if not character.isspace():
-                brush.text((left, upper + 1), character, (20, 20, 20), font)
-        top += (places[-1][0] + 1.3) * height
+                brush.text(corner, character, (20, 20, 20), font)
     return np.asarray(image)
 
 
@@ -81,7 +81,7 @@ def page(panels: Sequence[Panel], title: str) -> str:
     )
 
 
-def _rows(text: str) -> list[tuple[int, int]]:
+def _places(text: str) -> list[tuple[int, int]]:
     """Row and column of each character."""
     row = column = 0
     places = []
