@@ -34,9 +34,9 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.gru = {"model.cell": "gru", "model.units": 151}
     config.arms.lstm = {}
     config.seeds = (0, 1, 2)
-    config.num_epochs = 4
-    config.eval_every_steps = 256
-    config.log_every_steps = 32
+    config.num_epochs = 3
+    config.eval_every_steps = 512  # an epoch
+    config.log_every_steps = 64
     config.accumulate_steps = 1  # micro-batches in one step
 
     config.model = ConfigDict(
@@ -55,7 +55,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "learning_rate": 4e-3,
             "rms_decay": 0.95,  # of the mean of squared gradients
             "clip": 5.0,  # of each element of the gradient
-            "rate_decay": 0.5,  # factor after each epoch ...
+            "rate_decay": 0.25,  # factor after each epoch ...
             "decay_after_epochs": 2,  # ... from this one on
         }
     )
@@ -66,7 +66,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "test_split": "test[55%:65%]",
             "train_characters": 524_289,  # the first ones
             "overlap_words": 13,  # runs so long that the test text has too are not trained on
-            "rows": 32,  # streams that the text is cut in
+            "rows": 16,  # streams that the text is cut in
             "length": 64,  # characters that a gradient goes back
             "syntax": "python",  # or "prose": which marks cells are compared with
         }
@@ -102,6 +102,7 @@ def smoke(config: ConfigDict) -> None:
     config.eval_every_steps = config.checkpoint_every_steps = 3
     config.log_every_steps = 1
     config.model.update(units=8, layers=2)
+    config.optimizer.learning_rate = 4e-3
     config.data.update(
         name="python_reference",
         train_split="train[:10%]",
@@ -118,17 +119,16 @@ def smoke(config: ConfigDict) -> None:
 
 def tiny_shakespeare(config: ConfigDict) -> None:
     """A million characters of Shakespeare's plays, with the same networks."""
-    config.num_epochs = 3
     config.model.vocab_size = 65
     config.data.update(
         name="tiny_shakespeare",
         train_split="train",
         test_split="test",
-        train_characters=490 * 32 * 64 + 1,
+        train_characters=980 * 16 * 64 + 1,
         overlap_words=0,
         syntax="prose",
     )
-    config.eval_every_steps = 490
+    config.eval_every_steps = 980
     config.eval.characters = 54_400
     config.eval.shown_mark = "names"
     config.sampling.prompts = ("ROMEO:", "The ")

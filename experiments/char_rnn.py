@@ -281,20 +281,21 @@ def against_counts(experiment: CharacterModel, state: dict, workdir: Path) -> di
 def look_at_cells(experiment: CharacterModel, state: dict, workdir: Path) -> dict[str, float]:
     """Section 4.2: cells that follow a mark of the text, and how far gates are open.
 
-    The cells of the same network before its training are looked through in the same way.
+    The cells of a network before its training are looked through in the same way.
     """
     config = experiment.config
     trace, text = experiment.trace(state)
     untrained, _ = experiment.trace(experiment.init(jax.random.key(config.seed)))
-    shape = trace.cells.shape[1:3]
+    now, before = np.asarray(trace.cells), np.asarray(untrained.cells)
+    shape = now.shape[1:3]
     found, numbers, panels = marks(text, config.data.syntax), {}, []
     begin, end = excerpt(text, found[config.eval.shown_mark], shape[1])
     for name, mark in found.items():
-        cell = cells.find_cell(trace.cells, mark.reshape(shape))
+        cell = cells.find_cell(now, mark.reshape(shape))
         numbers[f"cell/{name}"] = abs(cell.correlation)
-        before = cells.find_cell(untrained.cells, mark.reshape(shape))
-        numbers[f"cell/{name}_untrained"] = abs(before.correlation)
-        values = trace.cells[cell.layer, :, :, cell.unit].reshape(-1)[begin:end]
+        chance = cells.find_cell(before, mark.reshape(shape))
+        numbers[f"cell/{name}_untrained"] = abs(chance.correlation)
+        values = now[cell.layer, :, :, cell.unit].reshape(-1)[begin:end]
         title = (
             f"{name}: cell {cell.unit + 1} of layer {cell.layer + 1}, "
             f"correlation {cell.correlation:.2f}"
@@ -382,8 +383,7 @@ def claims(results: Results) -> list[Claim]:
             digits=3,
         ),
     ]
-    if "cell/quotes" in results.metrics:
-        rows += cell_claims(results)
+    rows += cell_claims(results)
     if "far_brackets/network" in results.metrics:
         brackets = results.side_by_side(
             "lstm", counts="far_brackets/counts", LSTM="far_brackets/network"
@@ -402,21 +402,27 @@ def claims(results: Results) -> list[Claim]:
 
 def cell_claims(results: Results) -> list[Claim]:
     """Cells of the trained network, against the best of as many that were not trained."""
-    return [
-        results.side_by_side(
-            "lstm", trained=f"cell/{mark}", untrained=f"cell/{mark}_untrained"
-        ).above(
-            "trained",
-            "untrained",
-            by=by,
-            claim=f"a cell follows {what}: correlation, on text that it was not chosen by",
-            paper="cells that follow quotes and the length of a line (figure 2)",
+    followed = {
+        "quotes": ("whether a string is open", 0.1),
+        "comments": ("whether a comment has begun", 0.2),
+        "names": ("whether a speaker is named", 0.1),
+        "line": ("how long the line is", 0.05),
+    }
+    rows = []
+    for mark, (what, by) in followed.items():
+        if f"cell/{mark}" not in results.metrics:  # a text of another syntax
+            continue
+        both = {"trained": f"cell/{mark}", "untrained": f"cell/{mark}_untrained"}
+        rows.append(
+            results.side_by_side("lstm", **both).above(
+                "trained",
+                "untrained",
+                by=by,
+                claim=f"a cell follows {what}: correlation, on text that it was not chosen by",
+                paper="cells that follow quotes, comments, the length of a line (figure 2)",
+            )
         )
-        for mark, what, by in (
-            ("quotes", "whether a string is open", 0.2),
-            ("line", "how long the line is", 0.2),
-        )
-    ]
+    return rows
 
 
 if __name__ == "__main__":

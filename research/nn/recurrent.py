@@ -185,14 +185,12 @@ class GRUCell(nn.Module):
 
     def prepare(self, x: jax.Array, train: bool = False) -> tuple[Any, jax.Array]:
         given = self.input(x.astype(jnp.float32))
-        bias = None
-        if self.two_biases or self.reset_after:
-            bias = self.recurrent_bias
+        bias = self.recurrent_bias if self.two_biases or self.reset_after else None
         if self.two_biases:
             # The reset gate comes between the candidate's two biases where it is after the product.
             common = 2 * self.units if self.reset_after else 3 * self.units
-            given = given.at[..., :common].add(bias[:common])
-            bias = bias[common:]
+            given = given.at[..., :common].add(self.recurrent_bias[:common])
+            bias = self.recurrent_bias[common:]
         recurrent = self.drop_weights(self.recurrent, deterministic=not train)
         return (recurrent, bias), given
 
