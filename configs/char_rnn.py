@@ -74,6 +74,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.eval = ConfigDict(
         {
             "characters": 64_000,  # of the test text
+            "traced_characters": 64_000,  # of it, over which cells and gates are looked at
             "streams": 16,  # that it is read in
             "chunk_length": 100,
             "short_chunk_length": 10,  # of the pieces between which the state is thrown away
@@ -99,8 +100,8 @@ def smoke(config: ConfigDict) -> None:
     config.check_claims = False
     config.seeds = (0,)
     config.num_epochs = 2
-    config.eval_every_steps = config.checkpoint_every_steps = 3
-    config.log_every_steps = 1
+    config.eval_every_steps, config.log_every_steps = 3, 1
+    config.checkpoint_every_steps = 2  # amid an epoch, where the state is of use
     config.model.update(units=8, layers=2)
     config.optimizer.learning_rate = 4e-3
     config.data.update(
@@ -112,7 +113,12 @@ def smoke(config: ConfigDict) -> None:
         train_characters=3 * 8 * 10 + 1,
     )
     config.eval.update(
-        characters=4000, streams=4, chunk_length=20, ngram_orders=(2, 3), far_brackets=10
+        characters=4000,
+        traced_characters=4000,
+        streams=4,
+        chunk_length=20,
+        ngram_orders=(2, 3),
+        far_brackets=10,
     )
     config.sampling.update(new_tokens=8, temperatures=(0.5,))
 
@@ -129,7 +135,7 @@ def tiny_shakespeare(config: ConfigDict) -> None:
         syntax="prose",
     )
     config.eval_every_steps = 980
-    config.eval.characters = 54_400
+    config.eval.characters = config.eval.traced_characters = 54_400
     config.eval.shown_mark = "names"
     config.sampling.prompts = ("ROMEO:", "The ")
 
@@ -146,6 +152,7 @@ def paper(config: ConfigDict) -> None:
     # 100 x 100 characters a step, 100 steps an epoch.
     config.data.update(rows=100, length=100, train_characters=100 * 100 * 100 + 1)
     config.eval_every_steps = config.checkpoint_every_steps = 1000
+    config.eval.traced_characters = 16_000
 
 
 def char_rnn(config: ConfigDict) -> None:

@@ -130,10 +130,10 @@ class CharacterModel(Experiment):
             )
         return tokens[:wanted], documents.origin
 
-    def test_streams(self) -> np.ndarray:
-        """The test text, `[S, N + 1]`."""
+    def test_streams(self, characters: int = 0) -> np.ndarray:
+        """The test text, or its first characters, as streams `[S, N + 1]`."""
         setting = self.config.eval
-        tokens = self.corpus.test[: setting.characters + 1]
+        tokens = self.corpus.test[: (characters or setting.characters) + 1]
         return cut_streams(tokens, setting.streams, setting.chunk_length)
 
     def init(self, key):
@@ -194,8 +194,8 @@ class CharacterModel(Experiment):
         return {"test/loss": nats, "test/bits": nats / np.log(2), "test/loss_not_carried": alone}
 
     def trace(self, state: dict) -> tuple[Trace, str]:
-        """Cells and gates of an LSTM over the test streams, and their text, one after another."""
-        streams = self.test_streams()[:, :-1]
+        """Cells and gates of an LSTM over test streams, and their text, one after another."""
+        streams = self.test_streams(self.config.eval.traced_characters)[:, :-1]
         variables = self.learner.eval_variables(state["learner"])
         trace = training.map_batches(
             lambda variables, rows: jax.tree.map(
