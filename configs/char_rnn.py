@@ -29,7 +29,7 @@ ALLOWED = {
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
-    # As many parameters as the LSTM has: 128,096 with 96 characters (the paper's table 1).
+    # As many parameters as the LSTM has: 128,096 with 96 characters, as the paper compares them.
     config.arms.rnn = {"model.cell": "rnn", "model.units": 272}
     config.arms.gru = {"model.cell": "gru", "model.units": 151}
     config.arms.lstm = {}

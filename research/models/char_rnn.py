@@ -1,4 +1,4 @@
-"""Recurrent networks that read characters and predict the next (Karpathy et al., 2015, section 3).
+"""Recurrent networks that read characters and predict the next (Karpathy et al., 2015).
 
 Exact counts for 65 characters, with two bias vectors in a layer: 240,321 for two LSTM layers of 128
 units, the defaults of the released code; 5,421,633 for three of 512.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated (section 4.2)
+CLOSED, OPEN = 0.1, 0.9  # a gate beyond these is saturated
 DISTANCES = (2, 5, 10, 20, 40, 80, 10_000)  # upper ends, from a closing bracket to its opening one
 
 
@@ -80,7 +80,7 @@ def by_distance(nats: np.ndarray, distances: np.ndarray) -> dict[int, tuple[floa
 
 
 def errors(network: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    """What is wrong where, in percent of all characters (section 4.4).
+    """What is wrong where, in percent of all characters.
 
     A character is an error where it was given a probability below one half.
 

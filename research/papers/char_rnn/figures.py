@@ -1,4 +1,4 @@
-"""Pictures of gates and of closing brackets: figures 2 and 4 of the paper."""
+"""Pictures of gates and of closing brackets, after those of the paper."""
 
 from __future__ import annotations
 
