@@ -27,12 +27,31 @@ ALLOWED = {
 }
 
 
+# Nats of other modules than the test's, after one epoch, seed 10. The two best rates of the plain
+# network are a tie; it has the lower one, which is the paper's, for 0.008 is too high already.
+TRIED = {
+    "rnn": "0.001: 2.177; 0.002: 2.140; 0.004: 2.136; 0.008: 3.712",
+    "gru": "0.003: 1.900; 0.006: 1.817; 0.012: 1.815",
+    "lstm": "0.003: 2.049; 0.006: 1.933; 0.012: 1.814",
+}
+
+
+def arm(cell: str, units: int, learning_rate: float) -> dict:
+    """Overrides of an arm."""
+    return {
+        "model.cell": cell,
+        "model.units": units,
+        "optimizer.learning_rate": learning_rate,
+    }
+
+
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     # As many parameters as the LSTM has: 128,096 with 96 characters, as the paper compares them.
-    config.arms.rnn = {"model.cell": "rnn", "model.units": 272}
-    config.arms.gru = {"model.cell": "gru", "model.units": 151}
-    config.arms.lstm = {}
+    # Each at its best rate of those in `TRIED`.
+    config.arms.rnn = arm("rnn", units=272, learning_rate=2e-3)
+    config.arms.gru = arm("gru", units=151, learning_rate=1.2e-2)
+    config.arms.lstm = arm("lstm", units=128, learning_rate=1.2e-2)
     config.seeds = (0, 1, 2)
     config.num_epochs = 3
     config.eval_every_steps = 512  # an epoch
@@ -52,7 +71,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.optimizer = ConfigDict(
         {
-            "learning_rate": 4e-3,
+            "learning_rate": 2e-3,
             "rms_decay": 0.95,  # of the mean of squared gradients
             "clip": 5.0,  # of each element of the gradient
             "rate_decay": 0.25,  # factor after each epoch ...
@@ -96,7 +115,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
-    common.keep_arms(config, "lstm")
+    config.arms = ConfigDict({"lstm": {}}, convert_dict=False)
     config.check_claims = False
     config.seeds = (0,)
     config.num_epochs = 2
