@@ -96,7 +96,8 @@ class CharacterModel(Experiment):
             # is the same, what the clamp makes of it is not.
             optax.scale(data.length),
             optax.clip(optimizer.clip),
-            optax.rmsprop(self.learning_rate, optimizer.rms_decay, eps=1e-8),
+            # Torch's epsilon is added to the root, optax's to what is under it.
+            optax.rmsprop(self.learning_rate, optimizer.rms_decay, 1e-8, eps_in_sqrt=False),
         )
         self.learner = Learner(
             self.model,
