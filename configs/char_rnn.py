@@ -53,7 +53,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.gru = arm("gru", units=151, learning_rate=1.2e-2)
     config.arms.lstm = arm("lstm", units=128, learning_rate=1.2e-2)
     config.seeds = (0, 1, 2)
-    config.num_epochs = 3
+    config.num_epochs = 2
     config.eval_every_steps = 512  # an epoch
     config.log_every_steps = 64
     config.accumulate_steps = 1  # micro-batches in one step
@@ -75,7 +75,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "rms_decay": 0.95,  # of the mean of squared gradients
             "clip": 5.0,  # of each element of the gradient
             "rate_decay": 0.25,  # factor after each epoch ...
-            "decay_after_epochs": 2,  # ... from this one on
+            "decay_after_epochs": 1,  # ... from this one on
         }
     )
     config.data.update(
