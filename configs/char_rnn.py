@@ -29,6 +29,8 @@ ALLOWED = {
 
 # Nats of other modules than the test's, after one epoch, seed 10. The two best rates of the plain
 # network are a tie; it has the lower one, which is the paper's, for 0.008 is too high already.
+# RMSProp's epsilon was under the root; where it is now, the plain network has 2.153 at 0.002, and
+# the LSTM 1.802 at 0.012.
 TRIED = {
     "rnn": "0.001: 2.177; 0.002: 2.140; 0.004: 2.136; 0.008: 3.712",
     "gru": "0.003: 1.900; 0.006: 1.817; 0.012: 1.815",
