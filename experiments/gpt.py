@@ -27,10 +27,10 @@ from research.data.text.packing import Rows, TokenBatches
 from research.decoding.complete import complete
 from research.losses.next_token import next_token_loss
 from research.losses.token_cross_entropy import smoothed_cross_entropy
-from research.metrics import perplexity
+from research.metrics import ngram, perplexity
 from research.models import gpt
 from research.optim.schedules import warmup_cosine
-from research.papers.gpt import in_context, ngram
+from research.papers.gpt import in_context
 from research.papers.gpt.cache_error import cache_error
 from research.papers.gpt.key_label_demo import key_label_demo
 from research.papers.gpt.key_labels import KeyLabels
