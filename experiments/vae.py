@@ -15,6 +15,8 @@ score function has the other images of the batch as its baseline, without which 
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Mapping
 from pathlib import Path
