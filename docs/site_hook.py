@@ -68,8 +68,21 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         relative = posixpath.relpath(page_of, posixpath.dirname(here) or ".")
         return f"{found[1]}{relative}{found[3] or ''}{found[4]}"
 
+    if here.startswith("papers/") and here != "papers/index.md":
+        markdown = _with_sources(markdown, Path(here).stem)
     parts = _FENCE.split(markdown)  # code is left as it is
     return "".join(part if i % 2 else _LINK.sub(link, part) for i, part in enumerate(parts))
+
+
+def _with_sources(markdown: str, paper: str) -> str:
+    """A paper's page with links to its script and settings, where it has none of its own."""
+    if f"(../../experiments/{paper}.py)" in markdown:
+        return markdown
+    links = " · ".join(
+        f"[`{s}/{paper}.py`](../../{s}/{paper}.py)" for s in ("experiments", "configs")
+    )
+    heading, _, rest = markdown.partition("\n")
+    return f"{heading}\n\n{links}\n{rest}"
 
 
 def _page_of(target: str, files: Files) -> str | None:
