@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.papers.alexnet.dropout_sgd import dropout_sgd, projected, rising
+from research.optim.max_norm import projected
+from research.papers.alexnet.dropout_sgd import dropout_sgd, rising
 
 
 def test_is_the_appendix_word_for_word():
