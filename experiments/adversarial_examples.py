@@ -46,9 +46,11 @@ from research.models.madry import ConvNet, WideResNet
 from research.optim.max_norm import limit_norms
 from research.optim.momentum import dropping, maxout_sgd
 from research.papers.adversarial_examples import figures, judging
+from research.papers.adversarial_examples.battery import BOX, Battery, Inputs
+from research.papers.adversarial_examples.perturb_demo import perturb_demo
 from research.papers.adversarial_examples.some_classes import SomeClasses
 from research.report.claims import Claim, Paper, Results
-from research.report.demo import Choice, Demo, Image, Number, Probabilities
+from research.report.demo import Demo
 
 PAPER = Paper(
     title="Explaining and Harnessing Adversarial Examples",
@@ -72,8 +74,6 @@ PAPER = Paper(
 
 NETWORKS = ("dense", "radial", "conv", "wide_resnet")
 PERTURBATIONS = (*("none", "fgsm", "least_likely", "pgd", "random_sign", "uniform", "hidden_fgsm"),)
-ATTACKS = ("fgsm", "least_likely", "pgd", "random_sign")  # that a demo offers
-BOX = (0.0, 1.0)  # of pixels
 
 
 class State(flax.struct.PyTreeNode):
@@ -96,7 +96,9 @@ class AdversarialExamples(Experiment):
         self.config = config
         data = config.data
         check_choice("train.perturbation", config.train.perturbation, PERTURBATIONS)
-        splits = SomeClasses(ImageSplits(data.name, data.image_size, data.dir), data.classes)
+        splits = SomeClasses(
+            ImageSplits(data.name, data.image_size, data.dir, in_memory=True), data.classes
+        )
         images = functools.partial(
             Images,
             splits,
@@ -118,6 +120,8 @@ class AdversarialExamples(Experiment):
         self.learner = Learner(
             self.network, self.build_optimizer(), max_grad_norm=config.max_grad_norm
         )
+        e = config.eval
+        self.battery = Battery(self.losses, e.epsilon, e.step_size, e.attack_steps, e.restarts)
         self.source = self.images.stream(config.batch_size, config.seed)
         self.per_step = {"images": config.batch_size}
         self.judge_rows = jax.jit(self.judge)
@@ -131,7 +135,7 @@ class AdversarialExamples(Experiment):
             raise UserError("train.perturbation=hidden_fgsm needs a dense network's model.widths")
         dtype = jnp.dtype(self.config.compute_dtype)
         if model.kind == "radial":
-            return RadialBasisClassifier(data.num_classes, precision=1 / data.image_size**2)
+            return RadialBasisClassifier(data.num_classes, precision=model.precision)
         if model.kind == "conv":
             return ConvNet(data.num_classes, model.widths[:-1], model.widths[-1], dtype)
         if model.kind == "wide_resnet":
@@ -306,7 +310,7 @@ class AdversarialExamples(Experiment):
         rubbish = self.predict(
             self.variables(state)["model"], jax.random.normal(jax.random.key(0), shape)
         )
-        sure = np.asarray(self.confidence(rubbish)) > 0.5
+        sure = np.asarray(self.probabilities(rubbish).max(-1)) > 0.5
         return {**numbers, "rubbish/error": 100.0 * float(sure.mean())}
 
     def judged(self, state: State, images: Images) -> dict[str, float]:
@@ -320,99 +324,39 @@ class AdversarialExamples(Experiment):
         numbers = judging.errors({name: value[:2] for name, value in found.items()}, labels)
         for name in ("test", "fgsm_clipped", "pgd"):
             numbers[f"{name}/loss"] = float(found[name][2].mean())
+        # Of one network and one set of images: many steps against one.
+        numbers["pgd/error_above_fgsm"] = numbers["pgd/error"] - numbers["fgsm_clipped/error"]
+        numbers["pgd/loss_above_fgsm"] = numbers["pgd/loss"] - numbers["fgsm_clipped/loss"]
+        numbers["test/images"] = float(len(labels))
         if state.sources is not None:
             own, other = found["fgsm"][0], found["transfer_back"][0]
             numbers["transfer_back/agreement"] = judging.agreement(own, other, labels)
         return numbers
 
-    def confidence(self, logits: jax.Array) -> jax.Array:
-        """The probability of the likeliest class, `[B]`."""
-        if self.config.model.kind == "radial":
-            return jnp.exp(logits).max(-1)
-        return jax.nn.softmax(logits).max(-1)
+    def probabilities(self, logits: jax.Array) -> jax.Array:
+        """Of each class, `[B, K]`; those of radial units need not add up to 1."""
+        return jnp.exp(logits) if self.config.model.kind == "radial" else jax.nn.softmax(logits)
 
     def judge(self, variables: Any, rows: Any) -> tuple[dict[str, Any], jax.Array]:
         """What is said of rows under each attack: class, confidence and loss `[B]`; labels."""
         x, y = self.pixels(rows["image"]), rows["label"]
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(0)))(rows["row"])
+        inputs = Inputs(x, y, keys)
         model = functools.partial(self.logits, variables["model"])
-        said = {name: model(z) for name, z in self.attacked(model, x, y, keys).items()}
+        said = self.battery.attacked(model, inputs)
         if "sources" in variables:
-            said |= self.transferred(model, variables["sources"], x, y, keys)
+            sources = [
+                functools.partial(
+                    self.logits, jax.tree.map(lambda v, i=i: v[i], variables["sources"])
+                )
+                for i in range(self.config.sources)
+            ]
+            said |= self.battery.transferred(model, sources, inputs)
         judged = {
-            name: (logits.argmax(-1), self.confidence(logits), self.losses(logits, y))
+            name: (logits.argmax(-1), self.probabilities(logits).max(-1), self.losses(logits, y))
             for name, logits in said.items()
         }
         return judged, y
-
-    def attacked(
-        self, model: attacks.Logits, x: jax.Array, y: jax.Array, keys: jax.Array
-    ) -> dict[str, jax.Array]:
-        """Every attack on a model: name -> inputs `[B, S, S, C]`; "test" are those of no attack."""
-        epsilon = self.config.eval.epsilon
-        fgsm = functools.partial(attacks.fgsm, model, x, y, epsilon, losses=self.losses)
-        return {
-            "test": x,
-            "random_sign": jax.vmap(lambda key, x: attacks.random_signs(key, x, epsilon))(keys, x),
-            "fgsm": fgsm(),
-            "fgsm_clipped": fgsm(box=BOX),
-            "least_likely": attacks.least_likely(model, x, epsilon, box=BOX, losses=self.losses),
-            "pgd": self.pgd(model, x, y, keys, self.losses),
-            "pgd_margin": self.pgd(model, x, y, keys, attacks.margins),
-        }
-
-    def pgd(
-        self,
-        model: attacks.Logits,
-        x: jax.Array,
-        y: jax.Array,
-        keys: jax.Array,
-        losses: attacks.Losses,
-    ) -> jax.Array:
-        """PGD of many steps from several random starts."""
-        e = self.config.eval
-        starts = jax.vmap(
-            lambda key, x: attacks.random_starts(key, x, e.epsilon, e.restarts, BOX), out_axes=1
-        )(keys, x)
-        return attacks.pgd(
-            model,
-            x,
-            y,
-            e.epsilon,
-            step_size=e.step_size,
-            num_steps=e.attack_steps,
-            starts=starts,
-            box=BOX,
-            losses=losses,
-        )
-
-    def transferred(
-        self, model: attacks.Logits, sources: Any, x: jax.Array, y: jax.Array, keys: jax.Array
-    ) -> dict[str, jax.Array]:
-        """Logits of the model under attacks on a source, and of a source under one on the model."""
-        source = functools.partial(self.logits, jax.tree.map(lambda v: v[0], sources))
-
-        def ensemble(x: jax.Array) -> jax.Array:
-            """Logarithms of the mean probabilities of all sources."""
-            each = jax.vmap(lambda variables: jax.nn.log_softmax(self.logits(variables, x)))
-            logs = each(sources)
-            return jax.nn.logsumexp(logs, axis=0) - jnp.log(len(logs))
-
-        epsilon = self.config.eval.epsilon
-        fgsm = functools.partial(attacks.fgsm, x=x, labels=y, epsilon=epsilon, losses=self.losses)
-        on_source = fgsm(source)
-        said = {
-            "transfer": model(on_source),
-            "transfer_pgd": model(self.pgd(source, x, y, keys, self.losses)),
-            "transfer_back": source(fgsm(model)),
-            "source": source(x),
-            "source_fgsm": source(on_source),
-        }
-        if self.config.sources > 1:
-            said["ensemble"] = ensemble(x)
-            said["ensemble_fgsm"] = ensemble(fgsm(ensemble))
-            said["ensemble_transfer"] = ensemble(on_source)
-        return said
 
     def along(
         self, variables: Any, x: jax.Array, directions: jax.Array, epsilons: jax.Array
@@ -434,130 +378,231 @@ def main(experiment: AdversarialExamples, config: ConfigDict, workdir: Path) -> 
     variables = experiment.variables(state)["model"]
     rows = experiment.rows(experiment.images)
     taken = [rows[i] for i in range(min(config.eval.sweep_images, len(rows)))]
-    x = experiment.pixels(np.stack([row["image"] for row in taken]))
-    y = np.stack([row["label"] for row in taken])
+    x = experiment.pixels(jnp.stack([row["image"] for row in taken]))
+    y = jnp.stack([row["label"] for row in taken])
     model = functools.partial(experiment.logits, variables)
     signs = jnp.sign(attacks.input_gradient(model, x, y, experiment.losses))
+    noise = jax.random.rademacher(jax.random.key(0), x.shape, x.dtype)
     epsilons = np.linspace(-config.eval.sweep, config.eval.sweep, 41)
-    logits = np.asarray(experiment.look(variables, x, signs, epsilons))
-    shares = judging.linearity(epsilons, logits)
+    along = {
+        name: np.asarray(experiment.look(variables, x, direction, epsilons))
+        for name, direction in (("sign of the gradient", signs), ("random signs", noise))
+    }
+    logits = along["sign of the gradient"]
     if jax.process_index() == 0:
-        noise = jax.random.rademacher(jax.random.key(0), x.shape, x.dtype)
-        along_noise = np.asarray(experiment.look(variables, x, noise, epsilons))
-        draw_figures(experiment, workdir, (x, y, signs), epsilons, logits, along_noise)
-    return {**numbers, "linearity/r2": float(np.median(shares))}
-
-
-def draw_figures(
-    experiment: AdversarialExamples,
-    workdir: Path,
-    inputs: tuple[jax.Array, np.ndarray, jax.Array],
-    epsilons: np.ndarray,
-    logits: np.ndarray,
-    along_noise: np.ndarray,
-) -> None:
-    """Leaves `sweep.png` and `attacks.png` in a run's folder.
-
-    Args:
-      experiment: what was trained.
-      workdir: of the run.
-      inputs: x `[N, S, S, C]`, labels and signs of the gradient.
-      epsilons: `[E]`.
-      logits, along_noise: `[E, N, K]`, along the signs and along random ones.
-    """
-    x, y, signs = inputs
-    names = experiment.kept.class_names
-    found = {"sign of the gradient": logits, "random signs": along_noise}
-    errors = {name: 100 * np.mean(z.argmax(-1) != y, axis=1) for name, z in found.items()}
-    figures.draw_sweep(workdir / "sweep.png", epsilons, logits[:, 0], names, int(y[0]), errors)
-
-    # The least of the steps shown at which the first images are taken for something else.
-    epsilon = experiment.config.eval.epsilon
-    at = [int(np.argmin(np.abs(epsilons - e))) for e in (0.0, epsilon)]
-    shown = range(min(3, len(x)))
-
-    def said(step: int, i: int) -> figures.Said:
-        k = int(logits[step, i].argmax())
-        probability = float(experiment.confidence(logits[step, i : i + 1])[0])
-        image = np.asarray(x[i] + epsilons[step] * signs[i])
-        return figures.Said(image, names[k], probability)
-
-    figures.draw_attacks(
-        workdir / "attacks.png",
-        [said(at[0], i) for i in shown],
-        [np.asarray(signs[i]) for i in shown],
-        [said(at[1], i) for i in shown],
-        float(epsilons[at[1]]),
-    )
+        names, probabilities = experiment.kept.class_names, experiment.probabilities
+        errors = {name: 100 * np.mean(z.argmax(-1) != y, axis=1) for name, z in along.items()}
+        figures.draw_sweep(workdir / "sweep.png", epsilons, logits[:, 0], names, int(y[0]), errors)
+        at = int(np.argmin(np.abs(epsilons - config.eval.epsilon)))
+        moved = x + epsilons[at] * signs
+        figures.draw_attacks(
+            workdir / "attacks.png",
+            figures.said(np.asarray(x), np.asarray(probabilities(model(x))), names),
+            list(np.asarray(signs)),
+            figures.said(np.asarray(moved), np.asarray(probabilities(logits[at])), names),
+            epsilons[at],
+        )
+    return {**numbers, "linearity/r2": float(np.median(judging.linearity(epsilons, logits)))}
 
 
 def demo(experiment: AdversarialExamples, state: State) -> Demo:
-    """Perturbs an image, and shows what the network says before and after."""
-    kept, e = experiment.kept, experiment.config.eval
-    names, variables = list(kept.class_names), experiment.variables(state)["model"]
-    model = functools.partial(experiment.logits, variables)
-    as_it_says = "as the network says"
-
-    def shares(x: jax.Array) -> dict[str, float]:
-        logits = model(x)
-        radial = experiment.config.model.kind == "radial"
-        shares = np.asarray((jnp.exp(logits) if radial else jax.nn.softmax(logits))[0], np.float64)
-        return {names[k]: float(shares[k]) for k in np.argsort(-shares, kind="stable")[:5]}
-
-    def run(picture: np.ndarray, epsilon: float, attack: str, shows: str) -> dict[str, Any]:
-        if min(picture.shape[:2]) < 2:
-            raise UserError("a picture of less than 2 x 2 pixels shows nothing")
-        x = experiment.pixels(experiment.images.plain(kept.record(picture))[None])
-        y = model(x).argmax(-1) if shows == as_it_says else jnp.array([names.index(shows)])
-        options = {"box": BOX, "losses": experiment.losses}
-        if attack == "fgsm":
-            moved = attacks.fgsm(model, x, y, epsilon, **options)
-        elif attack == "least_likely":
-            moved = attacks.least_likely(model, x, epsilon, **options)
-        elif attack == "pgd":
-            steps = {"step_size": epsilon / 4, "num_steps": e.attack_steps}
-            moved = attacks.pgd(model, x, y, epsilon, **steps, **options)
-        else:
-            moved = attacks.random_signs(jax.random.key(0), x, epsilon, BOX)
-        direction = np.asarray(moved - x)[0] / max(epsilon, 1e-9)
-        return {
-            "perturbed": _enlarged(figures.grey_pixels(np.asarray(moved[0]))),
-            "signs": _enlarged(figures.grey_signs(np.clip(direction, -1, 1))),
-            "before": shares(x),
-            "after": shares(moved),
-        }
-
-    return Demo(
-        title="Mislead a classifier",
-        says="Every pixel of a picture moves by epsilon at most, where black is 0 and white is 1. "
-        "Along the sign of the gradient that is enough to change what the network says; in random "
-        "directions it is not.",
-        inputs={
-            "picture": Image("a picture", kept.examples[0].picture),
-            "epsilon": Number("epsilon, the change of a pixel", e.epsilon, 0, 1, 0.01),
-            "attack": Choice("how pixels move", ATTACKS, "fgsm"),
-            "shows": Choice("what the picture shows", (as_it_says, *names), as_it_says),
-        },
-        outputs={
-            "perturbed": Image("the perturbed picture"),
-            "signs": Image("how pixels moved: white up, black down"),
-            "before": Probabilities("the likeliest classes before"),
-            "after": Probabilities("the likeliest classes after"),
-        },
-        run=run,
-        examples=[{"attack": attack} for attack in ATTACKS],
+    variables = experiment.variables(state)["model"]
+    return perturb_demo(
+        experiment.kept,
+        experiment.pixels,
+        functools.partial(experiment.logits, variables),
+        losses=experiment.losses,
+        probabilities=experiment.probabilities,
+        epsilon=experiment.config.eval.epsilon,
     )
 
 
-def _enlarged(picture: np.ndarray) -> np.ndarray:
-    """A picture `[S, S, C]` of 128 pixels or more: `[S', S']` where it is grey."""
-    times = max(1, -(-128 // len(picture)))
-    picture = picture.repeat(times, 0).repeat(times, 1)
-    return picture[..., 0] if picture.shape[-1] == 1 else picture
-
-
 def claims(results: Results) -> list[Claim]:
-    return []
+    """Errors in percent at one epsilon; FGSM and noise are not clipped unless it is said."""
+    rows = []
+    if "softmax" in results.arms:
+        rows += shallow_claims(results)
+    if "standard" in results.arms:
+        rows += training_claims(results)
+    if "uniform_trained" in results.arms:
+        rows += control_claims(results)
+    return rows
+
+
+def shallow_claims(results: Results) -> list[Claim]:
+    """Linear classifiers: what the method explains (sections 4 and 5)."""
+    fgsm, noise = results["fgsm/error"], results["random_sign/error"]
+    return [
+        fgsm.at_least(
+            "logistic",
+            95,
+            claim="logistic regression, 3 against 7: error under FGSM",
+            paper="1.6 % before, 99 % after",
+            digits=1,
+        ),
+        fgsm.at_least(
+            "softmax",
+            95,
+            claim="softmax regression: error under FGSM",
+            paper="99.9 %",
+            digits=1,
+        ),
+        noise.at_most(
+            "softmax",
+            25,
+            claim="softmax regression: error under random signs of the same size",
+            paper="most directions do no harm (section 8)",
+            digits=1,
+        ),
+    ]
+
+
+def training_claims(results: Results) -> list[Claim]:
+    """A network trained on images as they are, on FGSM, on many steps, and on noise."""
+    fgsm, error, many = results["fgsm/error"], results["test/error"], results["pgd/error"]
+    # Of 360 test images one is 0.3 %.
+    lost = 0.5 if results["test/images"]["standard"].min() >= 1000 else 2.0
+    return [
+        fgsm.at_least(
+            "standard",
+            80,
+            claim="a network: error under FGSM",
+            paper="maxout 89.4 %",
+            digits=1,
+        ),
+        results["random_sign/error"].at_most(
+            "standard",
+            25,
+            claim="the network: error under random signs of the same size",
+            paper="most directions do no harm (section 8)",
+            digits=1,
+        ),
+        results["linearity/r2"].at_least(
+            "standard",
+            0.9,
+            claim="share of the logits' change along the direction that two straight lines explain",
+            paper="piecewise linear (figure 4)",
+        ),
+        fgsm.above(
+            "standard",
+            "fgsm_trained",
+            by=35,
+            claim="training on FGSM takes its effect away",
+            paper="89.4 to 17.9 %",
+            digits=1,
+        ),
+        error.above(
+            "standard",
+            "fgsm_trained",
+            by=-lost,
+            claim="and costs nothing on images as they are",
+            paper="0.94 to 0.84 %",
+            digits=1,
+        ),
+        fgsm.above(
+            "sign_trained",
+            "fgsm_trained",
+            by=30,
+            claim="training on random signs of the same size does not",
+            paper="86.2 %",
+            digits=1,
+        ),
+        results["transfer/error"].at_least(
+            "standard",
+            60,
+            claim="an attack made on a network of other first weights transfers",
+            paper="across networks (section 8)",
+            digits=1,
+        ),
+        results["transfer_back/agreement"].at_least(
+            "standard",
+            60,
+            claim="of inputs wrong for both, those both give the same class, %",
+            paper="84.6 % of maxout and softmax",
+            digits=1,
+        ),
+        results["transfer/error"].above(
+            "standard",
+            "fgsm_trained",
+            by=15,
+            claim="training on FGSM withstands transferred attacks too",
+            paper="to 19.6 %",
+            digits=1,
+        ),
+        results["pgd/error_above_fgsm"].at_least(
+            "fgsm_trained",
+            25,
+            claim="but many steps break it: error under PGD less that under clipped FGSM",
+            paper="Madry et al.: FGSM training does not increase robustness to PGD",
+            digits=1,
+        ),
+        many.above(
+            "fgsm_trained",
+            "pgd_trained",
+            by=20,
+            claim="training on many steps withstands many better",
+            paper="Madry et al., MNIST: 100 to 6.8 % under PGD",
+            digits=1,
+        ),
+        results["pgd/loss_above_fgsm"].at_least(
+            "standard",
+            0.0,
+            claim="PGD finds a higher loss than clipped FGSM, nats",
+            paper="Madry et al., section 3.1",
+        ),
+    ]
+
+
+def control_claims(results: Results) -> list[Claim]:
+    """The paper's other controls: noise, hidden layers, ensembles, radial units and rubbish."""
+    fgsm, rubbish = results["fgsm/error"], results["rubbish/error"]
+    return [
+        fgsm.above(
+            "uniform_trained",
+            "fgsm_trained",
+            by=30,
+            claim="training on uniform noise does not withstand FGSM",
+            paper="90.4 %",
+            digits=1,
+        ),
+        fgsm.above(
+            "hidden_trained",
+            "fgsm_trained",
+            by=20,
+            claim="nor does training with the last hidden layer perturbed",
+            paper="no better than the input, units being unbounded (section 6)",
+            digits=1,
+        ),
+        results["ensemble_fgsm/error"].at_least(
+            "standard",
+            80,
+            claim="an ensemble of four does not withstand FGSM either",
+            paper="twelve: 91.1 %",
+            digits=1,
+        ),
+        results["fgsm/confidence"].above(
+            "softmax",
+            "radial",
+            by=40,
+            claim="radial units are less sure of their mistakes under FGSM, mean confidence in %",
+            paper="79.3 % and 1.2 %",
+            digits=1,
+        ),
+        rubbish.at_least(
+            "standard",
+            50,
+            claim="Gaussian noise that the network holds to be some class with more than 50 %",
+            paper="most of it (appendix A)",
+            digits=1,
+        ),
+        rubbish.at_most(
+            "radial",
+            5,
+            claim="and that radial units do",
+            paper="none: they are sure near their centres alone (section 7)",
+            digits=1,
+        ),
+    ]
 
 
 if __name__ == "__main__":

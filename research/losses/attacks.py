@@ -148,10 +148,10 @@ def pgd(
         return tuple(chosen), None
 
     starts = x[None] if starts is None else starts
-    worst = attack(starts[0])
-    if len(starts) > 1:
-        worst, _ = jax.lax.scan(keep_worst, worst, starts[1:])
-    return jax.lax.stop_gradient(worst[0])
+    rows = labels.shape
+    none = x, jnp.zeros(rows, bool), jnp.full(rows, -jnp.inf)  # anything is worse
+    (worst, _, _), _ = jax.lax.scan(keep_worst, none, starts)
+    return jax.lax.stop_gradient(worst)
 
 
 def random_starts(

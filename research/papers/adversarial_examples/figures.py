@@ -21,6 +21,18 @@ class Said(NamedTuple):
     probability: float
 
 
+ROWS = 3  # of `draw_attacks`
+
+
+def said(images: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> list[Said]:
+    """The first of inputs `[N, S, S, C]` with their likeliest classes, by `[N, K]`."""
+    best = probabilities.argmax(-1)
+    return [
+        Said(np.asarray(images[i]), names[best[i]], float(probabilities[i, best[i]]))
+        for i in range(min(ROWS, len(best)))
+    ]
+
+
 def grey_signs(signs: np.ndarray) -> np.ndarray:
     """A picture of signs `[S, S, C]`: uint8, -1 black, 0 grey, +1 white."""
     return np.round(127.5 * (signs + 1)).astype(np.uint8)
