@@ -106,6 +106,7 @@ def draw_sweep(
     right.set(xlabel="epsilon", ylabel="error, %", title="test images", ylim=(-2, 102))
     right.legend(frameon=False)
     for axes in (left, right):
+        axes.locator_params(axis="x", nbins=5)
         axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
