@@ -16,6 +16,8 @@ images. The convolutional maxout network of CIFAR-10, preprocessed, is left out.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

@@ -160,9 +160,12 @@ def data(result: Mapping[str, Any]) -> str:
     found = result["data"]
     if isinstance(found, str):  # before results named the data of every arm
         return found
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{arm}: {origin}" for arm, origin in found.items() if origin)
+    arms: dict[str, list[str]] = {}
+    for arm, origin in found.items():
+        arms.setdefault(origin, []).append(arm)
+    if len(arms) == 1:
+        return next(iter(arms))
+    return "; ".join(f"{', '.join(names)}: {origin}" for origin, names in arms.items() if origin)
 
 
 def hardware(result: Mapping[str, Any]) -> str:
