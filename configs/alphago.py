@@ -4,10 +4,13 @@
     python experiments/alphago.py --config configs/alphago.py:pipeline
     python experiments/alphago.py --config configs/alphago.py:tic_tac_toe
     python experiments/alphago.py --config configs/alphago.py:paper --dry_run v5e:16x16
+    python experiments/alphago.py --config configs/alphago.py:alphago \\
+        --config.alphago.sgf_folder=FOLDER
 
 The first checks the claims on a board of 5x5, three seeds. One step of a run is one move in each of
 the games that are played side by side, and the updates that follow it. The papers' own runs take 64
-GPUs and thousands of TPUs; `:go7` and `:go9` are for one GPU and have not been run.
+GPUs and thousands of TPUs; `:go7` and `:go9` are for one GPU and have not been run. The last one is
+the pipeline of 2016 at its own size, on people's games as SGF files; the paper's are of u-go.net.
 
 Komi on 5x5 was chosen among 6.5, 14.5 and 24.5 on seed 0: with 6.5 black wins nearly all games, and
 the value has nothing to tell; with 24.5 REINFORCE wins too few games as black to learn from. 14.5
@@ -95,6 +98,7 @@ def pipeline() -> ConfigDict:
     return ConfigDict(
         {
             "stage": "policy",  # or "reinforce", "value": which is built by itself, for its size
+            "sgf_folder": "",  # of people's games; "": those of the search of the arm `rival`
             "filters": 32,
             "layers": 5,  # of the convolutions before the last one, 12 in the paper
             "value_hidden": 32,
@@ -198,7 +202,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     config.elo = ConfigDict(
         {
-            "snapshots": 4,  # players of the past, at equal parts of the run
+            "snapshots": 6,  # players of the past, at equal parts of the run
             "watch": True,  # the last of them plays the first, and the game is kept as SGF
         }
     )
@@ -337,10 +341,14 @@ VARIANTS = {
     "blocks40": blocks40,
     "alphazero": alphazero,
     "alphago": common.described(
-        "The 2016 policy network, 19x19; one stage by itself.", pipeline_2016, stage="policy"
+        "AlphaGo (2016), 19x19: all stages, on people's games; by itself, the policy network.",
+        pipeline_2016,
+        stage="policy",
     ),
     "alphago_reinforce": common.described(
-        "Its reinforcement against a pool.", pipeline_2016, stage="reinforce"
+        "The same; by itself, its reinforcement.", pipeline_2016, stage="reinforce"
     ),
-    "alphago_value": common.described("The 2016 value network.", pipeline_2016, stage="value"),
+    "alphago_value": common.described(
+        "The same; by itself, its value network.", pipeline_2016, stage="value"
+    ),
 }

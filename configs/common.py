@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from research.rl.envs.ale import ATARI_57
-from research.training import run_config
+from research.rl.envs.atari_57 import ATARI_57
+from research.training.run_config import run_config
 
 Variant = Callable[[ConfigDict], None]
 

@@ -13,7 +13,7 @@ samples in its ablations, up to ten distractors, the camera within 10 x 5 x 10 c
 from ml_collections import ConfigDict
 
 from configs import common
-from research.models.vgg import VGG16
+from research.models.sizes import VGG16
 
 UNLIMITED = 2**23
 ARMS = {"randomized": {}, "one_texture": {"randomization.textures": 1}}

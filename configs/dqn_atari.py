@@ -17,7 +17,7 @@ table of 2015 words it, `:paper` copies the network to its target every 10,000 u
 from ml_collections import ConfigDict
 
 from configs import common
-from research.rl.envs.ale import ATARI_57
+from research.rl.envs.atari_57 import ATARI_57
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -23,7 +23,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import common
-from research.models.gpt import VARIANTS as MODELS
+from research.models.sizes import GPT as MODELS
 
 _M, _B = 1_000_000, 1_000_000_000
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from configs import common
-from research.models.gpt import VARIANTS as MODELS
+from research.models.sizes import GPT as MODELS
 from research.schema import non_negative
 
 ALLOWED = {"pretraining.num_steps": non_negative}  # 0: from a random start

@@ -13,7 +13,7 @@ Paper: CIFAR-10 test error 8.75 (20 layers), 6.97 (56), 6.43 (110); ImageNet 10-
 from ml_collections import ConfigDict
 
 from configs import common
-from research.models.resnet import IMAGENET
+from research.models.sizes import RESNET as IMAGENET
 from research.schema import non_negative
 
 ALLOWED = {"model.width": non_negative}  # 0: the paper's

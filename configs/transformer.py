@@ -19,7 +19,7 @@ process holds all pairs in memory: of French, nine times as many, some 40 GB (es
 from ml_collections import ConfigDict
 
 from configs import common
-from research.models.transformer import VARIANTS as MODELS
+from research.models.sizes import TRANSFORMER as MODELS
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -11,6 +11,8 @@ the recurrent one. Atari's emulators run inside the step, which the CPU platform
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import jax
 import optax
 from ml_collections import ConfigDict

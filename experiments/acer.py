@@ -11,6 +11,8 @@ inside the step, which the CPU platform alone can do.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from typing import Any
 

@@ -14,6 +14,8 @@ run inside the step, which the CPU platform alone can do.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import jax
 import optax
 from ml_collections import ConfigDict

@@ -12,6 +12,8 @@ where the authors looked at it; `augment.jitter_colour`'s.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

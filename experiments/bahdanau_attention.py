@@ -7,6 +7,8 @@ Departures: the decoder is fed a token of its own first, where the paper has a z
 bias is written out, the appendix leaves them away.
 """
 
+import research.early  # answers --help at once
+
 from pathlib import Path
 from typing import Any
 

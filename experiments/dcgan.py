@@ -12,6 +12,8 @@ windows, boxed as in the most similar training image. Width 16 learns with Adam 
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple

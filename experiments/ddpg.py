@@ -12,6 +12,8 @@ gradient, of the kernels alone.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 
 import flax.struct

@@ -11,6 +11,8 @@ begin at random, as in the paper's own comparison, and not from ImageNet; no rob
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Callable
 from pathlib import Path

@@ -12,6 +12,8 @@ may be stepped together (`env.num_envs`).
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

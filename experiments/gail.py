@@ -14,6 +14,8 @@ value are not normalised by the expert's. The paper's other tasks need MuJoCo.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

@@ -7,6 +7,8 @@ Claim: a language model learns a task from the examples in its context.
 The learning rate follows the tokens seen, so that it does not depend on how the batch grows.
 """
 
+import research.early  # answers --help at once
+
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,10 @@ from research.data.text.packing import Rows, TokenBatches
 from research.decoding.complete import complete
 from research.losses.next_token import next_token_loss
 from research.losses.token_cross_entropy import smoothed_cross_entropy
-from research.metrics import perplexity
+from research.metrics import ngram, perplexity
 from research.models import gpt
 from research.optim.schedules import warmup_cosine
-from research.papers.gpt import in_context, ngram
+from research.papers.gpt import in_context
 from research.papers.gpt.cache_error import cache_error
 from research.papers.gpt.key_label_demo import key_label_demo
 from research.papers.gpt.key_labels import KeyLabels

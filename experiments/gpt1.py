@@ -10,6 +10,8 @@ which of two endings follows a piece of text, as Story Cloze does of stories. De
 tokens in place of BPE on text cleaned by ftfy and spaCy.
 """
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

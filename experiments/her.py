@@ -12,6 +12,8 @@ played for; OpenAI Baselines' moments are of samples with goals in hindsight.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Callable
 from typing import Any

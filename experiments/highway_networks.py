@@ -13,6 +13,8 @@ number of parameters; the paper does not print them.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Mapping
 from pathlib import Path

@@ -11,6 +11,8 @@ classic control; in Atari scores are seen, rewards clipped, and ends are no pena
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import contextlib
 import functools
 from pathlib import Path

@@ -10,6 +10,8 @@ released code reads smaller copies of ImageNet, images are scaled down to those'
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Callable
 from pathlib import Path

@@ -10,6 +10,8 @@ shuffle of all images (remark 4). The all-reduce is XLA's.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 import math
 from pathlib import Path

@@ -16,6 +16,8 @@ obstacles, networks and weights of the reward are ours.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 import math
 from collections.abc import Mapping

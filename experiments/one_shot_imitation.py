@@ -13,6 +13,8 @@ given; how to find that in images is `domain_randomization`.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

@@ -10,6 +10,8 @@ scheme c takes every n-th image in a round, so that the number of workers change
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

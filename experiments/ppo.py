@@ -13,6 +13,8 @@ platform alone can do.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 from typing import NamedTuple
 
 import flax.struct

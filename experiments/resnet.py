@@ -10,6 +10,8 @@ plateaus that lower the ImageNet learning rate are of the training error.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from pathlib import Path
 from typing import Any

@@ -13,6 +13,8 @@ judge them. Cho et al. score the phrases of such a table; here their network is 
 sentences, its output matrix is not factored, and the reset gate stands before the whole product.
 """
 
+import research.early  # answers --help at once
+
 from pathlib import Path
 from typing import Any
 

@@ -6,6 +6,8 @@ Not here: the parsing task of section 6.3. Departure: French has byte-level BPE,
 The paper does not say how it initialises; kernels are Glorot-uniform here.
 """
 
+import research.early  # answers --help at once
+
 import math
 from pathlib import Path
 from typing import Any

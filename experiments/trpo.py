@@ -11,6 +11,8 @@ their last observation; a line search that finds nothing leaves the policy as it
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 from pathlib import Path
 from typing import Any
 

@@ -13,6 +13,8 @@ emulators run inside the step, which the CPU platform alone can do, in grey, wit
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from typing import Any, NamedTuple
 

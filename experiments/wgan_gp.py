@@ -13,6 +13,8 @@ DCGAN paper's do, without biases before a batch norm (released code: He's weight
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 from collections.abc import Callable
 from pathlib import Path

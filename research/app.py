@@ -9,6 +9,7 @@ on from what is saved.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,7 @@ from research import startup, training
 from research.core import Experiment, UserError
 from research.core.errors import check_choice
 from research.core.files import disk_failure
+from research.core.pipes import reader_left
 from research.pods import simulated
 from research.report import finished
 from research.report.claims import Claim, MissingResult
@@ -46,6 +48,7 @@ from research.training import (
     longer,
     loop,
     peer_failure,
+    progress,
     run_folder,
     seeds,
     stopping,
@@ -67,6 +70,9 @@ def run() -> None:
     script = startup.calling_module(sys._getframe(1).f_globals)
     try:
         code = main(script, sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = reader_left()
     except Exception:
         if startup.observed():  # by a debugger, which is to see it
             raise
@@ -179,6 +185,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
 
     provenance = Provenance.of(script, argv)
     tried = getattr(configs.load_module(flags.path), "TRIED", {})
+    places = _Places(results, list(experiments), flags.config.seeds)
     with results.held(longer=bool(shorter)):
         with results.alone():
             run_folder.note_run(
@@ -186,7 +193,7 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
             )
         for arm in list(experiments):
             # The first seed's experiment is at hand; no seed's parts are kept for the next.
-            _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance)
+            _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance, places)
         # Of several runs in one folder the last to come here finds the numbers of all arms.
         with results.alone():
             return _finish(module, flags.config, results, provenance, tried)
@@ -245,6 +252,61 @@ def _check_same_everywhere(experiments: Mapping[str, Experiment]) -> None:
             )
 
 
+class _Places:
+    """Which training of how many is running, and how long those took that have ended.
+
+    Args:
+      results: the folder, which says what had ended before.
+      arms: those that this command runs, in order.
+      seeds: of each arm.
+    """
+
+    def __init__(self, results: RunFolder, arms: Sequence[str], run_seeds: Sequence[int]):
+        self.results, self.arms, self.seeds = results, list(arms), list(run_seeds)
+        self.took: list[float] = []
+
+    @contextlib.contextmanager
+    def at(self, arm: str, seed: int, folder: Path) -> Iterator[None]:
+        """Trains one seed of an arm."""
+        nth = self.seeds.index(seed)
+        later = [(a, s) for a in self._after(arm) for s in self.seeds]
+        later += [(arm, s) for s in self.seeds[nth + 1 :]]
+        place = self._place(arm, f"seed {seed}", (nth + 1, len(self.seeds)), later, folder)
+        with self._timed(place):
+            yield
+
+    @contextlib.contextmanager
+    def together(self, arm: str, folder: Path) -> Iterator[None]:
+        """Trains all seeds of an arm in one program."""
+        later = [(a, self.seeds[0]) for a in self._after(arm)]
+        with self._timed(self._place(arm, f"{len(self.seeds)} seeds", (1, 1), later, folder)):
+            yield
+
+    def _after(self, arm: str) -> list[str]:
+        return self.arms[self.arms.index(arm) + 1 :]
+
+    def _place(
+        self,
+        arm: str,
+        seed: str,
+        nth: tuple[int, int],
+        later: Sequence[tuple[str, int]],
+        folder: Path,
+    ) -> progress.Place:
+        left = sum(not self.results.ended(*run) for run in later)
+        of = (self.arms.index(arm) + 1, len(self.arms))
+        return progress.Place(
+            "" if len(self.arms) == 1 else arm, of, seed, nth, left, folder, tuple(self.took)
+        )
+
+    @contextlib.contextmanager
+    def _timed(self, place: progress.Place) -> Iterator[None]:
+        with progress.at(place):
+            yield
+        if place.trained:
+            self.took.append(time.monotonic() - place.since)
+
+
 def _run_arm(
     module: ModuleType,
     config: ConfigDict,
@@ -252,18 +314,21 @@ def _run_arm(
     arm: str,
     experiment: Experiment,
     provenance: Provenance,
+    places: _Places,
 ) -> None:
     """Trains what has not ended of one arm's seeds.
 
     Args:
       experiment: of the first seed.
       provenance: of this session.
+      places: for whoever looks on.
     """
     origin = "" if experiment.source is None else experiment.source.origin
     ready: dict[int, Experiment] = {config.seeds[0]: experiment}
     together = 0.0  # seconds of one seed's share in what its arm did for all seeds
     if config.vmap_seeds:
-        together = _train_seeds(experiment, _setting(config, arm, config.seeds[0]), results, arm)
+        setting = _setting(config, arm, config.seeds[0])
+        together = _train_seeds(experiment, setting, results, arm, places)
     for seed in config.seeds:
         first, setting = ready.pop(seed, None), _setting(config, arm, seed)
         if results.has(arm, seed):
@@ -272,7 +337,8 @@ def _run_arm(
         folder, before = results.folder(arm, seed), together or results.seconds(arm, seed)
         started = time.monotonic()
         experiment = first or _build(module, setting, arm)
-        numbers = train(module, experiment, setting, folder)
+        with places.at(arm, seed, folder):
+            numbers = train(module, experiment, setting, folder)
         run_folder.keep_assets(experiment, folder)
         seconds = before + time.monotonic() - started
         results.add(arm, seed, numbers, seconds, origin, provenance)
@@ -293,7 +359,7 @@ def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
 
 
 def _train_seeds(
-    experiment: Experiment, setting: ConfigDict, results: RunFolder, arm: str
+    experiment: Experiment, setting: ConfigDict, results: RunFolder, arm: str, places: _Places
 ) -> float:
     """Trains an arm's seeds in one program, unless all have ended; returns the seconds of each."""
     if all([results.has(arm, seed) for seed in setting.seeds]):
@@ -301,7 +367,8 @@ def _train_seeds(
     folders = {seed: results.folder(arm, seed) for seed in setting.seeds}
     before = seconds_trained(folders[setting.seeds[0]] / "together")
     started = time.monotonic()
-    seeds.run_seeds(experiment, setting, folders)
+    with places.together(arm, folders[setting.seeds[0]] / "together"):
+        seeds.run_seeds(experiment, setting, folders)
     return (before + time.monotonic() - started) / len(setting.seeds)
 
 

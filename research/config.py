@@ -9,25 +9,28 @@ import difflib
 import importlib.util
 import math
 import os
+import shlex
 import sys
 import textwrap
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
 from research import schema
-from research.core import Experiment, UserError
-from research.core.errors import first_line, quoted
+from research.core.errors import UserError, first_line, quoted
 from research.core.reading import expand_user, is_file, is_folder
+
+if TYPE_CHECKING:
+    from research.core.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = """usage: python {script} [--config FILE[:VARIANT]]
        [--config.KEY=VALUE ...]
-       [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY]
+       [--workdir FOLDER] [--arm NAME] [--dry_run TOPOLOGY] [--print_config]
 
   --config FILE[:VARIANT]  configuration, default {file};
                            its variants are below
@@ -40,6 +43,7 @@ USAGE = """usage: python {script} [--config FILE[:VARIANT]]
   --dry_run TOPOLOGY       compiles the train step for a slice such as v5e:4x8
                            or gpu:8; of several, v5e:2x2,v5e:4x4, for the
                            smallest that fits
+  --print_config           prints every key with its value and runs nothing
 
 variants (none: the claim check, minutes on a laptop):
 {variants}
@@ -138,6 +142,8 @@ def build(module: ModuleType, config: ConfigDict) -> Experiment:
     Raises:
       UserError: the configuration's values do not go together.
     """
+    from research.core.experiment import Experiment  # loads JAX, which flags do not need
+
     if hasattr(module, "build"):
         return module.build(config)
     own: list[Any] = [
@@ -158,18 +164,21 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
 
     Raises:
       UserError: an unknown flag, file, variant, key, or a value of another type.
-      SystemExit: after `--help`.
+      SystemExit: after `--help` or `--print_config`.
     """
     default = script.parent.parent / "configs" / f"{script.stem}.py"
     if "--help" in argv or "-h" in argv:
         print(_usage(script, default))
         raise SystemExit(0)
     given: dict[str, str] = {}
-    words = list(argv)
+    words, shown = list(argv), False
     while words:
         word = words.pop(0)
+        if word == "--print_config":
+            shown = True
+            continue
         name, equals, value = word.partition("=")
-        known = ("--config", "--workdir", "--arm", "--dry_run")
+        known = ("--config", "--workdir", "--arm", "--dry_run", "--print_config")
         if name not in known and not name.startswith("--config."):
             raise UserError(f"unknown flag {quoted(word)}{_near(name, known)}; --help lists them")
         if not equals:
@@ -208,6 +217,9 @@ def parse(argv: Sequence[str], script: Path) -> Flags:
     check_values(config, allowed)
     if "data.dir" in overrides:
         _check_folders(config.data.dir)
+    if shown:
+        print(as_flags(config, flags["--arm"]))
+        raise SystemExit(0)
     return Flags(
         config,
         file,
@@ -271,6 +283,36 @@ def flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
                 yield from flat(value, f"{name}.")
         else:
             yield name, value
+
+
+def as_flags(config: ConfigDict, arm: str | None = None) -> str:
+    """Every key of a configuration as a flag that sets it, a line each, ready for a shell.
+
+    Args:
+      arm: the arm whose values are shown; None for those before any arm, with what each arm sets.
+    """
+
+    def flag(key: str, value: Any) -> str:
+        value = to_flag(value)
+        return shlex.quote(f"--config.{key}={value}")
+
+    arms = arms_of(config)
+    if arm is not None:
+        return "\n".join(flag(k, v) for k, v in flat(with_overrides(config, arms[arm])))
+    # What the arms set cannot be given for all of them.
+    of_arms = {"seed"}.union(*arms.values())
+    lines = [flag(key, value) for key, value in flat(config) if key not in of_arms]
+    for name, values in arms.items():
+        if values:
+            lines.append(f"# arm {name}: " + " ".join(flag(k, v) for k, v in values.items()))
+    return "\n".join(lines)
+
+
+def to_flag(value: Any) -> str:
+    """A value as the text of a flag that `override` reads back."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else repr(value)
 
 
 def check_values(config: ConfigDict, allowed: Mapping[str, schema.Allowed]) -> None:

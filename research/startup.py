@@ -51,9 +51,21 @@ def observed() -> bool:
     return watched or threading.active_count() > 1
 
 
+class _Terminal(logging.StreamHandler):
+    """Writes to what `sys.stderr` is at the time: a progress display puts lines above itself."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass
+
+
 def quiet() -> None:
     """Our own log to the terminal; of the libraries', warnings alone."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Terminal()])
     for handler in logging.getLogger().handlers:  # a library may have put one there before
         handler.setFormatter(logging.Formatter("%(message)s"))
     log.setLevel(logging.INFO)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "using_a_run.md").read_text(encoding="utf-8")

@@ -24,45 +24,6 @@ from research.nn.attention import KeysValues, empty_cache, padding_mask
 from research.nn.decoder_state import DecoderState
 from research.nn.transformer_block import Names, TransformerBlock
 
-
-def _sizes(layers: int, dim: int, num_heads: int, **other: Any) -> dict[str, Any]:
-    return dict(
-        layers=layers,
-        dim=dim,
-        num_heads=num_heads,
-        head_dim=dim // num_heads,
-        hidden=4 * dim,
-        **other,
-    )
-
-
-_GPT1: dict[str, Any] = dict(
-    vocab_size=40_478,
-    max_length=512,
-    pre_norm=False,
-    position_std=0.02,
-    dropout=0.1,
-    attention_dropout=0.1,
-)
-_GPT2: dict[str, Any] = dict(vocab_size=50_257, max_length=1024)
-# The width of the bands is not published.
-_GPT3: dict[str, Any] = dict(vocab_size=50_257, max_length=2048, window=256)
-VARIANTS: dict[str, dict[str, Any]] = {
-    "gpt1": _sizes(12, 768, 12, **_GPT1),
-    "gpt2": _sizes(12, 768, 12, **_GPT2),
-    "gpt2_medium": _sizes(24, 1024, 16, **_GPT2),
-    "gpt2_large": _sizes(36, 1280, 20, **_GPT2),
-    "gpt2_xl": _sizes(48, 1600, 25, **_GPT2),
-    "gpt3_small": _sizes(12, 768, 12, **_GPT3),
-    "gpt3_medium": _sizes(24, 1024, 16, **_GPT3),
-    "gpt3_large": _sizes(24, 1536, 16, **_GPT3),
-    "gpt3_xl": _sizes(24, 2048, 16, **_GPT3),
-    "gpt3_2.7b": _sizes(32, 2560, 32, **_GPT3),
-    "gpt3_6.7b": _sizes(32, 4096, 32, **_GPT3),
-    "gpt3_13b": _sizes(40, 5120, 40, **_GPT3),
-    "gpt3_175b": _sizes(96, 12288, 96, **_GPT3),
-}
-
 # Exact counts of these, biases and the tied table included; the papers print rounded ones.
 PARAMETERS = {
     "gpt1": 116_534_784,

@@ -19,20 +19,13 @@ import jax.numpy as jnp
 from flax.typing import Dtype
 
 from research.core.errors import UserError
+from research.models.sizes import RESNET as IMAGENET
 from research.nn.conv import Conv
 from research.nn.ghost_batch_norm import GhostBatchNorm
 
 # Section 3.4 and its reference [13], equation 10: deviation sqrt(2 / n), n weights to an output.
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
-# Blocks of the stages conv2_x to conv5_x (table 1), and whether they are bottlenecks.
-IMAGENET = {
-    18: ((2, 2, 2, 2), False),
-    34: ((3, 4, 6, 3), False),
-    50: ((3, 4, 6, 3), True),
-    101: ((3, 4, 23, 3), True),
-    152: ((3, 8, 36, 3), True),
-}
 # As `momentum` of `flax.linen.BatchNorm`: the weight of the old value in the running averages.
 BATCH_NORM_MOMENTUM = 0.9
 

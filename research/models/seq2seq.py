@@ -12,19 +12,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.typing import Dtype, Initializer
+from flax.typing import Dtype
 
 from research.nn.decoder_state import DecoderState
+from research.nn.fan_in import within
 from research.nn.recurrent import RNN, LSTMCell
-
-
-def symmetric_uniform(scale: float) -> Initializer:
-    """Uniform between -scale and scale."""
-
-    def init(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-    return init
 
 
 def reverse_words(tokens: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -69,7 +61,7 @@ class Seq2Seq(nn.Module):
     dtype: Dtype | None = None
 
     def setup(self) -> None:
-        uniform = symmetric_uniform(self.init_scale)
+        uniform = within(self.init_scale)
         self.source_table = self.param(
             "source_embedding", uniform, (self.source_vocab, self.embedding)
         )

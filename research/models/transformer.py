@@ -17,14 +17,6 @@ from research.nn.decoder_state import DecoderState
 from research.nn.positions import Positions
 from research.nn.transformer_block import Memory, Names, TransformerBlock, Weights
 
-# Table 3, and a small one for data sets of some ten thousand pairs.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": dict(layers=6, dim=512, num_heads=8, head_dim=64, hidden=2048, dropout=0.1),
-    "big": dict(layers=6, dim=1024, num_heads=16, head_dim=64, hidden=4096, dropout=0.3),
-    "small": dict(layers=3, dim=192, num_heads=6, head_dim=32, hidden=768, dropout=0.1),
-}
-
-
 _FEED_FORWARD = dict(expand="hidden_layer", contract="output_layer")
 _ENCODER = Names(**_FEED_FORWARD)
 _DECODER = Names(attention="self_attention", attention_norm="self_norm", **_FEED_FORWARD)

@@ -16,8 +16,6 @@ from flax.typing import Dtype
 
 from research.nn.conv import Conv
 
-# Channels of the convolutions of each stage.
-VGG16 = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
 _he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 

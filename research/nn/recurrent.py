@@ -1,4 +1,4 @@
-"""Recurrent networks: LSTM and GRU cells, and stacks of them over sequences.
+"""Recurrent networks: LSTM, GRU and plain cells, and stacks of them over sequences.
 
 A cell is a module with
 
@@ -38,10 +38,24 @@ def side_by_side(init: Initializer, count: int) -> Initializer:
     return together
 
 
+class LSTMGates(NamedTuple):
+    """Gates of an LSTM's step after their nonlinearities, each `[N, units]`.
+
+    Attributes:
+      write, forget, read: the input, forget and output gate, 0 to 1.
+      new: what is written, -1 to 1.
+    """
+
+    write: jax.Array
+    forget: jax.Array
+    new: jax.Array
+    read: jax.Array
+
+
 class LSTMCell(nn.Module):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
 
-        i, f, g, o = W x + b + U h
+        i, f, g, o = W x + b + U h, or W x + b + U h + b' with `two_biases`
         c' = sigmoid(f + forget_bias) c + sigmoid(i) tanh(g)
         h' = P sigmoid(o) tanh(c'), P being the identity without a projection
 
@@ -54,6 +68,8 @@ class LSTMCell(nn.Module):
       cell_clip, projection_clip: largest magnitudes of c and of a projected h, as in ELMo; 0: any.
       weight_dropout: share of U that is left out in training, the same for all steps of a call and
         all rows (Merity et al., 2017); needs a "dropout" key.
+      two_biases: U h has a bias b' of its own, as in cuDNN, Torch and PyTorch.
+      input_bias_init: how b starts where it is not as `bias_init` says.
     """
 
     units: int
@@ -65,11 +81,16 @@ class LSTMCell(nn.Module):
     cell_clip: float = 0.0
     projection_clip: float = 0.0
     weight_dropout: float = 0.0
+    two_biases: bool = False
+    input_bias_init: Initializer | None = None
 
     def setup(self) -> None:
         width = 4 * self.units
-        self.input = nn.Dense(width, kernel_init=self.kernel_init, bias_init=self.bias_init)
+        bias_init = self.input_bias_init or self.bias_init
+        self.input = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init)
         self.recurrent = self.param("recurrent", self.recurrent_init, (self.features, width))
+        if self.two_biases:
+            self.recurrent_bias = self.param("recurrent_bias", self.bias_init, (width,))
         if self.projection:
             shape = self.units, self.projection
             self.project = self.param("projection", self.kernel_init, shape)
@@ -85,18 +106,28 @@ class LSTMCell(nn.Module):
 
     def prepare(self, x: jax.Array, train: bool = False) -> tuple[Any, jax.Array]:
         given = self.input(x.astype(jnp.float32))
+        if self.two_biases:
+            given = given + self.recurrent_bias
         recurrent = self.drop_weights(self.recurrent, deterministic=not train)
         return (recurrent, self.project if self.projection else None), given
 
+    def gates(self, weights: Any, carry: Carry, given: jax.Array) -> LSTMGates:
+        """The gates of the step that `step` makes with the same arguments."""
+        write, forget, new, read = jnp.split(given + carry[1] @ weights[0], 4, axis=-1)
+        return LSTMGates(
+            jax.nn.sigmoid(write),
+            jax.nn.sigmoid(forget + self.forget_bias),
+            jnp.tanh(new),
+            jax.nn.sigmoid(read),
+        )
+
     def step(self, weights: Any, carry: Carry, given: jax.Array) -> tuple[Carry, jax.Array]:
-        recurrent, projection = weights
-        cell, out = carry
-        write, forget, new, read = jnp.split(given + out @ recurrent, 4, axis=-1)
-        forget = jax.nn.sigmoid(forget + self.forget_bias)
-        cell = forget * cell + jax.nn.sigmoid(write) * jnp.tanh(new)
+        _, projection = weights
+        gates = self.gates(weights, carry, given)
+        cell = gates.forget * carry[0] + gates.write * gates.new
         if self.cell_clip:
             cell = jnp.clip(cell, -self.cell_clip, self.cell_clip)
-        out = jax.nn.sigmoid(read) * jnp.tanh(cell)
+        out = gates.read * jnp.tanh(cell)
         if projection is not None:
             out = out @ projection
             if self.projection_clip:
@@ -115,6 +146,8 @@ class GRUCell(nn.Module):
         g = tanh(W x + b + U (r h)), or tanh(W x + b + r (U h + b')) with `reset_after`
         h' = (1 - z) h + z g
 
+    With `two_biases` every product with U has a bias b', those of z and r too.
+
     cuDNN and PyTorch reset after the product, and call 1 - z what is z here.
 
     Attributes:
@@ -122,7 +155,7 @@ class GRUCell(nn.Module):
       reset_after: where the reset gate stands; with it one product makes all of U h.
       kernel_init, recurrent_init, bias_init: how W, U, and b and b' start. U is stored as
         `[units, 3 units]`, in the order z, r, g.
-      weight_dropout: as for `LSTMCell`.
+      weight_dropout, two_biases: as for `LSTMCell`.
     """
 
     units: int
@@ -131,13 +164,15 @@ class GRUCell(nn.Module):
     recurrent_init: Initializer = nn.initializers.orthogonal()
     bias_init: Initializer = nn.initializers.zeros_init()
     weight_dropout: float = 0.0
+    two_biases: bool = False
 
     def setup(self) -> None:
         width = 3 * self.units
         self.input = nn.Dense(width, kernel_init=self.kernel_init, bias_init=self.bias_init)
         self.recurrent = self.param("recurrent", self.recurrent_init, (self.units, width))
-        if self.reset_after:
-            self.recurrent_bias = self.param("recurrent_bias", self.bias_init, (self.units,))
+        if self.two_biases or self.reset_after:
+            size = width if self.two_biases else self.units
+            self.recurrent_bias = self.param("recurrent_bias", self.bias_init, (size,))
         self.drop_weights = nn.Dropout(self.weight_dropout)
 
     @property
@@ -150,8 +185,14 @@ class GRUCell(nn.Module):
 
     def prepare(self, x: jax.Array, train: bool = False) -> tuple[Any, jax.Array]:
         given = self.input(x.astype(jnp.float32))
+        bias = self.recurrent_bias if self.two_biases or self.reset_after else None
+        if self.two_biases:
+            # The reset gate comes between the candidate's two biases where it is after the product.
+            common = 2 * self.units if self.reset_after else 3 * self.units
+            given = given.at[..., :common].add(self.recurrent_bias[:common])
+            bias = self.recurrent_bias[common:]
         recurrent = self.drop_weights(self.recurrent, deterministic=not train)
-        return (recurrent, self.recurrent_bias if self.reset_after else None), given
+        return (recurrent, bias), given
 
     def step(self, weights: Any, carry: jax.Array, given: jax.Array) -> tuple[jax.Array, jax.Array]:
         recurrent, bias = weights
@@ -167,6 +208,57 @@ class GRUCell(nn.Module):
             update, reset = jnp.split(jax.nn.sigmoid(given[..., :gates] + product), 2, axis=-1)
             new = jnp.tanh(given[..., gates:] + (reset * carry) @ recurrent[:, gates:])
         out = (1.0 - update) * carry + update * new
+        return out, out
+
+    def __call__(
+        self, carry: jax.Array, x: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        weights, given = self.prepare(x, train)
+        return self.step(weights, carry, given)
+
+
+class RNNCell(nn.Module):
+    """A plain recurrent layer (Elman, 1990): h' = tanh(W x + b + U h).
+
+    Attributes:
+      units: size of h.
+      kernel_init, recurrent_init, bias_init: how W, U `[units, units]` and b start.
+      weight_dropout, two_biases: as for `LSTMCell`.
+    """
+
+    units: int
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+    recurrent_init: Initializer = nn.initializers.orthogonal()
+    bias_init: Initializer = nn.initializers.zeros_init()
+    weight_dropout: float = 0.0
+    two_biases: bool = False
+
+    def setup(self) -> None:
+        self.input = nn.Dense(self.units, kernel_init=self.kernel_init, bias_init=self.bias_init)
+        shape = self.units, self.units
+        self.recurrent = self.param("recurrent", self.recurrent_init, shape)
+        if self.two_biases:
+            self.recurrent_bias = self.param("recurrent_bias", self.bias_init, (self.units,))
+        self.drop_weights = nn.Dropout(self.weight_dropout)
+
+    @property
+    def features(self) -> int:
+        """Size of h."""
+        return self.units
+
+    def initial_carry(self, batch: int) -> jax.Array:
+        return jnp.zeros((batch, self.units))
+
+    def prepare(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        given = self.input(x.astype(jnp.float32))
+        if self.two_biases:
+            given = given + self.recurrent_bias
+        return self.drop_weights(self.recurrent, deterministic=not train), given
+
+    def step(
+        self, weights: jax.Array, carry: jax.Array, given: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        out = jnp.tanh(given + carry @ weights)
         return out, out
 
     def __call__(

@@ -131,3 +131,68 @@ def nesterov_rate_inside(
         return updates, RateInsideState(velocity, new, state.step + 1)
 
     return optax.GradientTransformation(init, update)
+
+
+class ScheduledMomentumState(NamedTuple):
+    """State of `scheduled_momentum`.
+
+    Attributes:
+      velocity: v, as the parameters.
+      step: number of the step to come, from 0.
+    """
+
+    velocity: optax.Updates
+    step: jax.Array
+
+
+def scheduled_momentum(
+    rate: optax.Schedule, momentum: optax.Schedule
+) -> optax.GradientTransformation:
+    """v <- momentum(t) v - rate(t) g; w <- w + v: pylearn2's rule, the rate inside.
+
+    Args:
+      rate, momentum: of the number of the step, from 0.
+    """
+
+    def init(params: optax.Params) -> ScheduledMomentumState:
+        return ScheduledMomentumState(jax.tree.map(jnp.zeros_like, params), jnp.int32(0))
+
+    def update(
+        grads: optax.Updates, state: ScheduledMomentumState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ScheduledMomentumState]:
+        m, r = momentum(state.step), rate(state.step)
+        velocity = jax.tree.map(lambda v, g: m * v - r * g, state.velocity, grads)
+        return velocity, ScheduledMomentumState(velocity, state.step + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def maxout_sgd(
+    learning_rate: float,
+    *,
+    epoch_steps: int,
+    rate_decay: float = 1.000004,
+    min_rate: float = 1e-6,
+    momentum_start: float = 0.5,
+    momentum_end: float = 0.7,
+    momentum_epochs: int = 250,
+) -> optax.GradientTransformation:
+    """The training of the released maxout networks and of the first GAN (Goodfellow, 2013, 2014).
+
+    Args:
+      learning_rate: of the first step, divided by `rate_decay` after every one.
+      epoch_steps: steps of an epoch.
+      rate_decay: see `learning_rate`.
+      min_rate: the rate does not fall below it.
+      momentum_start, momentum_end: momentum rises in a straight line over epochs, from the first
+        of them, number 1, to number `momentum_epochs`.
+      momentum_epochs: see there.
+    """
+
+    def momentum(step: jax.Array) -> jax.Array:
+        share = (step // epoch_steps) / max(momentum_epochs - 1, 1)  # adjusted between epochs
+        return momentum_start + (momentum_end - momentum_start) * jnp.clip(share, 0.0, 1.0)
+
+    return scheduled_momentum(
+        optax.exponential_decay(learning_rate, 1, 1 / rate_decay, end_value=min_rate), momentum
+    )

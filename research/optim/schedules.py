@@ -67,6 +67,27 @@ def warmup_and_drops(
     return schedule
 
 
+def stepped(
+    rates: Sequence[tuple[float, float]], num_updates: int, warmup_updates: int = 0
+) -> optax.Schedule:
+    """Rates that hold from a share of the run on, such as ((0, 0.01), (0.6, 0.001)).
+
+    Args:
+      rates: (share of the run, rate) in order, the first from share 0 on.
+      num_updates: of the run.
+      warmup_updates: over which the rate grows linearly, from rate / (warmup_updates + 1) on.
+    """
+    starts = {int(share * num_updates): rate for share, rate in rates}
+
+    def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
+        rate = jnp.float32(0)
+        for start, value in starts.items():
+            rate = jnp.where(count >= start, value, rate)
+        return rate * jnp.minimum(1, (count + 1) / (warmup_updates + 1))
+
+    return schedule
+
+
 def warmup_cosine(
     peak: float, warmup: float, total: float, end_factor: float = 0.0
 ) -> Callable[[jax.Array | float], jax.Array]:

@@ -14,42 +14,102 @@ import numpy as np
 from research.core.errors import one_line
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; --yes: #1f7a35; --no: #b3261e }
+@media (prefers-color-scheme: dark) { :root { --yes: #6fce86; --no: #ff8a80 } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 3rem } h3 { font-size: 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-size: .9rem }
+.scroll { overflow-x: auto; margin: 1rem 0 }
+table { border-collapse: collapse; width: 100%; font-size: .9rem }
 th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem; text-align: left }
-td { vertical-align: top }
+td { vertical-align: top; min-width: 6rem }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap }
-.yes { color: #2a8a3e } .NO { color: #c62f2f; font-weight: 600 }
-.meta { opacity: .7; font-size: .85rem }
+.yes { color: var(--yes) } .NO { color: var(--no); font-weight: 600 }
+.meta { opacity: .75; font-size: .85rem; overflow-wrap: anywhere }
+code { background: var(--soft); padding: .1rem .3rem; border-radius: 3px }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; max-width: 100% }
-figcaption { font-size: .8rem; opacity: .7 }
-img { max-width: 100%; background: #fff; border-radius: 4px }
-nav a { margin-right: 1rem }
+figcaption { font-size: .8rem; opacity: .75; overflow-wrap: anywhere }
+img { max-width: 100%; max-height: 30rem; background: #fff; border-radius: 4px }
 """
+# Nothing runs in the page, and it asks nobody for anything.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+GENERATOR = '<meta name="generator" content="landmarks report">'
+TABLE_HEAD = (
+    "| paper | claim | paper's number | ours | holds | seeds | minutes | hardware | command |"
+)
+_LARGEST = 20_000_000  # bytes of a picture or film that is put into the page
+
+Run = tuple[Path, Mapping[str, Any], str]  # folder, content of `result.json`, paper's title
 
 
-def html_page(runs: Sequence[tuple[Path, Mapping[str, Any], str]]) -> str:
-    """Makes one HTML page, pictures inside, that needs no other file.
+def html_page(runs: Sequence[Run]) -> str:
+    """Makes one HTML page, pictures and films inside, that needs no other file.
+
+    First comes how many rows hold, then the runs, each with its claims, final numbers and pictures.
 
     Args:
       runs: folder, content of `result.json` and paper's title of each run.
     """
-    body = [f"<nav>{''.join(_link(folder, title) for folder, _, title in runs)}</nav>"]
-    body += [_section(folder, result, title) for folder, result, title in runs]
+    titles = distinct_titles(runs)
+    held, judged = _held([result for _, result, _ in runs])
+    heading = f"{held} of {judged} rows hold" if judged else "no row was judged"
+    sections = [
+        _section(i, folder, result, title)
+        for i, ((folder, result, _), title) in enumerate(zip(runs, titles, strict=True))
+    ]
     return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Landmarks: results</title><style>{STYLE}</style>\n"
-        f"<h1>Landmarks: results</h1>\n{''.join(body)}</html>\n"
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">{GENERATOR}'
+        f"<title>Landmarks: {heading}</title><style>{STYLE}</style></head>\n<body>"
+        f"<h1>{heading}</h1>\n{_summary(runs, titles)}{''.join(sections)}</body></html>\n"
     )
+
+
+def distinct_titles(runs: Sequence[Run]) -> list[str]:
+    """A title for each run: the paper's, with variant and folder where another has the same."""
+    with_variant = [
+        f"{title} (:{result['variant']})" if result["variant"] else title
+        for _, result, title in runs
+    ]
+    with_folder = [
+        f"{title} in {folder}" for title, (folder, _, _) in zip(with_variant, runs, strict=True)
+    ]
+    return [
+        full if with_variant.count(short) > 1 else short
+        for short, full in zip(with_variant, with_folder, strict=True)
+    ]
+
+
+def _held(results: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many rows hold, of how many that were judged."""
+    judged = [c["holds"] for result in results for c in result["claims"] if c["holds"] is not None]
+    return sum(judged), len(judged)
+
+
+def _summary(runs: Sequence[Run], titles: Sequence[str]) -> str:
+    """A row for each run: how many of its rows hold, and which do not."""
+    rows = ""
+    for i, ((_, result, _), title) in enumerate(zip(runs, titles, strict=True)):
+        held, judged = _held([result])
+        failed = [c["claim"] for c in result["claims"] if c["holds"] is False]
+        word = "NO" if failed else "yes" if judged else "meta"
+        rows += (
+            f'<tr><td><a href="#run-{i}">{html.escape(title)}</a><td class="{word}">'
+            f"{f'{held} of {judged}' if judged else 'not judged'}"
+            f"<td>{html.escape('; '.join(failed))}</tr>"
+        )
+    return _scrolling(f"<tr><th>run<th>rows that hold<th>what does not</tr>{rows}")
+
+
+def _scrolling(rows: str) -> str:
+    """A table that scrolls by itself where it is wider than the page."""
+    return f'<div class="scroll"><table>{rows}</table></div>'
 
 
 def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
     """Makes a table with a row for each claim: paper, ours, wall time, hardware, command."""
     lines = [
-        "| paper | claim | paper's number | ours | holds | seeds | minutes | hardware | command |",
+        TABLE_HEAD,
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:
@@ -65,8 +125,7 @@ def markdown_table(results: Sequence[Mapping[str, Any]]) -> str:
                 f"{result['seconds'] / 60:.1f}",
                 hardware(result),
             ]
-            code = f"`{command(result).replace('`', '')}`"
-            lines.append("| " + " | ".join([*map(cell, cells), one_line(code)]) + " |")
+            lines.append("| " + " | ".join([*map(cell, cells), _code(command(result))]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -76,10 +135,18 @@ def cell(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)  # "<" before anything else begins no tag
 
 
+def _code(text: str) -> str:
+    """A command in a cell of a Markdown table; as text where it could be taken for HTML."""
+    if "<" in text:
+        return cell(text)
+    plain = text.replace("`", "").replace("|", "\\|")
+    return one_line(f"`{plain}`")
+
+
 def command(result: Mapping[str, Any]) -> str:
     """The command line that makes a result, as it was given where the result says so."""
     if "command" in result:
-        return result["command"]
+        return str(result["command"])
     variant = f":{result['variant']}" if result["variant"] else ""
     seeds = ",".join(map(str, result["config"]["seeds"]))
     flags = f" --config.seeds={seeds}" if seeds != "0" else ""
@@ -93,9 +160,12 @@ def data(result: Mapping[str, Any]) -> str:
     found = result["data"]
     if isinstance(found, str):  # before results named the data of every arm
         return found
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{arm}: {origin}" for arm, origin in found.items() if origin)
+    arms: dict[str, list[str]] = {}
+    for arm, origin in found.items():
+        arms.setdefault(origin, []).append(arm)
+    if len(arms) == 1:
+        return next(iter(arms))
+    return "; ".join(f"{', '.join(names)}: {origin}" for origin, names in arms.items() if origin)
 
 
 def hardware(result: Mapping[str, Any]) -> str:
@@ -108,28 +178,22 @@ def verdict(holds: bool | None) -> str:
     return "not checked" if holds is None else "yes" if holds else "NO"
 
 
-def _anchor(folder: Path) -> str:
-    return html.escape(folder.name, quote=True)
-
-
-def _link(folder: Path, title: str) -> str:
-    return f'<a href="#{_anchor(folder)}">{html.escape(title)}</a>'
-
-
-def _section(folder: Path, result: Mapping[str, Any], title: str) -> str:
+def _section(index: int, folder: Path, result: Mapping[str, Any], title: str) -> str:
     claims = "".join(
         f"<tr><td>{html.escape(c['claim'])}<td>{html.escape(c['paper'])}<td>{html.escape(c['ours'])}"
         f'<td class="{verdict(c["holds"])}">{verdict(c["holds"])}</tr>'
         for c in result["claims"]
     )
     origin = f"data: {html.escape(data(result))} · " if data(result) else ""
-    commit = f" · commit {html.escape(result['commit'][:10])}" if result.get("commit") else ""
+    commit = f" · commit {html.escape(str(result['commit'])[:10])}" if result.get("commit") else ""
+    known = "" if "command" in result else " (overrides were not recorded)"
     return (
-        f'<h2 id="{_anchor(folder)}">{html.escape(title)}</h2>'
-        f'<p class="meta"><code>{html.escape(command(result))}</code><br>{origin}'
+        f'<h2 id="run-{index}">{html.escape(title)}</h2>'
+        f'<p class="meta"><code>{html.escape(command(result))}</code>{known}<br>'
+        f"{html.escape(str(folder))}<br>{origin}"
         f"{result['seconds'] / 60:.1f} minutes on {html.escape(hardware(result))} · "
         f"jax {html.escape(result['versions'].get('jax', 'unknown'))}{commit}</p>"
-        f"<table><tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}</table>"
+        f"{_scrolling(f'<tr><th>claim<th>paper<th>ours<th>holds?</tr>{claims}')}"
         f"{_numbers(result['arms'])}{_figures(folder)}"
     )
 
@@ -148,21 +212,35 @@ def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
                 text += f" [{values.min():.4g}, {values.max():.4g}]"
             cells += f'<td class="number">{text}'
         rows += f"<tr><td>{html.escape(metric)}{cells}</tr>"
-    return f"<table><tr><th>final number{head}</tr>{rows}</table>"
+    return _scrolling(f"<tr><th>final number{head}</tr>{rows}")
 
 
 def _figures(folder: Path) -> str:
-    """Pictures of the run itself, and those of the first seed of every arm."""
-    paths = sorted(folder.glob("*.png"))
-    for arm in sorted(p for p in folder.iterdir() if p.is_dir()):
-        for seed in sorted(p for p in arm.iterdir() if p.is_dir())[:1]:
-            paths += sorted(seed.glob("*.png"))
+    """Pictures and films of the run itself, and those of the first seed of every arm."""
     figures = ""
-    for path in filter(Path.is_file, paths):
-        code = base64.b64encode(path.read_bytes()).decode()
+    for path in _pictures(folder):
         name = html.escape(str(path.relative_to(folder)))
+        if path.stat().st_size > _LARGEST:
+            figures += f"<figure><figcaption>{name}: too large for this page</figcaption></figure>"
+            continue
+        code = base64.b64encode(path.read_bytes()).decode()
+        kind = path.suffix[1:]
         figures += (
-            f'<figure><img alt="{name}" src="data:image/png;base64,{code}">'
+            f'<figure><img alt="{name}" src="data:image/{kind};base64,{code}">'
             f"<figcaption>{name}</figcaption></figure>"
         )
     return f'<div class="figures">{figures}</div>' if figures else ""
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """PNG and GIF files, those of the run before those of its arms."""
+    folders = [folder]
+    for arm in sorted(p for p in folder.iterdir() if p.is_dir()):
+        folders += sorted(p for p in arm.iterdir() if p.is_dir())[:1]
+    return [
+        path
+        for place in folders
+        for kind in ("png", "gif")
+        for path in sorted(place.glob(f"*.{kind}"))
+        if path.is_file()
+    ]

@@ -15,7 +15,10 @@ from research.report.result_file import read_result
 from research.report.results import by_metric
 
 # What draws, reports and simulates moves no number.
-MOVES_NOTHING = ("research/report", "research/viz", "research/pods")
+MOVES_NOTHING = (
+    *("research/report", "research/viz", "research/pods"),
+    *("research/early", "research/training/progress"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -232,6 +232,10 @@ class RunFolder:
         """Tells whether that arm and seed has run to its end; all processes ask it together."""
         return bool(exchange("ended", "yes" if self._ended(arm, seed) else "")[0])
 
+    def ended(self, arm: str, seed: int) -> bool:
+        """Whether a result of that arm and seed lies there, as this process sees it."""
+        return (self.workdir / arm / str(seed) / RESULT).exists()
+
     def _ended(self, arm: str, seed: int) -> dict[str, Any] | None:
         """What the run of an arm and seed came to, None if it has not ended or is not readable."""
         path = self.workdir / arm / str(seed) / RESULT

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.core import UserError
 from research.data.text.vocabulary import Vocabulary
 from research.decoding.complete import complete
 from research.report.demo import Demo, Number, Probabilities, Text
@@ -28,6 +29,7 @@ def continue_demo(
     temperature: float,
     top_k: int,
     top_p: float,
+    texts_end: bool = True,
 ) -> Demo:
     """A demo that goes on from a prompt.
 
@@ -39,14 +41,19 @@ def continue_demo(
       context: tokens that it can see at once.
       prompts: to try; the first is the default.
       new_tokens, temperature, top_k, top_p: defaults, see `decoding.complete`.
+      texts_end: the model knows the end of a text, after which a new one begins. One that does not
+        begins with the prompt's first token, and always writes as many tokens as are asked for.
     """
-    end = vocabulary.end_of_text
+    end = vocabulary.end_of_text if texts_end else -1
 
     def run(
         prompt: str, tokens: int, temperature: float, top_k: int, top_p: float, draw: int
     ) -> dict[str, Any]:
+        if not (prompt or texts_end):
+            raise UserError("write at least one character to go on from")
+        begin = [end] if texts_end else []
         # Of a prompt that is too long the end counts.
-        seen = np.append(end, vocabulary.encode(prompt))[-(context - tokens) :].astype(np.int32)
+        seen = np.append(begin, vocabulary.encode(prompt))[-(context - tokens) :].astype(np.int32)
         (found,) = complete(
             model,
             params,

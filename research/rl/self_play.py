@@ -273,3 +273,9 @@ def restart(games: Any, ended: jax.Array, game: BoardGame) -> Any:
         return jnp.where(ended.reshape(-1, *[1] * new.ndim), new, x)
 
     return jax.tree.map(pick, games, fresh)
+
+
+def mean_of_ended(ended: jax.Array, values: jax.Array) -> jax.Array:
+    """Mean of `values` `[G]` over the games that have `ended`, NaN where none has."""
+    count = ended.sum()
+    return jnp.where(count > 0, (ended * values).sum() / count, jnp.nan)

@@ -310,6 +310,14 @@ class TreeSearch:
         states = jax.vmap(self.game.play)(tree.root_states, action)
         return jax.vmap(self._advance)(tree, action, self.init(states))
 
+    def restart(self, tree: Tree, ended: jax.Array, states: Any) -> Tree:
+        """The trees, with a new one at its position of `states` `[B]` where a game has `ended`."""
+
+        def pick(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(ended.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+        return jax.tree.map(pick, self.init(states), tree)
+
     def _advance(self, tree: Tree, action: jax.Array, fresh: Tree) -> Tree:
         nodes = self.capacity
         start = tree.child[0, action]

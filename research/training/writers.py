@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
 from research.core.files import write_text
+from research.training.progress import Progress
 
 METRICS = "metrics.jsonl"
 
@@ -41,35 +39,17 @@ class Writers:
         seconds: float = 0.0,
     ):
         self.per_step = per_step
-        self.num_steps = num_steps
         self.active = jax.process_index() == 0
         self.start = time.monotonic()
         self.earlier = seconds  # of the sessions before this one
         self.lines = 0
         if not self.active:
             return
-        self.label = f"{workdir.parent.name}/{workdir.name}"
         self.path = workdir / METRICS
         self.lines = len(keep_until(self.path, start))
         self.file = self.path.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
-        self.first_step = start
-        self.mark = (self.start, start)
-        self.tty = sys.stderr.isatty()
-        if self.tty:
-            self.progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[shown]}"),
-                console=Console(stderr=True),
-            )
-            self.progress.start()
-            self.task = self.progress.add_task(
-                self.label, total=num_steps, completed=start, rate="compiling", shown=""
-            )
+        self.progress = Progress(workdir, start, num_steps, per_step)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Records metrics of a step everywhere."""
@@ -87,7 +67,7 @@ class Writers:
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self.lines += 1
-        self._show(step, metrics)
+        self.progress.show(step, metrics)
 
     def seconds(self) -> float:
         """Seconds that this run has taken, over all sessions."""
@@ -100,40 +80,15 @@ class Writers:
 
     def advance(self, step: int) -> None:
         """Moves the progress bar."""
-        if self.active and self.tty:
-            self.progress.update(self.task, completed=step)
+        if self.active:
+            self.progress.advance(step)
 
     def close(self) -> None:
         if not self.active:
             return
-        if self.tty:
-            self.progress.stop()
+        self.progress.close()
         self.file.close()
         self.board.close()
-
-    def _show(self, step: int, metrics: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        then, since = self.mark
-        shown = " ".join(
-            f"{name} {value:.4g}"
-            for name, value in metrics.items()
-            if not math.isnan(value) and not name.startswith("seed_")  # of `seeds`: means are shown
-        )
-        rate = ""
-        if step > since:
-            per_second = (step - since) / max(now - then, 1e-9)
-            units = {"steps": 1, **self.per_step}
-            rate = " ".join(f"{per_second * n:,.4g} {unit}/s" for unit, n in units.items())
-            self.mark = (now, step)
-        if self.tty:
-            fields: dict[str, Any] = {"shown": shown, **({"rate": rate} if rate else {})}
-            self.progress.update(self.task, completed=step, **fields)
-            return
-        done = (step - self.first_step) / max(self.num_steps - self.first_step, 1)
-        left = (now - self.start) * (1 - done) / done if done > 0 else math.nan
-        eta = f"{left:.0f} s left" if math.isfinite(left) else ""
-        text = "  ".join(part for part in (shown, rate, eta) if part)
-        print(f"{self.label} {step}/{self.num_steps}  {text}", file=sys.stderr, flush=True)
 
 
 def keep_until(path: Path, step: int) -> list[dict[str, Any]]:

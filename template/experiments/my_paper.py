@@ -12,6 +12,8 @@ Departures: say here what differs from the paper, and why.
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import flax.linen as nn
 import flax.struct
 import jax

@@ -54,6 +54,17 @@ def test_prepared_set(tmp_path):
     assert part.arrays()["x"].shape == (5, 2)
 
 
+def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):
+    write_toy(tmp_path, "toy", "1.2.0", 3)
+    monkeypatch.setattr(prepared, "installed", lambda: False)
+    said = message("toy", data_dir=tmp_path)
+    assert "1.2.0 is a set that TFDS has prepared, which needs" in said
+    assert "pip install 'landmarks[tfds]'" in said
+    said = message("glue/sst2", data_dir=tmp_path)
+    assert "'glue/sst2' not found" in said and "pip install 'landmarks[tfds]'" in said
+    assert "did you mean tiny_shakespeare?" in message("tiny_shakespear", data_dir=tmp_path)
+
+
 def test_newest_version_is_taken(tmp_path):
     write_toy(tmp_path, "toy", "1.9.0", 3, "old")
     write_toy(tmp_path, "toy", "1.10.0", 3, "new")

@@ -12,6 +12,7 @@ from research.data.sources.readers import image_files, scene_files, sequence_fil
 
 SPLITS = [(name, split) for name, raw in catalogue.SETS.items() for split in raw.counts]
 # These take seconds each; the same readers are tested on the other splits.
+NOT_HERE = {("frey_face", "train")}  # its reader is tested on a file that is written there
 LARGE = {("imdb_reviews", "train"), ("imdb_reviews", "test"), ("babi/en-10k", "train")}
 
 
@@ -20,7 +21,7 @@ def load(raw_folder):
     return lambda name, split="train": data.load(name, split, str(raw_folder))
 
 
-@pytest.mark.parametrize(("name", "split"), [s for s in SPLITS if s not in LARGE])
+@pytest.mark.parametrize(("name", "split"), [s for s in SPLITS if s not in LARGE | NOT_HERE])
 def test_every_split_is_read(load, name, split):
     dataset = load(name, split)  # `files.read` compares size and number of records
     first, last = dataset[0], dataset[len(dataset) - 1]

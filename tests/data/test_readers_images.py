@@ -3,7 +3,11 @@
 import io
 
 import numpy as np
+import pytest
+from scipy.io import savemat
 
+from research import data
+from research.core import UserError
 from research.data.sources.readers import image_files, scene_files
 from tests.data.formats import encode, picture, write_zip
 
@@ -148,3 +152,27 @@ def test_pix2code(tmp_path):
     write_zip(tmp_path / "eval_light.zip", {"A.gui": "row {}", "A.npz": file.getvalue()})
     (record,) = scene_files.pix2code(tmp_path, "train")
     assert record["gui"] == "row {}" and record["image"].dtype == np.float32
+
+
+def test_frey_faces(tmp_path):
+    """A file of the published size; a frame is a column, and its rows follow each other."""
+    (tmp_path / "frey_face").mkdir()
+    path = tmp_path / "frey_face" / "frey_rawface.mat"
+    frames = np.random.default_rng(0).integers(0, 256, (560, 1965), np.uint8)
+    savemat(path, {"ff": frames})
+    dataset = data.load("frey_face", "train[:1900]", str(tmp_path))
+    assert len(dataset) == 1900 and dataset[7]["image"].shape == (28, 20)
+    assert equal(dataset[7]["image"][3], frames[60:80, 7])
+
+
+@pytest.mark.parametrize("content", [b"", b"no matrix" * 20, b"MATLAB 5.0 MAT-file" + bytes(200)])
+def test_frey_faces_of_other_bytes(content, tmp_path):
+    (tmp_path / "frey_rawface.mat").write_bytes(content)
+    with pytest.raises(UserError, match="frey_rawface.mat is damaged or truncated"):
+        image_files.frey_faces(tmp_path, "train")
+
+
+def test_frey_faces_of_another_shape(tmp_path):
+    savemat(tmp_path / "frey_rawface.mat", {"ff": np.zeros((10, 10), np.uint8)})
+    with pytest.raises(UserError, match=r"ff is uint8 \[10, 10\]"):
+        image_files.frey_faces(tmp_path, "train")

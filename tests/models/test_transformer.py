@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from research.models import transformer
-from research.models.transformer import VARIANTS, Transformer
+from research.models.sizes import TRANSFORMER as VARIANTS
+from research.models.transformer import Transformer
 
 V, S, T = 19, 6, 5
 SMALL = dict(layers=2, dim=8, num_heads=2, head_dim=4, hidden=12, dropout=0.0)

@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from research.models.vgg import VGG, VGG16, halved
+from research.models.sizes import VGG16
+from research.models.vgg import VGG, halved
 
 
 def test_halving_is_max_pooling():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from research.core.tree import named_leaves
-from research.nn.recurrent import LSTM, RNN, GRUCell, LSTMCell
+from research.nn.recurrent import LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 T, N, D, U = 6, 3, 4, 5
 
@@ -76,6 +76,11 @@ CELLS = {
     ),
     "gru": functools.partial(GRUCell, U),
     "gru_after": functools.partial(GRUCell, U, reset_after=True),
+    "rnn": functools.partial(RNNCell, U),
+    "lstm_two_biases": functools.partial(LSTMCell, U, two_biases=True),
+    "gru_two_biases": functools.partial(GRUCell, U, two_biases=True),
+    "gru_after_two_biases": functools.partial(GRUCell, U, reset_after=True, two_biases=True),
+    "rnn_two_biases": functools.partial(RNNCell, U, two_biases=True),
 }
 each_cell = pytest.mark.parametrize("name", CELLS)
 
@@ -89,6 +94,7 @@ def randomised(params, seed=7):
 def lstm_step(cell, params, carry, x):
     c, h = carry
     gates = x @ params["input"]["kernel"] + params["input"]["bias"] + h @ params["recurrent"]
+    gates = gates + (params["recurrent_bias"] if cell.two_biases else 0.0)
     i, f, g, o = np.split(gates, 4, axis=-1)
     c = sigmoid(f + cell.forget_bias) * c + sigmoid(i) * np.tanh(g)
     c = np.clip(c, -cell.cell_clip, cell.cell_clip) if cell.cell_clip else c
@@ -101,13 +107,25 @@ def lstm_step(cell, params, carry, x):
 def gru_step(cell, params, h, x):
     wz, wr, wg = np.split(x @ params["input"]["kernel"] + params["input"]["bias"], 3, axis=-1)
     uz, ur, ug = np.split(params["recurrent"], 3, axis=-1)
-    z, r = sigmoid(wz + h @ uz), sigmoid(wr + h @ ur)
+    bz, br, bg = 0.0, 0.0, params.get("recurrent_bias", 0.0)
+    if cell.two_biases:
+        bz, br, bg = np.split(params["recurrent_bias"], 3)
+    z, r = sigmoid(wz + h @ uz + bz), sigmoid(wr + h @ ur + br)
     if cell.reset_after:
-        g = np.tanh(wg + r * (h @ ug + params["recurrent_bias"]))
+        g = np.tanh(wg + r * (h @ ug + bg))
     else:
-        g = np.tanh(wg + (r * h) @ ug)
+        g = np.tanh(wg + (r * h) @ ug + bg)
     h = (1 - z) * h + z * g
     return h, h
+
+
+def rnn_step(cell, params, h, x):
+    a = x @ params["input"]["kernel"] + params["input"]["bias"] + h @ params["recurrent"]
+    h = np.tanh(a + (params["recurrent_bias"] if cell.two_biases else 0.0))
+    return h, h
+
+
+STEPS = {"lstm": lstm_step, "gru": gru_step, "rnn": rnn_step}
 
 
 @each_cell
@@ -117,7 +135,7 @@ def test_a_cell_is_its_equations(name):
     carry = jax.tree.map(lambda c: c + 0.3, cell.initial_carry(N))
     params = randomised(cell.init(jax.random.key(1), carry, x)["params"])
     new, out = cell.apply({"params": params}, carry, x)
-    step = lstm_step if name.startswith("lstm") else gru_step
+    step = STEPS[name.split("_")[0]]
     arrays = jax.tree.map(lambda p: np.asarray(p, np.float64), (params, carry, x))
     expected, expected_out = step(cell, *arrays)
     np.testing.assert_allclose(out, expected_out, atol=1e-5)

@@ -3,7 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from research.optim.momentum import dropping, momentum_sgd, nesterov_rate_inside, without_norms
+from research.optim.momentum import (
+    dropping,
+    maxout_sgd,
+    momentum_sgd,
+    nesterov_rate_inside,
+    without_norms,
+)
 from research.optim.schedules import warmup_and_drops
 
 
@@ -77,3 +83,18 @@ def test_norms_are_left_out_of_the_penalty_and_nothing_else():
         "stem_norm": {"scale": False, "bias": False},
         "classifier": {"kernel": True, "bias": True},
     }
+
+
+def test_the_training_of_maxout_networks_is_pylearn2s():
+    """Rate 0.1 / 1.000004^t; momentum 0.5 in the first epoch and 0.7 in number 250."""
+    tx = maxout_sgd(0.1, epoch_steps=2, momentum_epochs=3, rate_decay=2.0, min_rate=0.01)
+    gradients = np.random.default_rng(0).normal(size=8)
+    params, velocity, w = {"w": jnp.array(1.0)}, 0.0, 1.0
+    state = tx.init(params)
+    for t, g in enumerate(gradients):
+        updates, state = tx.update({"w": jnp.float32(g)}, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        momentum = [0.5, 0.6, 0.7, 0.7][t // 2]
+        velocity = momentum * velocity - max(0.1 / 2**t, 0.01) * g
+        w += velocity
+        np.testing.assert_allclose(params["w"], w, rtol=1e-5)

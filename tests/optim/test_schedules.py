@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.core.errors import UserError
-from research.optim.schedules import halving, noam, warmup_and_drops
+from research.optim.schedules import halving, noam, stepped, warmup_and_drops
 
 
 def test_equation_3():
@@ -49,3 +49,10 @@ def test_halving_begins_late_and_goes_on():
     schedule = halving(0.7, 50, 5)
     found = [float(schedule(t)) for t in (0, 49, 50, 54, 55, 74)]
     assert found == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.7 / 32])
+
+
+def test_stepped_rates_hold_from_a_share_of_the_run_on():
+    schedule = stepped(((0.0, 0.1), (0.5, 0.01), (0.9, 0.001)), num_updates=100, warmup_updates=3)
+    rates = [float(schedule(count)) for count in (0, 1, 3, 49, 50, 89, 90, 99)]
+    expected = [0.025, 0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)

@@ -5,7 +5,7 @@ import math
 import pytest
 from jax.sharding import AbstractMesh
 
-from research import __main__
+from research import commands
 from research import config as configs
 from research.core.errors import UserError
 from research.pods import table, topology
@@ -76,4 +76,4 @@ def test_entries_exist_and_their_batches_divide(pod):
 def test_a_script_without_an_entry():
     with pytest.raises(UserError, match="no pod for bogus; there are dcgan"):
         table.print_table(["bogus"])
-    assert __main__.main(["pods", "bogus"]) == 2
+    assert commands.main(["pods", "bogus"]) == 2

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 from research.report import compare
 
 TOY = config.load_module(Path(__file__).parents[1] / "toys" / "experiments" / "line.py")

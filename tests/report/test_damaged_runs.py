@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from research import __main__ as command_line
+from research import commands as command_line
 from research.report.claims import Paper
 
 RESULT = {
@@ -149,7 +149,7 @@ def test_runs_without_numbers_in_common(tmp_path, capsys):
     "command", [["paper"], [], ["report"], ["compare", "one"], ["a\nb"]], ids=str
 )
 def test_unknown_commands(command, tmp_path, capsys):
-    assert "--help lists them" in refused(command, capsys, tmp_path)
+    assert "--help lists" in refused(command, capsys, tmp_path)
 
 
 METRICS = {

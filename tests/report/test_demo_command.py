@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 from research.core import UserError
 from research.report import demo_command
 from research.report.demo import Audio, Choice, Demo, Film, Image, Number, Probabilities, Text

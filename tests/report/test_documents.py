@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from research import __main__ as command_line
+from research import commands as command_line
 from research.config import load_config, load_module
 from research.core import UserError
 from research.report import documents, recorded

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 from research.report.claims import Paper
+from research.report.page import distinct_titles, html_page, markdown_table
 
 TOYS = Path(__file__).resolve().parents[1] / "toys"
 
@@ -37,10 +38,14 @@ class Tags(HTMLParser):
 
 def test_report_is_self_contained(workdir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (workdir / "film.gif").write_bytes(b"GIF89a")
     assert command_line.main(["report", str(workdir)]) == 0
     page = Tags()
     page.feed((tmp_path / "report.html").read_text())
-    assert page.sources and all(s.startswith(("data:image/png", "#")) for s in page.sources)
+    assert page.sources and all(
+        s.startswith(("data:image/png", "data:image/gif", "#")) for s in page.sources
+    )
+    assert any(s.startswith("data:image/gif") for s in page.sources), "a film"
     result = json.loads((workdir / "result.json").read_text())
     assert result["claims"][0]["ours"] in page.text
     table = (tmp_path / "report.md").read_text()
@@ -49,9 +54,118 @@ def test_report_is_self_contained(workdir, tmp_path, monkeypatch, capsys):
     assert table in capsys.readouterr().out
 
 
-def test_report_escapes_what_it_shows(workdir, tmp_path):
-    from research.report.page import html_page, markdown_table
+def test_the_summary_comes_first(workdir):
+    result = json.loads((workdir / "result.json").read_text())
+    lost = result | {"claims": [dict(result["claims"][0], holds=False, claim="a lost row")]}
+    unsure = result | {"claims": [dict(result["claims"][0], holds=None)]}
+    html = html_page([(workdir, result, "One"), (workdir, lost, "Two"), (workdir, unsure, "Three")])
+    assert "<title>Landmarks: 1 of 2 rows hold</title>" in html
+    summary = html[: html.index("<h2")]
+    assert "<h1>1 of 2 rows hold</h1>" in summary
+    assert "1 of 1" in summary and "0 of 1" in summary and "not judged" in summary
+    assert "a lost row" in summary
+    assert html.count("<table>") == html.count('<div class="scroll"><table>') > 3
+    assert "prefers-color-scheme: dark" in html
 
+
+def test_titles_are_distinct(workdir):
+    result = json.loads((workdir / "result.json").read_text())
+    other = result | {"variant": "smoke"}
+    runs = [(workdir / "a", result, "T"), (workdir / "b", result, "T"), (workdir, other, "T")]
+    assert distinct_titles(runs) == [f"T in {workdir / 'a'}", f"T in {workdir / 'b'}", "T (:smoke)"]
+
+
+def test_the_command_is_that_of_the_run(workdir):
+    result = json.loads((workdir / "result.json").read_text())
+    given = result | {"command": "python experiments/line.py --config.flag=true"}
+    html = html_page([(workdir, given, "T")])
+    assert "<code>python experiments/line.py --config.flag=true</code>" in html
+    old = {k: v for k, v in result.items() if k != "command"}
+    assert "overrides were not recorded" in html_page([(workdir, old, "T")])
+
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def hostile(value):
+    """The same with a script in every text and every name."""
+    if isinstance(value, dict):
+        return {
+            key if key in RESULT_KEYS else (key + '"' + SCRIPT): hostile(x)
+            for key, x in value.items()
+        }
+    if isinstance(value, list):
+        return [hostile(x) for x in value]
+    return f'{value}"{SCRIPT}' if isinstance(value, str) else value
+
+
+RESULT_KEYS = {
+    *("paper", "variant", "config", "arms", "claims", "data", "seconds", "device", "versions"),
+    *("seeds", "command", "commit", "cpu", "claim", "ours", "holds", "jax", "date", "clean"),
+}
+
+
+def test_nothing_is_ever_html(workdir, tmp_path):
+    result = json.loads((workdir / "result.json").read_text())
+    folder = tmp_path / SCRIPT.replace("/", ":")
+    (folder / "<b>arm" / "0").mkdir(parents=True)
+    (folder / "<i>picture.png").write_bytes(b"")
+    (folder / "<b>arm" / "0" / "<u>.gif").write_bytes(b"")
+    bad = hostile(result | {"cpu": "x"})
+    html = html_page([(folder, bad, SCRIPT), (folder, bad, SCRIPT)])
+    tags = []
+
+    class Named(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            tags.append((tag, dict(attrs)))
+
+    Named().feed(html)
+    assert {tag for tag, _ in tags} <= {
+        *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "code", "br", "a"),
+        *("div", "table", "tr", "th", "td", "figure", "img", "figcaption"),
+    }
+    assert not any(name.startswith("on") for _, attrs in tags for name in attrs)
+    assert all(a["src"].startswith("data:") for tag, a in tags if tag == "img")
+    assert "default-src 'none'" in html
+    table = markdown_table([bad])
+    assert "<script" not in table and "<img" not in table
+
+
+def test_out_and_what_is_there(workdir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["report", str(workdir), "--out", "mine.html"]
+    assert command_line.main(words) == 0
+    assert "wrote mine.html\nwrote mine.md" in capsys.readouterr().err
+    assert command_line.main(words) == 0
+    assert "replaced mine.html\nreplaced mine.md" in capsys.readouterr().err
+    for name in ("thesis.html", "notes.md"):
+        (tmp_path / name).write_text("years of work")
+        out = str(Path(name).with_suffix(".html"))
+        assert command_line.main(["report", f"--out={out}", str(workdir)]) == 2
+        said = capsys.readouterr().err
+        assert f"{name} is there and is no earlier report" in said and said.count("\n") == 1
+        assert (tmp_path / name).read_text() == "years of work"
+    assert not (tmp_path / "notes.html").exists(), "both or none"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no run is named"),
+        (["--out", "a.html"], "no run is named"),
+        (["x", "--out"], "--out needs a file"),
+        (["x", "--out", "a.pdf"], "ends in .html"),
+        (["x", "--open"], "no flag '--open'"),
+    ],
+)
+def test_report_flags(words, said, capsys):
+    assert command_line.main(["report", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert command_line.main(["report", "--help"]) == 0
+
+
+def test_report_escapes_what_it_shows(workdir, tmp_path):
     result = json.loads((workdir / "result.json").read_text())
     result["claims"][0]["ours"] = "<b>1 | 2"
     assert "<b>1" not in html_page([(workdir, result, "t")])

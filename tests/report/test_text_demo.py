@@ -33,6 +33,20 @@ def test_a_prompt_is_continued_however_long_it_is():
     assert long["text"].startswith("x" * 50)
 
 
+def test_texts_without_an_end_begin_with_the_prompt():
+    model, params = make(257, 16)
+    sampling = {"new_tokens": 4, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    demo = continue_demo(
+        model, params, Bytes(), context=16, prompts=("ab",), texts_end=False, **sampling
+    )
+    found = demo.run(**demo.defaults())
+    logits = model.apply({"params": params}, jnp.array([[97, 98]]), train=False)[0][0, -1]
+    likeliest = np.sort(jax.nn.softmax(logits))[-10:]
+    assert sum(found["next"].values()) == pytest.approx(likeliest.sum(), 1e-4)
+    with pytest.raises(UserError, match="at least one character"):
+        demo.run(**{**demo.defaults(), "prompt": ""})
+
+
 def test_tokens_of_one_name_are_added_up():
     logits = jnp.log(jnp.array([0.5, 0.3, 0.2]))
     shares = token_probabilities(logits, lambda i: "ab"[i % 2], count=3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from research.core import UserError
-from research.rl.envs.board_games import tic_tac_toe
+from research.rl.envs.board_games import connect_four, tic_tac_toe
 from research.rl.envs.go import Go
 from research.rl.tree_search import (
     Evaluation,
@@ -243,7 +243,37 @@ def test_search_without_a_network_never_loses_at_tic_tac_toe():
 
 
 def knows_nothing(variables, states, key):
-    return Evaluation(jnp.zeros((len(states.over), 9)), jnp.zeros(len(states.over)))
+    return Evaluation(jnp.zeros(states.legal.shape), jnp.zeros(len(states.over)))
+
+
+def test_search_without_a_network_wins_and_blocks_at_connect_four():
+    """Wherever a move wins, one such is played; else one after which no reply wins, if there is."""
+    game, count = connect_four(), 32
+    search = TreeSearch(game, knows_nothing, simulations=400)
+    states = positions(game, count, 14)
+    best = jax.jit(lambda s: search(None, search.init(s), jax.random.key(0)).root_visits.argmax(1))
+    chosen = np.asarray(best(states))
+
+    every = jnp.arange(game.num_actions)
+    replies = jax.jit(jax.vmap(jax.vmap(game.play, (None, 0)), (0, None)))
+    first = replies(states, every)  # [N, 7]
+    legal, going = np.asarray(states.legal), ~np.asarray(states.over)
+    player = np.asarray(states.player)
+    wins = legal & (np.asarray(first.outcome) == player[:, None])
+    second = replies(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), first), every)
+    beaten = np.asarray(second.outcome).reshape(count, 7, 7) == -player[:, None, None]
+    beaten &= np.asarray(first.legal)
+    safe = legal & ~beaten.any(axis=2)
+
+    won = blocked = 0
+    for i in np.flatnonzero(going):
+        if wins[i].any():
+            assert wins[i, chosen[i]]
+            won += 1
+        elif safe[i].any():
+            assert safe[i, chosen[i]]
+            blocked += not safe[i][legal[i]].all()
+    assert won > 2 and blocked > 2
 
 
 def test_noise_is_on_legal_moves_of_the_root_alone():

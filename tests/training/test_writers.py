@@ -1,9 +1,10 @@
 import io
 import json
+import re
 
 import pytest
 
-from research.training import writers
+from research.training import progress, writers
 from research.training.writers import Writers, keep_until, read_metrics
 
 
@@ -68,11 +69,13 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
     folder = tmp_path / "plain" / "0"
     folder.mkdir(parents=True)
     w = Writers(folder, 0, 10, {"frames": 4})
+    w.advance(2)
     w.write(5, {"loss": 0.5})
     w.close()
     shown = capsys.readouterr().err
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d plain/0 5/10  loss", shown)
     assert "plain/0 5/10" in shown and "loss 0.5" in shown
-    assert "steps/s" in shown and "frames/s" in shown and "s left" in shown
+    assert "steps/s" in shown and "frames/s" in shown and "0:00 left" in shown
     assert "\x1b" not in shown
 
 
@@ -82,7 +85,7 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch):
             return True
 
     terminal = Terminal()
-    monkeypatch.setattr(writers.sys, "stderr", terminal)
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "150")
     w = Writers(tmp_path, 0, 10, {"frames": 4})

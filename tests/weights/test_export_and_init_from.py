@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import research
-from research import __main__ as command_line
 from research import app, config
+from research import commands as command_line
 from research.core.tree import named_leaves
 from research.weights import safetensors_file, selection
 

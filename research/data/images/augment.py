@@ -178,3 +178,9 @@ def average_pool(image: np.ndarray, factor: int) -> np.ndarray:
         )
     blocks = image.reshape(height // factor, factor, width // factor, factor, channels)
     return np.round(blocks.mean((1, 3))).astype(np.uint8)
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    """Grey of a coloured image: uint8 `[H, W, 3]` to `[H, W, 1]`, by the weights of ITU-R 601."""
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    return np.round(grey).astype(np.uint8)[..., None]

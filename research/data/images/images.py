@@ -57,8 +57,17 @@ class ImageSplits:
         """
         if split not in self._opened:
             dataset = self._open(split)
-            self._opened[split] = dataset.in_memory() if self.in_memory else dataset
+            self._opened[split] = self._in_memory(dataset) if self.in_memory else dataset
         return self._opened[split]
+
+    def _in_memory(self, dataset: Dataset) -> Dataset:
+        try:
+            return dataset.in_memory()
+        except ValueError as error:  # NumPy's, of arrays of several shapes
+            raise UserError(
+                f"images of {dataset!r} have several sizes, where this script keeps them in memory "
+                "as one array: scale them to one size first"
+            ) from error
 
     def _open(self, split: str) -> Dataset:
         if self.name == "proc_shapes":
@@ -280,6 +289,8 @@ class Images:
             image = image[..., None]
         if image.shape[-1] == 1 and self.channels == 3:
             image = np.repeat(image, 3, axis=-1)
+        elif image.shape[-1] == 3 and self.channels == 1:
+            image = augment.luminance(image)
         if self.reduce > 1:
             image = augment.average_pool(image, self.reduce)
         return image
@@ -300,15 +311,30 @@ class Images:
         """An image's middle `[S, S, C]`, not augmented."""
         return augment.centre_crop(self._normalized(self._middle(record)), self.size)
 
+    def _whole_input(self, record: Record) -> np.ndarray:
+        """An image that is as large as the input, as it is.
+
+        Raises:
+          UserError: it has another size.
+        """
+        image = self.read(record)
+        if image.shape != self.shape:
+            raise UserError(
+                f"an image of {image.shape[0]} x {image.shape[1]} in {self.train!r}, where "
+                f"augmentation {self.augmentation!r} takes {self.size} x {self.size}; choose one "
+                "that resizes, such as --config.data.augmentation=scale_crop, or data.image_size"
+            )
+        return self._normalized(image)
+
     def _none(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        return self._normalized(self.read(record))
+        return self._whole_input(record)
 
     def _mirror(self, record: Record, rng: np.random.Generator) -> np.ndarray:
-        return augment.mirror(self._normalized(self.read(record)), rng)
+        return augment.mirror(self._whole_input(record), rng)
 
     def _pad_crop(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         # The border is zero, which is the mean only once the mean is subtracted.
-        image = augment.pad_and_crop(self._normalized(self.read(record)), rng)
+        image = augment.pad_and_crop(self._whole_input(record), rng)
         return augment.mirror(image, rng)
 
     def _square_crop(self, record: Record, rng: np.random.Generator) -> np.ndarray:

@@ -130,6 +130,14 @@ _IMAGES = {
         read=image_files.utkface,
         what="4000 aligned faces resized to 64",
     ),
+    "frey_face": RawSet(
+        folder="frey_face",
+        source="cs.nyu.edu/~roweis (data/frey_rawface.mat)",
+        # A MATLAB 5 file: one uncompressed matrix of 560 x 1965 bytes, and 184 bytes of heads.
+        sizes={"frey_rawface.mat": 560 * 1965 + 184},
+        counts={"train": 1965},
+        read=image_files.frey_faces,
+    ),
     "coco128": RawSet(
         folder="coco128",
         source=_COCO,

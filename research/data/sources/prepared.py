@@ -23,6 +23,7 @@ from research.data.sources.readers.opening import decode_image
 
 UNKNOWN = "TFDS has no such builder"
 CONNECT_SECONDS = 5
+_NEEDS = "needs tensorflow-datasets: pip install 'landmarks[tfds]'"
 _AGAIN = "remove the folder and prepare it again"
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
@@ -35,6 +36,11 @@ def find(folder: Path, name: str) -> Path | None:
     return max(versions, key=lambda v: [int(n) for n in v.name.split(".")], default=None)
 
 
+def installed() -> bool:
+    """Whether tensorflow-datasets is there: it is an extra."""
+    return importlib.util.find_spec("tensorflow_datasets") is not None
+
+
 def read(version: Path, name: str, split: str) -> Dataset:
     """Opens a split of the version folder that `find` returned.
 
@@ -42,6 +48,8 @@ def read(version: Path, name: str, split: str) -> Dataset:
       UserError: no such split, not in array_record format, or a file is damaged.
     """
     _refuse_foreign_modules(version)
+    if not installed():
+        raise UserError(f"{version} is a set that TFDS has prepared, which {_NEEDS}")
     with _quiet():
         import tensorflow_datasets as tfds
 
@@ -164,6 +172,8 @@ def download(name: str, folder: Path) -> str:
     Returns:
       Why it was not done; "" if it was.
     """
+    if not installed():
+        return f"TFDS {_NEEDS}"
     with _quiet():
         import tensorflow_datasets as tfds
 

@@ -30,6 +30,7 @@ class Corpus:
       overlap_words: runs of so many words that the test text has too are taken out of the training
         text; 0 leaves them in.
       test_split: split of the first set to test on.
+      train_split: split of every set to train on.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Corpus:
     vocab_size: int
     overlap_words: int
     test_split: str
+    train_split: str = "train"
 
     def __post_init__(self) -> None:
         """Raises UserError where names and weights do not go together."""
@@ -53,7 +55,7 @@ class Corpus:
         """Texts and origin of every set's training split."""
         read = []
         for name in self.names:
-            data = load(name, "train", self.data_dir)
+            data = load(name, self.train_split, self.data_dir)
             texts = _texts(data)
             read.append((without_overlap(texts, self.test_texts, self.overlap_words), data.origin))
         return read

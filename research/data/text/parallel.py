@@ -6,8 +6,10 @@ import functools
 from collections.abc import Sequence
 
 from research.core.errors import UserError, quoted
+from research.data.dataset import Record
 from research.data.load import load
 from research.data.procedural import copying, translation
+from research.data.sources import own
 from research.data.text.pairs import ParallelText
 from research.data.text.tokenization import Learn, Pair
 
@@ -38,6 +40,8 @@ def parallel_text(
     def read(split: str) -> tuple[Sequence[Pair], str]:
         if name != "procedural" and not name.startswith("copy:"):
             records = load(name, split, data_dir)
+            if own.is_own(name):  # the first of a pair is the source, whatever its language
+                return [_own_pair(record, name) for record in records], records.origin
             for key, side in (("data.source", source), ("data.target", target)):
                 if len(records) and not isinstance(records[0].get(side), str):
                     has = ", ".join(records[0])
@@ -54,3 +58,9 @@ def parallel_text(
         return pairs[start : start + count], f"procedural {task}"
 
     return ParallelText(read, learn)
+
+
+def _own_pair(record: Record, name: str) -> Pair:
+    if "source" not in record:
+        raise UserError(f"{quoted(name)} holds no pairs of sentences; name them pairs:PATH")
+    return record["source"], record["target"]

@@ -1,7 +1,9 @@
-"""Text to token ids and back, for language models: bytes, or byte-level BPE."""
+"""Text to token ids and back, for language models: bytes, characters, or byte-level BPE."""
 
 from __future__ import annotations
 
+import collections
+import json
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -12,6 +14,8 @@ from research.core.reading import expand_user, is_file
 
 END_OF_TEXT = "<|endoftext|>"
 TOKENIZER = "tokenizer.json"
+CHARACTERS = "characters.json"
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # in place of characters that are too rare for a token
 
 
 class Bytes:
@@ -72,7 +76,8 @@ class Subwords:
         file = expand_user(path, "data.vocabulary")
         if not is_file(file):
             raise UserError(
-                f'no tokenizer {path}; data.vocabulary is "bytes", "bpe" or a tokenizer.json'
+                f'no tokenizer {path}; data.vocabulary is "bytes", "characters", "bpe" or a '
+                "tokenizer.json"
             )
         try:
             tokenizer = Tokenizer.from_file(str(file))
@@ -93,24 +98,71 @@ class Subwords:
         return {TOKENIZER: self.tokenizer.to_str().encode()}
 
 
-Vocabulary = Bytes | Subwords
+class Characters:
+    """The characters of a text, in the order of their code points. A text ends with a newline."""
+
+    def __init__(self, characters: Iterable[str]):
+        self._codes = np.array(sorted({ord(c) for c in characters} | {ord("\n")}), np.uint32)
+        self.size = len(self._codes)
+        self.end_of_text = int(self.encode("\n")[0])
+
+    @classmethod
+    def train(cls, texts: Iterable[str], size: int) -> Characters:
+        """The characters of `texts`, where there are `size`; else the commonest, and `UNKNOWN`."""
+        counts = collections.Counter("\n")
+        for text in texts:
+            counts.update(text)
+        if len(counts) == size:
+            return cls(counts)
+        del counts[UNKNOWN]
+        return cls([UNKNOWN, *(c for c, _ in counts.most_common(size - 1))])
+
+    def encode(self, text: str) -> np.ndarray:
+        """Token ids of a text.
+
+        Raises:
+          UserError: it has a character that the vocabulary has neither itself nor as `UNKNOWN`.
+        """
+        wanted = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        if ord(UNKNOWN) in self._codes:
+            wanted = np.where(np.isin(wanted, self._codes), wanted, np.uint32(ord(UNKNOWN)))
+        ids = np.minimum(np.searchsorted(self._codes, wanted), self.size - 1)
+        if (strange := self._codes[ids] != wanted).any():
+            character = chr(int(wanted[strange][0]))
+            raise UserError(f"the character {character!r} is not one of those that were learned")
+        return ids.astype(np.int32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of token ids; ids beyond the vocabulary give nothing."""
+        return "".join(chr(self._codes[i]) for i in ids if i < self.size)
+
+    def to_files(self) -> dict[str, bytes]:
+        """What a run keeps of it."""
+        return {CHARACTERS: json.dumps(self.decode(range(self.size))).encode()}
+
+
+Vocabulary = Bytes | Characters | Subwords
 
 
 def from_files(kind: str, files: Mapping[str, bytes]) -> Vocabulary:
     """The vocabulary `kind` as a run has kept it."""
     if kind == "bytes":
         return Bytes()
+    if kind == "characters":
+        return Characters(json.loads(files[CHARACTERS]))
     return Subwords(Tokenizer.from_str(files[TOKENIZER].decode()))
 
 
 def make(kind: str, size: int, texts: Iterable[str]) -> Vocabulary:
-    """The vocabulary `kind`: "bytes", "bpe" (learned from `texts`), or a tokenizer.json.
+    """The vocabulary `kind`: "bytes", "characters" or "bpe" of `texts`, or a tokenizer.json.
 
     Raises:
       UserError: it does not exist, or has more than `size` tokens.
     """
     if kind == "bytes":
         vocabulary: Vocabulary = Bytes()
+    elif kind == "characters":
+        vocabulary = Characters.train(texts, size)
     elif kind == "bpe":
         vocabulary = Subwords.train(texts, size)
     else:

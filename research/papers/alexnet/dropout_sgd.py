@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from research.core.tree import path_name
+from research.optim.max_norm import projected
 
 
 def dropout_sgd(
@@ -33,18 +33,6 @@ def dropout_sgd(
         return jax.tree.map(jnp.subtract, new, params), velocity
 
     return optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
-
-
-def projected(params: Any, max_squared_norm: float) -> Any:
-    """Kernels `[..., units]` with the weights into each unit scaled down to a squared length."""
-
-    def project(path: Any, w: jax.Array) -> jax.Array:
-        if not path_name(path).endswith("kernel"):
-            return w
-        squared = jnp.square(w).sum(tuple(range(w.ndim - 1)))
-        return w * jnp.sqrt(max_squared_norm / jnp.maximum(squared, max_squared_norm))
-
-    return jax.tree_util.tree_map_with_path(project, params)
 
 
 def rising(epoch: jax.Array, start: float, end: float, epochs: int) -> jax.Array:

@@ -1,4 +1,7 @@
-"""Data of the 2016 pipeline: positions of an expert's games, and one position a game for values."""
+"""Data of the 2016 pipeline: positions of an expert's games, and one position a game for values.
+
+A few functions play matches and games for it. All are given the moves to choose by as functions.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.core import Source
+from research.core import Source, UserError
 from research.rl.envs.go import Go
 from research.rl.envs.go_features import NUM_PLANES, SENSIBLE, feature_planes
-from research.rl.tree_search import ILLEGAL
+from research.rl.tree_search import ILLEGAL, TreeSearch, visit_policy
 
 Choose = Callable[[Any, jax.Array], jax.Array]  # (states [N], key) -> actions [N]
 
@@ -135,10 +138,11 @@ class PositionSource(Source):
       go: the rules.
       batch_size: positions.
       seed: of the draw.
+      missing: what to say where nobody will put positions here; "" where somebody will.
     """
 
-    def __init__(self, go: Go, batch_size: int, seed: int):
-        self.go, self.batch_size, self.seed = go, batch_size, seed
+    def __init__(self, go: Go, batch_size: int, seed: int, missing: str = ""):
+        self.go, self.batch_size, self.seed, self.missing = go, batch_size, seed, missing
         self.labelled: Labelled | None = None  # put here before the run
         self.origin = "games played in this run"
         self.step = 0
@@ -147,6 +151,10 @@ class PositionSource(Source):
             "action": jax.ShapeDtypeStruct((batch_size,), np.int32),
             "outcome": jax.ShapeDtypeStruct((batch_size,), np.float32),
         }
+
+    def open(self) -> None:
+        if self.missing:
+            raise UserError(self.missing)
 
     def __call__(self, state: Any) -> dict[str, np.ndarray]:
         assert self.labelled is not None
@@ -196,3 +204,79 @@ def collect(batches: list[dict[str, jax.Array]], kept: str, first_game: int = 0)
             )
         )
     return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
+
+
+def expert_positions(
+    go: Go,
+    search: TreeSearch,
+    variables: Any,
+    *,
+    explore_plies: int,
+    batches: int,
+    count: int,
+    key: jax.Array,
+) -> Labelled:
+    """Positions of games that a search plays against itself.
+
+    Args:
+      go: the rules.
+      search, variables: of the expert.
+      explore_plies: of a game, in which moves are drawn; then the most visited one is played.
+      batches: of `count` games each.
+      count: games that are played together.
+      key: of the games.
+    """
+
+    def choose(states: Any, key: jax.Array) -> jax.Array:
+        search_key, draw_key = jax.random.split(key)
+        tree = search(variables, search.init(states), search_key)
+        explores = states.plies < explore_plies
+        pi = visit_policy(tree.root_visits, jnp.where(explores, 1.0, 0.0))
+        return jax.random.categorical(draw_key, jnp.log(pi)).astype(jnp.int32)
+
+    play = jax.jit(lambda key: label_games(go, choose, count, key))
+    return collect([play(jax.random.fold_in(key, i)) for i in range(batches)], "kept")
+
+
+def value_positions(
+    go: Go,
+    supervised: Choose,
+    reinforced: Choose,
+    *,
+    wanted: int,
+    longest_start: int,
+    count: int,
+    key: jax.Array,
+) -> tuple[Labelled, Labelled, Labelled]:
+    """Positions to learn values from, in two ways, and a test.
+
+    Args:
+      go: the rules.
+      supervised, reinforced: p_sigma and p_rho, with drawn moves.
+      wanted: positions to learn from.
+      longest_start: U is uniform over 1 to this.
+      count: games that are played together.
+      key: of the games.
+
+    Returns:
+      `wanted` positions, one of each game; as many of as few complete games as have them; and a
+      quarter as many of other games, one of each.
+    """
+    test_size = max(wanted // 4, 1)
+    single = jax.jit(
+        lambda key: one_position_a_game(go, supervised, reinforced, longest_start, count, key)
+    )
+    batches, found, i = [], 0, 0
+    while found < wanted + test_size:
+        batches.append(single(jax.random.fold_in(key, i)))
+        found, i = found + int(batches[-1]["kept"].sum()), i + 1
+    singles = collect(batches, "kept")
+    complete = jax.jit(lambda key: label_games(go, reinforced, count, key))
+    played = [complete(jax.random.fold_in(key, i + j)) for j in range(1 + wanted // (count * 8))]
+    games = collect(played, "ended")
+    whole = games.game.argsort(kind="stable")[:wanted]  # game after game
+    return (
+        jax.tree.map(lambda x: x[:wanted], singles),
+        jax.tree.map(lambda x: x[whole], games),
+        jax.tree.map(lambda x: x[wanted : wanted + test_size], singles),
+    )

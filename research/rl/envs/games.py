@@ -12,8 +12,9 @@ import jax
 
 from research.core.errors import UserError, quoted
 from research.core.experiment import Source
-from research.rl.envs import gymnax_env, pixel_maze, probe_envs
-from research.rl.envs.ale import ATARI_57, Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs import gymnax_env, own_env, pixel_maze, probe_envs
+from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
+from research.rl.envs.atari_57 import ATARI_57
 from research.rl.envs.environments import Environment, StackFrames, Vectorized
 from research.rl.envs.host_actor import HostActor, MirroredAtari
 
@@ -31,7 +32,8 @@ class Settings:
     """Which environments an agent learns in, and what of them it learns from.
 
     Attributes:
-      name: of a game, control problem or probe; any other name is an Atari game's.
+      name: of a game, control problem or probe; `package.module:make` makes one of one's own
+        (`own_env`); any other name is an Atari game's.
       num_envs: copies that are stepped together.
       actor: "step": they are inside the step; "host": emulators are driven from Python.
       stack: frames in an observation.
@@ -61,7 +63,7 @@ class Settings:
 
 def is_atari(name: str) -> bool:
     """Whether it is a game for the emulator."""
-    return name not in _IN_JAX
+    return name not in _IN_JAX and not own_env.is_own(name)
 
 
 def _check_atari(name: str) -> None:

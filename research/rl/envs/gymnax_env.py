@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from research.core.errors import UserError
+from research.rl.envs import own_env
 from research.rl.envs.environments import SingleEnvironment, Step, StickyActions, Vectorized
 
 MINATAR = (
@@ -125,6 +126,7 @@ def make(
     """`num_envs` copies of the environment `name`.
 
     Args:
+      name: one of `MINATAR` or `CLASSIC_CONTROL`; or `package.module:make` (`own_env`).
       full_action_space: all six actions of MinAtar instead of those that a game knows.
       sticky_actions: probability that MinAtar plays the last action again; 0.1 is its published
         protocol.
@@ -135,7 +137,9 @@ def make(
     import gymnax
 
     env: SingleEnvironment
-    if name in MINATAR:
+    if own_env.is_own(name):
+        env = own_env.load(name)
+    elif name in MINATAR:
         if not 0 <= sticky_actions < 1:
             raise UserError(f"env.sticky_actions is from 0 to below 1, not {sticky_actions}")
         env = MinAtar(gymnax.make(name, use_minimal_action_set=not full_action_space)[0])
@@ -147,5 +151,5 @@ def make(
         env = ClassicControl(gymnax.make(name)[0])
     else:
         known = ", ".join((*MINATAR, *CLASSIC_CONTROL))
-        raise UserError(f"no environment {name!r}; there are {known}")
+        raise UserError(f"no environment {name!r}; there are {known}, and your own")
     return Vectorized(env, num_envs)

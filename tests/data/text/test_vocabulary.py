@@ -5,7 +5,7 @@ import pytest
 from research.core.errors import UserError
 from research.data.text import vocabulary
 from research.data.text.corpus import Corpus
-from research.data.text.vocabulary import Bytes, Subwords
+from research.data.text.vocabulary import UNKNOWN, Bytes, Characters, Subwords
 
 TEXTS = ["def f(x):\n    return x  # naïve\n", "the cat's 42 hats", " blanks  and\ttabs ", "日本"]
 
@@ -56,3 +56,38 @@ def test_corpus_of_embedded_text():
     rows = corpus.rows(32, 0)
     assert rows[0].shape == (33,) and len(corpus.train[0].tokens) > 10 * len(corpus.test) / 9
     assert corpus.test[-1] == 256
+
+
+def test_characters_are_those_of_the_text():
+    learned = Characters.train(["ba", "c\n"], 4)
+    assert learned.decode(range(4)) == "\nabc" and learned.end_of_text == 0
+    assert learned.encode("cab").tolist() == [3, 1, 2]
+    with pytest.raises(UserError, match="the character 'z' is not one of those"):
+        learned.encode("az")
+    with pytest.raises(UserError, match="the character '\\U0001f600'|the character '😀'"):
+        learned.encode("😀")
+
+
+def test_rare_characters_become_one():
+    for size in (3, 9):  # too few for all, and room for more
+        learned = Characters.train(["aaabb\n\ncd"], size)
+        assert learned.size == (size if size == 3 else 6)
+        assert learned.decode(learned.encode("az日😀\n")) == f"a{UNKNOWN * 3}\n"
+    assert learned.decode([1, 99]) == "a"
+
+
+def test_a_kept_vocabulary_of_characters_is_the_same():
+    learned = vocabulary.make("characters", 20, TEXTS)
+    kept = vocabulary.from_files("characters", learned.to_files())
+    for text in TEXTS:
+        assert kept.encode(text).tolist() == learned.encode(text).tolist()
+
+
+def test_corpus_of_part_of_a_split():
+    parts = ("train[:10%]", "train[10%:20%]")
+    first, second = (
+        Corpus(("python_reference",), (1.0,), "", "characters", 90, 0, "test", part)
+        for part in parts
+    )
+    assert "train[10%:20%]" in second.origin
+    assert not set(first.train_texts) & set(second.train_texts)

@@ -84,8 +84,8 @@ MUTANTS = [
     Mutant(
         "moves_after_the_end_are_reinforced",
         SCRIPT,
-        "gain = jnp.where(batch.alive, log_p * (batch.outcome - baseline), 0.0)",
-        "gain = log_p * (batch.outcome - baseline)",
+        "gain = jnp.where(moves.alive, log_p * (moves.outcome - baseline), 0.0)",
+        "gain = log_p * (moves.outcome - baseline)",
         f"{PAPER_TESTS}::test_an_update_of_reinforce_raises_what_won",
     ),
     Mutant(

@@ -11,12 +11,13 @@ import pytest
 
 from configs.alphago import get_config
 from experiments import alphago
-from experiments.alphago import GREEDY, SEARCH, Contestant, Moves
 from research import app
 from research.config import load_module
 from research.core import UserError
 from research.core.tree import count_parameters
 from research.papers.alphago import pipeline
+from research.papers.alphago.players import GREEDY, SEARCH, Contestant
+from research.papers.alphago.policy_games import Moves
 from research.report.demo import Demo
 from research.rl.envs import sgf
 from research.rl.envs.go import Go
@@ -72,7 +73,7 @@ def test_the_loss_is_equation_1():
 def test_an_update_of_reinforce_raises_what_won():
     """The gradient is that of -1/n sum log p (z - v) over moves of running games."""
     experiment = built(method="reinforce", reinforce__value_weight=0.0, reinforce__games=2)
-    learner = experiment.first_variables(jax.random.key(1))
+    learner = experiment.policy.init(jax.random.key(1))
     variables = experiment.learner.eval_variables(learner)
     rng = np.random.default_rng(0)
     moves = Moves(
@@ -151,10 +152,10 @@ def test_evaluator_resignation_and_kept_trees():
 
 def test_a_player_against_itself_scores_one_half():
     experiment = built(search__symmetries=False)
-    variables = experiment.untrained()
+    variables = experiment.players.untrained()
     for kind in (SEARCH, GREEDY):
         same = Contestant(kind, variables)
-        assert experiment.match(same, same, jax.random.key(0)).mean == 0.5
+        assert experiment.players.match(same, same, jax.random.key(0)).mean == 0.5
 
 
 @pytest.mark.slow  # compiles every stage

@@ -2,7 +2,7 @@
 from memory, as its config says, and no constants of a test."""
 
 from configs.domain_randomization import get_config
-from research.models.vgg import VGG16
+from research.models.sizes import VGG16
 from tests.rl.paper_table import check
 
 

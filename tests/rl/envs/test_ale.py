@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from research.core import UserError
-from research.rl.envs.ale import ATARI_57, Atari, AtariSpec, EpisodeLog, HostAtari
+from research.rl.envs.ale import Atari, AtariSpec, EpisodeLog, HostAtari
+from research.rl.envs.atari_57 import ATARI_57
 
 SPEC = AtariSpec("breakout", 3, sticky_actions=0.25, max_episode_frames=400)
 

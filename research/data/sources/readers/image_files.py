@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from research.data.dataset import Lazy, Record
-from research.data.sources.readers.opening import Archive
+from research.data.sources.readers.opening import Archive, naming
 
 # The 50 alphabets of Omniglot; the position is the label, as in TFDS.
 ALPHABETS = sorted(
@@ -128,3 +128,19 @@ def utkface(folder: Path, split: str) -> Sequence[Record]:
         return {"image": archive.image(name)} | labels
 
     return Lazy(archive.names, record)
+
+
+def frey_faces(folder: Path, split: str) -> Sequence[Record]:
+    """Frames of a film of one face, in order: image uint8 [28, 20]."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    path = folder / "frey_rawface.mat"
+    with naming(path):
+        try:
+            frames = loadmat(path)["ff"]  # a frame a column
+        except MatReadError as error:
+            raise ValueError(str(error)) from error
+        if frames.dtype != np.uint8 or frames.shape[0] != 28 * 20:
+            raise ValueError(f"ff is {frames.dtype} {list(frames.shape)}, not uint8 [560, N]")
+    return [{"image": frame.reshape(28, 20)} for frame in frames.T]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from research.data.dataset import Lazy, Record
+from research.data.sources.readers.array_files import unpickle_arrays
 from research.data.sources.readers.image_files import omniglot_labels
 from research.data.sources.readers.opening import Archive, naming
 
@@ -124,30 +124,10 @@ def lip_clips(folder: Path, split: str) -> Sequence[Record]:
         ]
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Loads arrays and nothing else: an ordinary unpickler would run code that a file names."""
-
-    ALLOWED = {
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("_codecs", "encode"),
-    }
-
-    def find_class(self, module: str, name: str):
-        module = module.replace("numpy.core", "numpy._core")
-        if (module, name) not in self.ALLOWED:
-            raise ValueError(f"it holds {module}.{name}, which is not an array")
-        return super().find_class(module, name)
-
-
 def _object_array(path: Path, key: str) -> np.ndarray:
     """An array of arrays out of an npz file, as old versions of NumPy wrote them."""
     with naming(path, key), zipfile.ZipFile(path) as archive:
         file = io.BytesIO(archive.read(f"{key}.npy"))
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
-        try:
-            return _ArraysOnly(file, encoding="latin1").load()
-        except (pickle.UnpicklingError, AttributeError) as error:
-            raise ValueError(str(error)) from error
+        return unpickle_arrays(file, "latin1")

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from research.papers.gpt.ngram import log_losses
+from research.metrics.ngram import log_losses
 
 V = 5
 RNG = np.random.default_rng(0)

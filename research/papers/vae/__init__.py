@@ -1,0 +1,1 @@
+"""What Auto-Encoding Variational Bayes alone uses."""
