@@ -13,6 +13,8 @@ them). The Jensen-Shannon estimate of an arm "gan" is that of the discriminator 
 
 from __future__ import annotations
 
+import research.early  # answers --help at once
+
 import functools
 import math
 from collections.abc import Callable
