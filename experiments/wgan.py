@@ -95,7 +95,8 @@ class Pair(NamedTuple):
 class Critics(Experiment):
     """A critic f, and what it and a generator minimise. Subclasses say what it looks at."""
 
-    critic_net: nn.Module
+    critic: Learner
+    generator: Learner
 
     def __init__(self, config: ConfigDict):
         check_choice("method", config.method, OBJECTIVES)
@@ -132,8 +133,6 @@ class Critics(Experiment):
         fake, updated = adversarial.train_mode(self.generator, variables, z)
         (scores, _), _ = adversarial.apply(self.critic, critic, fake, train=True)
         return self.generator_objective(scores), Aux({}, updated)
-
-    generator: Learner
 
     def results(self, state: State, workdir: Path) -> Numbers:
         """What the trained networks are measured by; leaves its pictures in `workdir`."""
@@ -394,15 +393,15 @@ class ImageGAN(Critics):
         size = self.config.batch_size
         whole = len(real) // size * size or len(real)
         losses = [
-            float(self.jit_critic_loss(state.critic, Pair(real[i : i + size], fake[i : i + size])))
+            self.jit_critic_loss(state.critic, real[i : i + size], fake[i : i + size])
             for i in range(0, whole, size)
         ]
-        return float(self.estimate(np.mean(losses)))
+        return float(self.estimate(jnp.stack(losses).mean()))
 
     @functools.cached_property
     def jit_critic_loss(self) -> Callable:
-        def loss(critic: LearnerState, pair: Pair) -> jax.Array:
-            on_real, on_fake, _ = adversarial.discriminate_pair(self.critic, critic, *pair)
+        def loss(critic: LearnerState, real: jax.Array, fake: jax.Array) -> jax.Array:
+            on_real, on_fake, _ = adversarial.discriminate_pair(self.critic, critic, real, fake)
             return self.critic_objective(on_real, on_fake)
 
         return jax.jit(loss)
@@ -471,8 +470,9 @@ def image_generator(config: ConfigDict, image_shape: tuple[int, int, int]) -> nn
         )
     size, _, channels = image_shape
     dcgan.num_levels(size)
-    plain = {"norm": "none", "use_bias": True, "tapered": False}
-    options = plain if model.generator == "no_norm" else {}
+    options: dict[str, Any] = {}
+    if model.generator == "no_norm":
+        options = {"norm": "none", "use_bias": True, "tapered": False}
     return dcgan.Generator(size, channels, model.width, model.kernel, dtype=dtype, **options)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,13 @@ from scipy.signal import medfilt
 
 
 def draw_distances(
-    path: Path, theta: Sequence[float], estimates: Sequence[float], slopes: Sequence[float]
+    path: Path, theta: np.ndarray, estimates: np.ndarray, slopes: np.ndarray
 ) -> None:
     """Draws what a trained critic says of two lines at a distance theta (figure 1).
 
     Args:
       path: PNG to write.
-      theta: distances.
+      theta: distances `[K]`.
       estimates: of the divergence, at each of them.
       slopes: their derivatives, which move a generator.
     """
