@@ -64,11 +64,15 @@ PAPER = Paper(
     claim="A small step along the sign of the gradient misleads a classifier; training on such "
     "inputs takes that away, but only training on many steps withstands many.",
     parameters={
-        # Two hidden layers of maxout units of five pieces, and a softmax.
-        "maxout_240": (784 + 1) * 1200 + (240 + 1) * 1200 + (240 + 1) * 10,
-        "maxout_1600": (784 + 1) * 8000 + (1600 + 1) * 8000 + (1600 + 1) * 10,
-        "madry_mnist": 3_274_634,
-        "madry_cifar10": 45_901_914,
+        # A network, and one like it that attacks are transferred from.
+        name: {"learner": count, "sources": count}
+        for name, count in {
+            # Two hidden layers of maxout units of five pieces, and a softmax.
+            "maxout_240": (784 + 1) * 1200 + (240 + 1) * 1200 + (240 + 1) * 10,
+            "maxout_1600": (784 + 1) * 8000 + (1600 + 1) * 8000 + (1600 + 1) * 10,
+            "madry_mnist": 3_274_634,
+            "madry_cifar10": 45_901_914,
+        }.items()
     },
     curves=("loss", "error"),
     x="images",
@@ -133,7 +137,8 @@ class AdversarialExamples(Experiment):
     def build_network(self) -> Any:
         model, data = self.config.model, self.config.data
         check_choice("model.kind", model.kind, NETWORKS)
-        if self.config.train.perturbation == "hidden_fgsm" and not model.widths:
+        has_hidden = model.kind == "dense" and bool(model.widths)
+        if self.config.train.perturbation == "hidden_fgsm" and not has_hidden:
             raise UserError("train.perturbation=hidden_fgsm needs a dense network's model.widths")
         dtype = jnp.dtype(self.config.compute_dtype)
         if model.kind == "radial":
