@@ -186,6 +186,7 @@ def smoke(config: ConfigDict) -> None:
         "data.classes": (3, 7),
         "data.num_classes": 2,
         "data.num_train": 32,
+        "checkpoint_every_steps": 2,
     }
     config.seeds = (0,)
     config.model.update({"units": "maxout", "widths": (8, 8), "pieces": 2, "dropout": 0.5})

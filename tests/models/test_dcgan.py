@@ -143,7 +143,7 @@ def test_without_batch_norm_a_logit_is_of_its_own_image_alone(norm, images, d_va
     np.testing.assert_allclose(
         adversarial.features(model, variables, np.asarray(images), batch_size=4),
         adversarial.pooled_maps(model, variables, images),
-        atol=1e-6,
+        atol=1e-5,  # other batch sizes round otherwise
     )
 
 
