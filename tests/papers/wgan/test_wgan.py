@@ -147,6 +147,28 @@ def test_the_generator_moves_only_when_it_is_due(script):
     assert moved == [3, 7, 12, 17, 21]
 
 
+def test_an_estimate_is_read_after_a_long_run_with_the_generator_as_it_is(script):
+    experiment = images(script)
+    state = experiment.init(jax.random.key(0))
+    pixels = jnp.float32(batch_of(experiment)["image"])
+    after = experiment.jit_long_run(state, pixels, jax.random.key(1))
+    critic = state.critic
+    for key in jax.random.split(jax.random.key(1), 4):
+        row_key, key = jax.random.split(key)
+        rows = jax.random.randint(row_key, (16,), 0, 16)
+        batch = {"image": pixels[rows]}
+        critic, _ = experiment.game.discriminate(critic, state.generator, batch, key)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.params, critic.params
+    )
+    real = np.asarray(pixels / 127.5 - 1)
+    fake = experiment.draw(state, experiment.latents(jax.random.key(2), 16))
+    scores = [plain_scores(critic.params, x) for x in (real, fake)]
+    expected = scores[0].mean() - scores[1].mean()
+    found = experiment.held_out_estimate(critic, real, fake)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
 def test_a_line_moves_down_the_gradient(script):
     experiment = app.build(script, setting(arm="moving_gan", method="wgan", num_critic=1))
     state = experiment.init(jax.random.key(0))
