@@ -113,14 +113,14 @@ def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     config.check_claims = False
     config.seeds = (0,)
-    common.keep_arms(config, "lines_wgan", "moving_gan", "images_wgan")
-    config.arms.moving_gan = {**config.arms.moving_gan, "num_critic": 3, "num_steps": 40}
+    common.keep_arms(config, "lines_wgan", "moving_wgan", "images_wgan")
+    config.arms.moving_wgan = {**config.arms.moving_wgan, "num_critic": 3, "num_steps": 40}
     config.arms.images_wgan = {
         **config.arms.images_wgan,
         "num_steps": 8,
         "batch_size": 16,
         "steps_per_call": 1,
-        "eval_every_steps": 10,
+        "eval_every_steps": 15,
         "model.critic_width": 8,
     }
     config.num_steps = 40

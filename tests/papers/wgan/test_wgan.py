@@ -49,7 +49,7 @@ def plain_scores(params, x):
 @pytest.mark.parametrize("method", ["wgan", "gan", "minimax_gan"])
 def test_losses_are_the_papers(script, method):
     """Equation 3 and algorithm 1, or equation 1 of the GAN paper, of scores in NumPy."""
-    experiment = app.build(script, setting(arm="moving_gan", method=method))
+    experiment = app.build(script, setting(arm="moving_wgan", method=method))
     state = experiment.init(jax.random.key(0))
     pair = experiment.pair(state.generator, None, jax.random.key(1))
     loss, aux = experiment.critic_loss({"params": state.critic.params}, pair, jax.random.key(2))
@@ -78,7 +78,7 @@ def test_losses_are_the_papers(script, method):
 
 def test_a_discriminators_estimate_is_the_divergence_where_it_is_known(script):
     """At the optimum, log p / q, of two coins: JS in closed form; nothing is above log 2."""
-    experiment = app.build(script, setting(arm="moving_gan"))
+    experiment = app.build(script, setting(arm="moving_wgan", method="gan"))
     p, q = np.array([0.8, 0.2]), np.array([0.3, 0.7])
     logits = np.log(p / q)
     loss = (p * np.log1p(np.exp(-logits))).sum() + (q * np.log1p(np.exp(logits))).sum()
@@ -170,7 +170,7 @@ def test_an_estimate_is_read_after_a_long_run_with_the_generator_as_it_is(script
 
 
 def test_a_line_moves_down_the_gradient(script):
-    experiment = app.build(script, setting(arm="moving_gan", method="wgan", num_critic=1))
+    experiment = app.build(script, setting(arm="moving_wgan", num_critic=1, clip=10.0))
     state = experiment.init(jax.random.key(0))
     after, _ = jax.jit(experiment.step)(state, None, 0, jax.random.key(1))
     z = jnp.linspace(0, 1, 200)
