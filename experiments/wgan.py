@@ -599,7 +599,7 @@ def moving_claims(results: Results) -> list[Claim]:
             "moving_gan",
             "moving_wgan",
             by=1.0,
-            claim="a GAN's, at the best of three rates, ends farther away",
+            claim="a GAN's, at the best of four rates, ends farther away",
             paper="it does not move (example 1)",
         ),
     ]
