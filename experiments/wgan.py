@@ -55,7 +55,8 @@ PAPER = Paper(
     authors="Martin Arjovsky, Soumith Chintala, Léon Bottou",
     year=2017,
     arxiv="1701.07875",
-    claim="the earth mover's distance is a loss that a generator can learn from, and that tells",
+    claim="the earth mover's distance is a loss that a generator can learn from, and that tells "
+    "how good its samples are",
     parameters={"lsun": {"generator": 3_576_704, "critic": 2_765_568}},
     curves=("critic/estimate", "theta"),
     x="step",
@@ -494,7 +495,7 @@ def image_generator(config: ConfigDict, image_shape: tuple[int, int, int]) -> nn
             image_shape, model.width, 4, jnp.tanh, kernel_init=fan_in.kernel_init
         )
     size, _, channels = image_shape
-    dcgan.num_levels(size)
+    dcgan.num_levels(size)  # refuses sizes that it cannot make
     options: dict[str, Any] = {}
     if model.generator == "no_norm":
         options = {"norm": "none", "use_bias": True, "tapered": False}
@@ -509,7 +510,7 @@ def image_critic(config: ConfigDict) -> nn.Module:
         return dense_gan.Critic(
             model.critic_width, model.critic_depth, kernel_init=fan_in.kernel_init
         )
-    dcgan.num_levels(config.data.image_size)
+    dcgan.num_levels(config.data.image_size)  # refuses sizes that it cannot take
     return dcgan.Discriminator(
         model.critic_width, model.kernel, dtype=jnp.dtype(config.compute_dtype)
     )

@@ -180,18 +180,18 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
     results = RunFolder(workdir, script.stem, as_json, flags.variant, arms)
     shorter = agree("check", results.check)
     # Whatever can be refused is refused before anything is compiled or written.
-    experiments = agree("build", lambda: _build_arms(module, flags, results, shorter))
+    experiments = agree("build", lambda: _build_arms(module, flags, arms, results, shorter))
     _check_same_everywhere(experiments)
 
     provenance = Provenance.of(script, argv)
     tried = getattr(configs.load_module(flags.path), "TRIED", {})
-    places = _Places(results, list(experiments), flags.config.seeds)
+    places = _Places(results, arms, flags.config.seeds)
     with results.held(longer=bool(shorter)):
         with results.alone():
             run_folder.note_run(
                 workdir, script, module.PAPER.method, flags.variant, argv, flags.config
             )
-        for arm in list(experiments):
+        for arm in arms:
             # The first seed's experiment is at hand; no seed's parts are kept for the next.
             _run_arm(module, flags.config, results, arm, experiments.pop(arm), provenance, places)
         # Of several runs in one folder the last to come here finds the numbers of all arms.
@@ -200,18 +200,23 @@ def _main(module: ModuleType, argv: Sequence[str]) -> int:
 
 
 def _build_arms(
-    module: ModuleType, flags: configs.Flags, results: RunFolder, shorter: Mapping[str, Any]
+    module: ModuleType,
+    flags: configs.Flags,
+    arms: Sequence[str],
+    results: RunFolder,
+    shorter: Mapping[str, Any],
 ) -> dict[str, Experiment]:
     """The first seed's experiment of every arm that is to run.
 
     Args:
+      arms: their names.
       shorter: values of keys in the run that this one is to go on with.
 
     Raises:
       UserError: some value of the configuration does not go with another, or with the data.
     """
     experiments = {}
-    for arm in [flags.arm] if flags.arm else configs.arms_of(flags.config):
+    for arm in arms:
         setting = _setting(flags.config, arm, flags.config.seeds[0])
         experiment = experiments[arm] = _build(module, setting, arm)
         if experiment.num_steps < 1:
