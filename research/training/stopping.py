@@ -51,7 +51,13 @@ class _Wish:
         self.listening = False
         self.resume = ""  # command that goes on with the run
         self.moment = _ANYWHERE
+        self.turns = 0  # how often the main thread has gone from one moment to another
+        self.since = 0  # value of `turns` at the start of this `listening`
         self.clear()
+
+    def enter(self, moment: int) -> None:
+        self.moment = moment
+        self.turns += 1
 
     def clear(self) -> None:
         self.signal: int | None = None
@@ -73,17 +79,20 @@ def listening(resume: str = "") -> Iterator[None]:
         yield
         return
     _wish.clear()
-    _wish.listening, _wish.resume, _wish.moment = True, resume, _ANYWHERE
+    _wish.listening, _wish.resume = True, resume
+    _wish.enter(_ANYWHERE)
+    _wish.since = _wish.turns
     before = {number: signal.getsignal(number) for number in SIGNALS}
     ours, theirs = socket.socketpair()  # a signal's number arrives there at once, from C
     theirs.setblocking(False)
     previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_hear, args=(ours,), daemon=True).start()
+    threading.Thread(target=_hear, args=(ours, _wish.since), daemon=True).start()
     try:
         take_signals()
         yield
     finally:
-        _wish.listening, _wish.moment = False, _ANYWHERE
+        _wish.listening = False
+        _wish.enter(_ANYWHERE)
         _wish.clear()
         for number, handler in before.items():
             if handler is not None:  # one that was not set from Python cannot be set again
@@ -151,11 +160,12 @@ def anywhere() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _moment(moment: int) -> Iterator[None]:
-    before, _wish.moment = _wish.moment, moment
+    before = _wish.moment
+    _wish.enter(moment)
     try:
         yield
     finally:
-        _wish.moment = before
+        _wish.enter(before)
 
 
 def _several() -> bool:
@@ -181,8 +191,14 @@ def _pass_on(number: int, frame: FrameType | None) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _hear(ours: socket.socket) -> None:
-    """Says at once what a signal will do; Python's handler may have to wait for compiled code."""
+def _hear(ours: socket.socket, since: int) -> None:
+    """Says at once what a signal will do; Python's handler may have to wait for compiled code.
+
+    Args:
+      ours: End of the socket at which numbers of signals arrive.
+      since: `_wish.since` of the `listening` that this thread belongs to; a signal that is heard
+        when that is over has ended it.
+    """
     by_hand = 0
     with ours:
         while heard := ours.recv(1):
@@ -190,10 +206,12 @@ def _hear(ours: socket.socket) -> None:
             if number not in SIGNALS:
                 continue
             by_hand += number == signal.SIGINT
-            moment = _wish.moment
+            moment, turns = _wish.moment, _wish.turns
+            if _wish.since != since or not _wish.listening:
+                continue
             _say(signal.Signals(number).name, moment, by_hand)
-            if moment == _ANYWHERE or by_hand > 1:
-                threading.Thread(target=_insist, args=(moment, by_hand), daemon=True).start()
+            if moment == _ANYWHERE or (moment == _STEPPING and by_hand > 1):
+                threading.Thread(target=_insist, args=(turns, by_hand), daemon=True).start()
 
 
 def _say(name: str, moment: int, by_hand: int) -> None:
@@ -208,15 +226,18 @@ def _say(name: str, moment: int, by_hand: int) -> None:
     print(f"{name}: {text}", file=sys.stderr, flush=True)
 
 
-def _insist(moment: int, by_hand: int) -> None:
-    """Ends this process where compiled code, such as the compiler's, does not let go of it."""
+def _insist(turns: int, by_hand: int) -> None:
+    """Ends this process where compiled code, such as the compiler's, does not let go of it.
+
+    Args:
+      turns: `_wish.turns` when the signal came. Another number says that the main thread has run
+        since, and has taken the signal: what it does now, maybe in another run, is left alone.
+    """
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         time.sleep(0.1)
-        if not _wish.listening or _wish.moment != moment:
+        if _wish.turns != turns:
             return
-    if moment != _ANYWHERE and by_hand < 2:
-        return
     if _several() and by_hand < 2:
         return
     message, code = farewell(

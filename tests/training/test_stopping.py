@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -79,22 +80,54 @@ def test_what_is_said_comes_at_once(capfd):
         wait_for(capfd, "stopping after this step, when its state is saved")
 
 
-def test_compiled_code_that_does_not_let_go_is_left(monkeypatch, capfd):
-    """The main thread cannot take a signal while it is in the compiler."""
-    ends = []
-    monkeypatch.setattr(stopping.os, "_exit", ends.append)
+@pytest.fixture
+def ends(monkeypatch):
+    """Exit codes with which this process would have been ended."""
+    codes = []
+    monkeypatch.setattr(stopping.os, "_exit", codes.append)
     monkeypatch.setattr(stopping, "_PATIENCE", 0.1)
-    monkeypatch.setattr(stopping._wish, "listening", True)
-    monkeypatch.setattr(stopping._wish, "resume", "python again.py")
-    stopping._insist(stopping._ANYWHERE, 0)
-    with stopping.stepping():
-        stopping._insist(stopping._STEPPING, 2)
-        stopping._insist(stopping._STEPPING, 1)  # the loop saves first
-        stopping._insist(stopping._ANYWHERE, 0)  # it goes on, and is asked by the loop
-    monkeypatch.setattr(stopping._wish, "listening", False)
-    stopping._insist(stopping._ANYWHERE, 0)  # it has let go
+    return codes
+
+
+def test_compiled_code_that_does_not_let_go_is_left(ends, capfd):
+    """The main thread cannot take a signal while it is in the compiler."""
+    with stopping.listening("python again.py"):
+        stopping._insist(stopping._wish.turns, 0)
+        with stopping.stepping():
+            stopping._insist(stopping._wish.turns, 2)
     assert ends == [0, 130]
     assert capfd.readouterr().err.count("resume with: python again.py") == 2
+
+
+def test_a_run_that_has_let_go_is_not_ended_and_neither_is_the_next(ends):
+    with stopping.listening():
+        turns = stopping._wish.turns
+        with stopping.stepping():
+            stopping._insist(turns, 0)  # it went on, and is asked by the loop
+        stopping._insist(turns, 0)  # it is back where it was
+    stopping._insist(turns, 0)
+    with stopping.listening():  # another run, in the same moment
+        stopping._insist(turns, 0)
+    assert ends == []
+
+
+def test_a_stopped_run_does_not_end_the_next_one(ends, monkeypatch):
+    """The thread that insists still sleeps when the next run of this process begins."""
+    monkeypatch.setattr(stopping, "_PATIENCE", 0.3)
+    with pytest.raises(Stopped), stopping.listening():
+        tell()
+        pytest.fail("went on")
+    with stopping.listening():
+        time.sleep(0.8)
+    assert ends == []
+
+
+def test_a_checkpoint_longer_than_patience_is_not_cut_short(ends):
+    with stopping.listening(), stopping.stepping(), stopping.writing():
+        tell(signal.SIGINT)
+        tell(signal.SIGINT)
+        time.sleep(0.6)
+    assert ends == []
 
 
 def test_in_another_thread_it_does_nothing():
