@@ -94,7 +94,7 @@ MUTANTS = [
     ),
     Mutant(
         "big_drops_like_base",
-        MODEL,
+        "research/models/sizes.py",
         "hidden=4096, dropout=0.3",
         "hidden=4096, dropout=0.1",
         f"{TABLE}::test_settings",
