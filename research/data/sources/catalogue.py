@@ -374,7 +374,7 @@ _TABLES = {
         read=partial(
             table_files.table,
             file="ETTh1.csv",
-            numbers={"values": table_files.SENSORS},
+            numbers=table_files.COLUMNS["ett/h1"],
             texts={"date": "date"},
         ),
     ),
@@ -386,7 +386,7 @@ _TABLES = {
         read=partial(
             table_files.table,
             file="ccpp.csv",
-            numbers={"inputs": table_files.WEATHER, "targets": ["EP"]},
+            numbers=table_files.COLUMNS["ccpp"],
             texts={},
         ),
         what="first sheet as csv",
@@ -399,7 +399,7 @@ _TABLES = {
         read=partial(
             table_files.table,
             file="enb2012.csv",
-            numbers={"inputs": table_files.BUILDING, "targets": table_files.LOADS},
+            numbers=table_files.COLUMNS["energy_efficiency"],
             texts={},
         ),
         what="the sheet as csv",

@@ -8,9 +8,9 @@ from pathlib import Path
 from research.core.errors import UserError, quoted
 from research.core.reading import expand_user
 from research.data.dataset import Dataset, parse_split
-from research.data.sources.own import images, splits, text
+from research.data.sources.own import images, splits, tables, text
 
-KINDS = ("folder", "text", "pairs")
+KINDS = ("folder", "text", "pairs", "table")
 
 
 def is_own(name: str) -> bool:
@@ -30,6 +30,9 @@ def read(name: str, split: str) -> Dataset:
     if kind == "pairs":
         paths = _pair_paths(place, name)
         return text.read_pairs(name, paths, shares, base, start, stop)
+    if kind == "table":  # a script splits it by its rows or by time; "?" is no option here
+        [path] = _paths([rest], name)
+        return tables.read(name, path, base, start, stop)
     [path] = _paths([place], name)
     if kind == "folder":
         return images.read(name, path, shares, base, start, stop)

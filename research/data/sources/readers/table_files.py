@@ -20,6 +20,13 @@ WEATHER = "AT V AP RH".split()
 BUILDING = "X1 X2 X3 X4 X5 X6 X7 X8".split()
 LOADS = "Y1 Y2".split()
 
+# Columns of numbers by the name of a set and of its feature.
+COLUMNS: dict[str, dict[str, list[str]]] = {
+    "ett/h1": {"values": SENSORS},
+    "ccpp": {"inputs": WEATHER, "targets": ["EP"]},
+    "energy_efficiency": {"inputs": BUILDING, "targets": LOADS},
+}
+
 
 def table(
     folder: Path,
