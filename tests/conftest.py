@@ -1,5 +1,8 @@
 """What all tests share: CPU devices, and compiled programs kept for the length of one run."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import shutil
 import subprocess
@@ -42,6 +45,36 @@ if _OWN:  # the workers of xdist and the scripts that tests start inherit it
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+_GROWTH = 2**29  # bytes
+_allowed = 2 * 2**30  # of a worker's memory
+
+
 def pytest_unconfigure():
     if _OWN:
         shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+
+def pytest_runtest_teardown():
+    """Forgets compiled programs where a worker has grown large.
+
+    They are kept for the life of a process, and thousands of tests would come to gigabytes. What is
+    used again comes back from the cache on disk.
+    """
+    global _allowed
+    if _resident() > _allowed:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # where the C library is another
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        _allowed = max(_allowed, _resident() + _GROWTH)
+
+
+def _resident() -> int:
+    """Bytes of this process in memory; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
