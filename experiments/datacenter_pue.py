@@ -48,7 +48,7 @@ PAPER = Paper(
     claim="A network of five hidden layers predicts a data center's PUE to 0.4 %, and what moves "
     "it.",
     parameters={"plant": 19 * 50 + 50 + 4 * (50 * 50 + 50) + 50 + 1},
-    curves=("eval/mae",),
+    curves=("mae",),
 )
 
 Numbers = dict[str, float]
