@@ -43,7 +43,7 @@ PAPER = Paper(
     authors="Jim Gao",
     year=2014,
     arxiv="",
-    field="",
+    field="applications",
     method="shuffled",
     claim="A network of five hidden layers predicts a data center's PUE to 0.4 %, and what moves "
     "it.",

@@ -20,6 +20,7 @@ FIELDS = (
     "generative models",
     "language",
     "sound",
+    "applications",
     "",  # not yet sorted
 )
 INTERVAL_SEEDS = 5  # fewer say too little of how seeds scatter for an interval to be made of them
