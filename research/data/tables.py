@@ -57,8 +57,8 @@ def read_table(name: str, target: str, folder: str = "") -> Table:
     if own.is_own(name):
         columns = arrays
     else:
-        for feature, names in table_files.COLUMNS[name].items():
-            columns |= dict(zip(names, arrays[feature].T, strict=True))
+        for feature, of_feature in table_files.COLUMNS[name].items():
+            columns |= dict(zip(of_feature, arrays[feature].T, strict=True))
     if target not in columns:
         raise UserError(
             f"{name} has no column of numbers {quoted(target)}; it has {', '.join(columns)}"

@@ -58,7 +58,8 @@ def draw_sensitivities(
     FigureCanvasAgg(figure)
     panels = figure.subplots(num_rows, _COLUMNS, sharey=True, squeeze=False).ravel()
     for i, name in enumerate(kept.names):
-        values = np.linspace(*kept.ends[:, i], 41)
+        low_end, high_end = kept.ends[:, i]
+        values = np.linspace(low_end, high_end, 41)
         for moment, colour in zip(kept.moments, ("tab:blue", "tab:orange"), strict=True):
             rows = np.repeat(kept.moments[moment][None], len(values), axis=0)
             here = rows[0, i]

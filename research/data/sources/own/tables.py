@@ -42,8 +42,8 @@ def read(name: str, path: Path, split: str, start: str, stop: str) -> Dataset:
             )
     numbers = {c for c, cell in zip(columns, rows[0][1], strict=False) if _is_number(cell)}
     records = [_record(path, line, columns, numbers, row) for line, row in rows]
-    records = slice_records(records, start, stop)
-    return Dataset(records, f"{len(records)} rows of {len(columns)} columns at {path}")
+    chosen = slice_records(records, start, stop)
+    return Dataset(chosen, f"{len(chosen)} rows of {len(columns)} columns at {path}")
 
 
 def _record(path: Path, line: int, columns: list[str], numbers: set[str], row: list[str]) -> Record:
