@@ -71,24 +71,23 @@ class KeptImages:
 
     def __init__(self, experiment: SampleMetrics):
         self._experiment = experiment
-        self._images: np.ndarray | None = None
+        self._pixels: np.ndarray | None = None
 
     @property
-    def images(self) -> np.ndarray:
-        """In [-1, 1]."""
-        if self._images is None:
+    def pixels(self) -> np.ndarray:
+        """From the run where it has kept them."""
+        if self._pixels is None:
             test = self._experiment.images.test
-            self._images = np.stack([test[i]["image"] for i in range(min(_KEPT, len(test)))])
-        return self._images / np.float32(127.5) - 1
+            self._pixels = np.stack([test[i]["image"] for i in range(min(_KEPT, len(test)))])
+        return self._pixels
 
     def to_files(self) -> Mapping[str, bytes]:
         file = io.BytesIO()
-        assert self.images is not None
-        np.save(file, self._images)
+        np.save(file, self.pixels)
         return {"images.npy": file.getvalue()}
 
     def from_files(self, files: Mapping[str, bytes]) -> None:
-        self._images = np.load(io.BytesIO(files["images.npy"]))
+        self._pixels = np.load(io.BytesIO(files["images.npy"]))
 
 
 class SampleMetrics(ClassifierTraining):
@@ -204,8 +203,7 @@ class Study:
                     "lower eval.num_images, or drop fewer classes"
                 )
             rows.append(self.rng.choice(of_class, each, replace=False))
-        train = self.images.train.choose(np.concatenate(rows))
-        return train.images()
+        return self.images.train.choose(np.concatenate(rows)).images()
 
     def disturbed(self, workdir: Path) -> Numbers:
         """Appendix A1: metrics at every strength of every disturbance; leaves the figure."""
@@ -227,15 +225,20 @@ class Study:
 
     def dropped_modes(self) -> Numbers:
         """Sets of ever fewer classes, and one of a single image of each class, repeated."""
-        numbers = {}
+        numbers: Numbers = {}
         for count in self.config.modes:
             judged = self.judge(self.choose(range(count)))
             judged["IS_over_classes"] = judged["IS"] / count
             numbers |= {f"modes_{count}/{key}": value for key, value in judged.items()}
+        errors = [abs(numbers[f"modes_{k}/IS_over_classes"] - 1) for k in self.config.modes]
+        numbers["modes/IS_error"] = max(errors)
+        whole, half = (numbers[f"modes_{k}/FID"] for k in self.config.modes[:2])
+        numbers["modes/FID_half_over_whole"] = half / whole
         classes = self.config.data.num_classes
         firsts = [np.flatnonzero(self.train_labels == label)[0] for label in range(classes)]
         repeated = self.images.train.choose(np.resize(firsts, self.num)).images()
-        return numbers | {f"repeated/{key}": value for key, value in self.judge(repeated).items()}
+        judged = self.judge(repeated)
+        return numbers | {f"repeated/{key}": value for key, value in judged.items()}
 
     def bias(self, workdir: Path) -> Numbers:
         """Distances of two halves of the test images, which are 0 but for the number of images."""
@@ -263,7 +266,7 @@ class Study:
     def bent_latents(self) -> Numbers:
         """The same samples from straight and from bent latents; names carry their networks."""
         options = self.config.latents
-        numbers = {}
+        numbers: Numbers = {}
         keys = jax.random.split(jax.random.key(self.config.seed), 4)
         for name, turns in (("straight", 0.0), ("bent", options.turns)):
             sampler = LinearSampler(self.real, options.num_factors, turns)
@@ -339,7 +342,7 @@ def demo(experiment: SampleMetrics, state: LearnerState) -> Demo:
     net = experiment.network(state)
 
     def run(what: str, strength: float) -> Mapping[str, Any]:
-        real = experiment.kept.images
+        real = experiment.kept.pixels / np.float32(127.5) - 1
         if what not in DISTURBANCES:
             raise UserError(f"what is done is one of {', '.join(DISTURBANCES)}, not {what!r}")
         fake = DISTURBANCES[what](real, strength, np.random.default_rng(0)).astype(np.float32)
@@ -394,51 +397,166 @@ def beside(results: Results, **names: str) -> Scores:
 
 
 def disturbance_claims(results: Results) -> list[Claim]:
-    """Figure 3 and appendix A1."""
-    rows = []
-    for name in DISTURBANCES:
-        for metric in ("FID", "KID"):
-            rows.append(
-                results.named(f"{name}/{metric}_least_rise").at_least(
-                    "trained",
-                    0.005,
-                    claim=f"{name.replace('_', ' ')}: least rise of {metric} from one strength to "
-                    "the next, over its last value",
-                    paper="it rises with the disturbance (figure 3)",
-                    digits=3,
-                )
-            )
-    rows.append(
-        beside(results, floor="floor/FID", weakest_noise="noise_1/FID").ratio(
-            "weakest_noise",
-            "floor",
-            4.0,
-            claim="FID of images as they are against the weakest noise",
-            paper="it is least for images as they are",
+    """Figure 3 and appendix A1; Kynkaanniemi et al., section 3."""
+    rows = [
+        results.named(f"{name}/{metric}_least_rise").at_least(
+            "trained",
+            0.001,
+            claim=f"{name.replace('_', ' ')}: least rise of {metric} from one strength to the "
+            "next, over its last value",
+            paper="it rises with the disturbance (figure 3)",
+            digits=4,
         )
-    )
-    return rows
+        for name in DISTURBANCES
+        for metric in ("FID", "KID")
+    ]
+    return [
+        *rows,
+        beside(results, weakest_noise="noise_1/FID", none="floor/FID").ratio(
+            "weakest_noise",
+            "none",
+            2.5,
+            claim="FID of the weakest noise against that of no disturbance",
+            paper="",
+        ),
+        beside(results, precision="blur_2/precision", recall="blur_2/recall").above(
+            "precision",
+            "recall",
+            by=0.2,
+            claim="blurred images are each as data is, and show little of it",
+            paper="precision is quality, recall variety (Kynkaanniemi et al.)",
+        ),
+        beside(results, recall="patch_2/recall", precision="patch_2/precision").above(
+            "recall",
+            "precision",
+            by=0.2,
+            claim="images with a hole are not as data is, and show all of it",
+            paper="",
+        ),
+    ]
 
 
 def mode_claims(results: Results) -> list[Claim]:
     """What is missing, and what is only repeated."""
+    rows = []
+    if "untrained" in results.arms:
+        rows.append(
+            results.named("modes/FID_half_over_whole").ratio(
+                "trained",
+                "untrained",
+                2.0,
+                claim="FID of five classes of ten over that of all: by a trained network",
+                paper="",
+            )
+        )
     return [
+        *rows,
+        results.named("modes/IS_error").at_most(
+            "trained",
+            0.12,
+            claim="Inception score of K classes of data over K, from 1, the worst K",
+            paper="the score is the number of classes that are told apart",
+        ),
         results.named("modes_1/recall").at_most(
-            "trained", 0.2, claim="one class alone: recall", paper="it falls as modes are dropped"
+            "trained", 0.2, claim="one class of ten: recall", paper="it falls as modes are dropped"
+        ),
+        results.named("modes_1/coverage").at_most(
+            "trained", 0.2, claim="one class of ten: coverage", paper="(Naeem et al.)"
         ),
         results.named("modes_1/precision").at_least(
-            "trained", 0.6, claim="one class alone: precision", paper="it does not"
+            "trained", 0.75, claim="one class of ten: precision", paper="it does not fall"
         ),
-        results.named("repeated/IS").ratio("trained", "trained", 1.0, claim="", paper=""),
+        results.named("modes_1/density").at_least(
+            "trained", 0.75, claim="one class of ten: density", paper="(Naeem et al.)"
+        ),
+        beside(results, repeated="repeated/IS", data="floor/IS").ratio(
+            "repeated",
+            "data",
+            0.9,
+            claim="ten images, each shown again and again: Inception score as of data",
+            paper="FID notices more than the Inception score (section 4)",
+        ),
+        beside(results, repeated="repeated/FID", data="floor/FID").ratio(
+            "repeated", "data", 10.0, claim="the same ten images: FID", paper=""
+        ),
+        results.named("repeated/recall").at_most(
+            "trained", 0.05, claim="the same ten images: recall", paper=""
+        ),
     ]
 
 
 def bias_claims(results: Results) -> list[Claim]:
-    return []
+    """Distances of two parts of one set, and of Gaussians whose distance is known."""
+    halves = beside(results, few="halves/FID_most", many="halves/FID_least")
+    return [
+        halves.ratio(
+            "few",
+            "many",
+            5.0,
+            claim="FID of two parts of one set: of the smallest parts against the largest",
+            paper="its bias falls as 1/N (Binkowski et al., appendix D)",
+        ),
+        results.named("halves/FID_infinity_share").at_most(
+            "trained",
+            0.15,
+            claim="the same for ever larger parts, from 0, over that of the largest",
+            paper="0 (Chong and Forsyth)",
+        ),
+        results.named("halves/KID_errors_from_0").at_most(
+            "trained",
+            4.0,
+            claim="KID of two parts of one set, from 0, in standard errors, the worst size",
+            paper="0: it has no bias (Binkowski et al., section 4)",
+        ),
+        results.side_by_side(
+            "trained", few="gaussians/few", infinity="gaussians/infinity_error"
+        ).above(
+            "few",
+            "infinity",
+            by=0.04,
+            claim="Gaussians: relative error of FID of 200 samples above that for ever more",
+            paper="(Chong and Forsyth)",
+            digits=3,
+        ),
+        results["gaussians/infinity_error"].at_most(
+            "trained",
+            0.05,
+            claim="Gaussians: relative error of FID for ever more samples",
+            paper="0: their distance is known in closed form",
+            digits=3,
+        ),
+    ]
 
 
 def latent_claims(results: Results) -> list[Claim]:
-    return []
+    """Two samplers with the same samples (Karras et al., section 4)."""
+    separability = results.side_by_side(
+        "trained", bent="bent/separability", straight="straight/separability"
+    )
+    rows = [
+        beside(results, straight="straight/FID", bent="bent/FID").ratio(
+            "straight",
+            "bent",
+            0.9,
+            claim="the same samples of straight and of bent latents: FID cannot tell",
+            paper="",
+        ),
+        beside(results, bent="bent/PPL", straight="straight/PPL").ratio(
+            "bent",
+            "straight",
+            5.0,
+            claim="perceptual path length tells",
+            paper="it is shorter where latents are less entangled (Karras et al., 4.1)",
+        ),
+        separability.ratio(
+            "bent",
+            "straight",
+            2.0,
+            claim="linear separability tells",
+            paper="it is lower where latents are less entangled (Karras et al., 4.2)",
+        ),
+    ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -131,12 +131,13 @@ def test_bias_falls_as_one_over_the_number_of_rows():
 
 
 def test_infinity_takes_the_bias_out():
-    x, y, truth = gaussians(2000, 1)
-    biased = fid.fid(x[:200], y[:200])
+    x, y, truth = gaussians(10_000, 1)
+    parts = zip(np.split(x, 100), np.split(y, 100), strict=True)
+    biased = np.mean([fid.fid(*part) for part in parts])
     limit = fid.fid_infinity(x, y, smallest=100)
-    assert abs(limit / truth - 1) < 0.03 < abs(biased / truth - 1)
+    assert abs(limit / truth - 1) < 0.03 < 0.08 < abs(biased / truth - 1)
     same = fid.fid_infinity(x, y / 2, smallest=100)
-    assert abs(same) < 0.2 * fid.fid(x, y / 2)
+    assert abs(same) < 0.3 * fid.fid(x, y / 2)
 
 
 def test_splits_are_the_published_ones_where_they_do_not_divide():

@@ -35,8 +35,8 @@ class ImageSplits:
     """The splits of an image set by name, each opened once.
 
     Attributes:
-      name: "proc_shapes", "proc_digits", "proc_faces/street" or "proc_faces/studio", all drawn at `size` pixels;
-        or a name for `data.load`.
+      name: "proc_shapes", "proc_digits", "proc_faces/street" or "proc_faces/studio", all drawn at
+        `size` pixels; or a name for `data.load`.
       size: see `name`; of no effect on images that are read.
       folder: `data.load`'s `data_dir`.
       in_memory: decode all images of a split when it is opened; they have one size and fit.
