@@ -27,6 +27,14 @@ ALLOWED = {
     "gaussians.smallest": positive,
 }
 
+# On seed 10, from which all margins are. Neither arm has a setting that makes it better at what rows
+# ask for: the network is trained as that of other scripts is, at Adam's rate of 1e-3.
+TRIED = {
+    "trained": "proc_shapes at 28 pixels, 1,500 steps: 71 % of test images, too few for an "
+    "Inception score near the number of classes; proc_digits, 1,200 steps: 97.5 %",
+    "untrained": "its weights as they are drawn, after one step at 1e-3",
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
@@ -77,14 +85,15 @@ def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     config.check_claims = False
     config.seeds = (0,)
+    common.keep_arms(config, "trained")
     config.arms.trained = {"classifier.num_steps": 20}
     config.classifier.update({"width": 4, "batch_size": 16})
     config.data.update({"train_split": "train[:1024]", "test_split": "test[:60]"})
     config.data.image_size = 8
     config.eval.update({"num_images": 60, "kid_subsets": 2, "kid_subset_size": 30})
     config.eval.update({"sizes": (20, 30), "repeats": 3})
-    config.strengths.update({"noise": (0.5,), "blur": (1.0,)})
-    config.strengths.update({"salt_and_pepper": (0.1,), "patch": (0.5,)})
+    config.strengths.update({"noise": (0.2, 0.5), "blur": (0.5, 1.0)})
+    config.strengths.update({"salt_and_pepper": (0.1, 0.2), "patch": (0.3, 0.6)})
     config.modes = (10, 1)
     config.latents.update({"num_factors": 4, "num_attributes": 2, "num_paths": 20})
     config.gaussians.update({"dim": 4, "num_samples": 100, "smallest": 20})
