@@ -251,16 +251,18 @@ class Study:
             found["FID"].append([fid.fid(*pair) for pair in pairs])
             found["KID"].append([fid.polynomial_mmd(*pair) for pair in pairs])
         means = {name: np.mean(values, axis=0) for name, values in found.items()}
+        errors = {
+            name: np.std(values, axis=0, ddof=1) / np.sqrt(options.repeats)
+            for name, values in found.items()
+        }
         limit = float(np.polyfit(1 / np.array(sizes), means["FID"], 1)[1])
-        errors = np.std(found["KID"], axis=0, ddof=1) / np.sqrt(options.repeats)
         if jax.process_index() == 0:
-            curves = {name: mean.tolist() for name, mean in means.items()}
-            draw_bias(workdir / "bias.png", sizes, curves, limit)
+            draw_bias(workdir / "bias.png", sizes, means, errors, limit)
         return {
             "halves/FID_least": float(means["FID"][-1]),
             "halves/FID_most": float(means["FID"][0]),
             "halves/FID_infinity_share": abs(limit) / float(means["FID"][-1]),
-            "halves/KID_errors_from_0": float(np.max(np.abs(means["KID"]) / errors)),
+            "halves/KID_errors_from_0": float(np.max(np.abs(means["KID"]) / errors["KID"])),
         }
 
     def bent_latents(self) -> Numbers:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.metrics.features import NetworkFeatures, metric_name
@@ -38,6 +39,10 @@ def test_a_network_without_its_weights_is_refused_and_never_replaced(network, tm
     with pytest.raises(UserError, match="inception_v3"):
         feature_network.feature_network(None, "toy", None, None, tmp_path, "inception_v3")
     feature_network.check_network("project_cnn", str(tmp_path))
+    settings = ConfigDict({"num_steps": 0})  # where the project's network would be None
+    config = ConfigDict({"data": {"dir": str(tmp_path)}})
+    with pytest.raises(UserError, match="needs its released weights"):
+        feature_network.feature_network(None, "toy", settings, config, tmp_path, network)
 
 
 def test_the_reference_activation_is_compared(tmp_path, monkeypatch):

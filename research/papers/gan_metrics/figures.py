@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from research.viz.image_grids import as_rgb, to_uint8
+from research.viz.image_grids import as_rgb, grid
 
 _SHOWN = (("FID",), ("IS",), ("precision", "recall"))  # a row of axes for each
 
@@ -35,14 +35,14 @@ def draw_disturbances(
     all_axes = figure.subplots(rows, len(strengths), squeeze=False, height_ratios=heights)
     for column, (name, values) in enumerate(strengths.items()):
         picture, *axes = all_axes[:, column]
-        strip = np.concatenate([as_rgb(to_uint8(x)) for x in examples[name]], axis=1)
-        picture.imshow(strip, interpolation="nearest")
+        picture.imshow(as_rgb(grid(examples[name], 1)), interpolation="nearest")
         picture.set_axis_off()
         picture.set_title(name.replace("_", " "))
         for ax, metrics in zip(axes, _SHOWN, strict=True):
-            for metric in metrics:
-                ax.plot(values, [m[metric] for m in found[name]], marker="o", label=metric)
-            ax.set_ylim(0, 1.02 if "recall" in metrics else None)
+            curves = {metric: [m[metric] for m in found[name]] for metric in metrics}
+            for metric, curve in curves.items():
+                ax.plot(values, curve, marker="o", label=metric)
+            ax.set_ylim(0, 1.05 * max(max(curve) for curve in curves.values()))
             ax.grid(alpha=0.25)
             if column == 0:
                 ax.set_ylabel(" and ".join(metrics))
@@ -53,21 +53,26 @@ def draw_disturbances(
 
 
 def draw_bias(
-    path: Path, sizes: Sequence[int], distances: Mapping[str, Sequence[float]], limit: float
+    path: Path,
+    sizes: Sequence[int],
+    distances: Mapping[str, np.ndarray],
+    errors: Mapping[str, np.ndarray],
+    limit: float,
 ) -> None:
     """Draws distances of two samples of the same images over one over their number.
 
     Args:
       path: PNG to write.
       sizes: numbers of images.
-      distances: "FID" and "KID" at each of them.
+      distances: "FID" and "KID" at each of them, means of several draws.
+      errors: their standard errors.
       limit: what the line of FID comes to for ever more images.
     """
     figure = Figure(figsize=(6.4, 2.8), layout="constrained")
     FigureCanvasAgg(figure)
     inverse = 1 / np.array(sizes)
     for ax, (name, values) in zip(figure.subplots(1, 2), distances.items(), strict=True):
-        ax.plot(inverse, values, marker="o")
+        ax.errorbar(inverse, values, errors[name], marker="o", capsize=3)
         if name == "FID":
             slope = np.polyfit(inverse, values, 1)
             ends = np.array([0, inverse.max()])
