@@ -27,8 +27,8 @@ ALLOWED = {
     "gaussians.smallest": positive,
 }
 
-# On seed 10, from which all margins are. Neither arm has a setting that makes it better at what rows
-# ask for: the network is trained as that of other scripts is, at Adam's rate of 1e-3.
+# On seed 10, from which all margins are. Neither arm has a setting that makes it better at what
+# rows ask for: the network is trained as that of other scripts is, at Adam's rate of 1e-3.
 TRIED = {
     "trained": "proc_shapes at 28 pixels, 1,500 steps: 71 % of test images, too few for an "
     "Inception score near the number of classes; proc_digits, 1,200 steps: 97.5 %",
