@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import Dtype
 
+from research.models import lpips
 from research.models.sizes import VGG16
 from research.nn.conv import Conv
 
@@ -38,37 +39,35 @@ class VGG(nn.Module):
     dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
+    def __call__(self, images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Maps images to outputs.
 
         Args:
           images: `[B, S, S, C]` in -1..1, S a multiple of 2^stages.
 
         Returns:
-          `[B, outputs]` float32; "features", the last stage's, `[B, s, s, c]`; "taps", the last
-          convolution of each stage, before pooling; "hidden", the last layer but one, `[B, units]`.
+          `[B, outputs]` float32; "features", the last stage's, `[B, s, s, c]`; "hidden", the last
+          layer but one, `[B, units]`.
         """
-        x, taps = images, []
+        x = images
         for channels in self.stages:
             for count in channels:
                 x = nn.relu(Conv(count, 3, kernel_init=_he, dtype=self.dtype)(x))
-            taps.append(x)
             x = halved(x)
         features = x
         x = x.reshape(len(x), -1)
         for units in self.hidden:
             x = nn.relu(nn.Dense(units, kernel_init=_he, dtype=self.dtype)(x))
-        maps = {"features": features, "taps": taps, "hidden": x}
+        maps = {"features": features, "hidden": x}
         return nn.Dense(self.outputs)(x.astype(jnp.float32)), maps
 
 
 VGG16_HIDDEN = (4096, 4096)
-_RELEASED_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of torchvision's `features`
-_RELEASED_DENSE = (0, 3, 6)  # of its `classifier`
+_RELEASED_DENSE = (0, 3, 6)  # places among torchvision's `classifier`
 
 
 def vgg16(outputs: int = 1000) -> VGG:
-    """VGG16 for 224x224 pixels; its taps and stages take any size that divides by 32."""
+    """VGG16 for 224x224 pixels: 138,357,544 parameters with 1,000 outputs."""
     return VGG(VGG16, VGG16_HIDDEN, outputs)
 
 
@@ -83,13 +82,7 @@ def released_params(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     Raises:
       KeyError: one is missing.
     """
-    params = {
-        f"Conv_{i}": {
-            "kernel": arrays[f"features.{j}.weight"].transpose(2, 3, 1, 0),
-            "bias": arrays[f"features.{j}.bias"],
-        }
-        for i, j in enumerate(_RELEASED_CONVS)
-    }
+    params = lpips.released_params("vgg16", arrays)
     for i, j in enumerate(_RELEASED_DENSE):
         weight = arrays[f"classifier.{j}.weight"]  # [out, in]
         if i == 0:

@@ -21,7 +21,7 @@ from research.metrics import perceptual
 from research.metrics.features import FeatureNet, NetworkFeatures
 from research.metrics.perceptual import PerceptualDistance
 from research.metrics.project_cnn import ClassifierTraining
-from research.models import inception_2015, vgg
+from research.models import inception_2015, lpips, vgg
 from research.training.loop import run
 from research.training.phases import beside
 from research.weights import released
@@ -30,7 +30,8 @@ NETWORKS = ("project_cnn", "inception_2015", "vgg16")
 _SOURCES = {
     "inception_2015": "pt_inception-2015-12-05-6726825d.pth (github.com/mseitzer/pytorch-fid)",
     "vgg16": "torchvision's vgg16-397923af.pth",
-    "lpips_vgg16": "the linear layers of LPIPS 0.1 (github.com/richzhang/PerceptualSimilarity)",
+    "alexnet": "torchvision's alexnet-owt-7be5be79.pth",
+    "lpips": "the linear layers of LPIPS 0.1 (github.com/richzhang/PerceptualSimilarity)",
 }
 _VGG_SIZE = 224
 # Of activations of the reference image, which rounding may move.
@@ -109,25 +110,31 @@ def released_network(network: str, folders: str) -> FeatureNet:
     return _made[known]
 
 
-def lpips_vgg16(folders: str) -> PerceptualDistance:
-    """LPIPS 0.1 by VGG16, of the released weights of both.
+def released_lpips(network: str, folders: str) -> PerceptualDistance:
+    """LPIPS 0.1 of the released weights of a network and of its linear layers.
+
+    Args:
+      network: "vgg16", as for path lengths, or "alexnet".
+      folders: where `released.read` looks for its files.
 
     Raises:
       UserError: a file is missing or lacks arrays.
     """
-    arrays = released.read("vgg16", folders, _SOURCES["vgg16"])
-    heads = released.read("lpips_vgg16", folders, _SOURCES["lpips_vgg16"])
+    check_choice("network", network, lpips.STAGES)
+    arrays = released.read(network, folders, _SOURCES[network])
+    heads = released.read(f"lpips_{network}", folders, _SOURCES["lpips"])
+    net = lpips.Taps(lpips.STAGES[network])
     try:
-        params = vgg.released_params(arrays)
-        weights = [heads[f"lin{i}.model.1.weight"].reshape(-1) for i in range(5)]
+        params = lpips.released_params(network, arrays)
+        weights = [heads[f"lin{i}.model.1.weight"].reshape(-1) for i in range(len(net.stages))]
     except KeyError as error:
-        raise UserError(f"the weights of LPIPS by VGG16 have no {error.args[0]}") from error
-    net = vgg.vgg16()
+        raise UserError(f"the weights of LPIPS by {network} have no {error.args[0]}") from error
 
     def taps(params: Any, images: jax.Array) -> perceptual.Taps:
-        return net.apply({"params": params}, _as_imagenet(images))[1]["taps"]
+        maps: Any = net.apply({"params": params}, _as_imagenet(images))
+        return maps
 
-    return PerceptualDistance("LPIPS", "vgg16", params, taps, weights, batch_size=10)
+    return PerceptualDistance("LPIPS", network, params, taps, weights, batch_size=10)
 
 
 def reference_image() -> np.ndarray:
