@@ -399,7 +399,7 @@ def beside(results: Results, **names: str) -> Scores:
 
 
 def disturbance_claims(results: Results) -> list[Claim]:
-    """Figure 3 and appendix A1; Kynkaanniemi et al., section 3."""
+    """Figure 3 and appendix A1; quality and variety (Kynkaanniemi et al.)."""
     rows = [
         results.named(f"{name}/{metric}_least_rise").at_least(
             "trained",
@@ -476,7 +476,7 @@ def mode_claims(results: Results) -> list[Claim]:
             "data",
             0.9,
             claim="ten images, each shown again and again: Inception score as of data",
-            paper="FID notices more than the Inception score (section 4)",
+            paper="FID notices more than the Inception score (figure 3)",
         ),
         beside(results, repeated="repeated/FID", data="floor/FID").ratio(
             "repeated", "data", 10.0, claim="the same ten images: FID", paper=""
@@ -496,7 +496,7 @@ def bias_claims(results: Results) -> list[Claim]:
             "many",
             5.0,
             claim="FID of two parts of one set: of the smallest parts against the largest",
-            paper="its bias falls as 1/N (Binkowski et al., appendix D)",
+            paper="its bias falls as 1/N (Chong and Forsyth)",
         ),
         results.named("halves/FID_infinity_share").at_most(
             "trained",
@@ -508,7 +508,7 @@ def bias_claims(results: Results) -> list[Claim]:
             "trained",
             4.0,
             claim="KID of two parts of one set, from 0, in standard errors, the worst size",
-            paper="0: it has no bias (Binkowski et al., section 4)",
+            paper="0: it has no bias (Binkowski et al.)",
         ),
         results.side_by_side(
             "trained", few="gaussians/few", infinity="gaussians/infinity_error"
