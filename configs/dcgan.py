@@ -52,7 +52,8 @@ def faces() -> ConfigDict:
 
     # The feature network of sample metrics, trained on the labels; 0 steps where there are none.
     config.classifier = ConfigDict({"width": 16, "num_steps": 1000, "batch_size": 64})
-    config.eval = ConfigDict({"num_images": 2000})
+    # "inception_2015" and "vgg16" are those of published numbers, and need their released weights.
+    config.eval = ConfigDict({"num_images": 2000, "network": "project_cnn"})
     config.probe = ConfigDict({"data": "proc_faces/street", "num_draws": 3})
     config.probe.train_split = "people[:2000]"
     config.probe.test_split = "people[2000:]"

@@ -88,7 +88,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.image_size, config.data.channels = 8, 1
     # The feature network of images, trained on the labels; 0 steps where there are none.
     config.classifier = ConfigDict({"width": 16, "num_steps": 600, "batch_size": 64})
-    config.eval = ConfigDict({"num_samples": 300})
+    config.eval = ConfigDict({"num_samples": 300, "network": "project_cnn"})
     return common.choose(config, VARIANTS, variant)
 
 

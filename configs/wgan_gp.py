@@ -83,7 +83,7 @@ def toys() -> ConfigDict:
     config.model = ConfigDict({"architecture": "dcgan", "width": 64, "depth": 3, "latent_size": 2})
     # The feature network of images, trained on the labels; 0 steps where there are none.
     config.classifier = ConfigDict({"width": 16, "num_steps": 1000, "batch_size": 64})
-    config.eval = ConfigDict({"num_samples": 10_000})
+    config.eval = ConfigDict({"num_samples": 10_000, "network": "project_cnn"})
     return config
 
 

@@ -40,7 +40,7 @@ from research.papers.dcgan.guided_responses import guided_responses, second_high
 from research.report import latents_demo
 from research.report.claims import Claim, Paper, Results, Scores
 from research.report.demo import Demo
-from research.training.feature_network import feature_network
+from research.training.feature_network import check_network, feature_network
 from research.training.phases import beside
 from research.viz.image_grids import save_grids
 
@@ -83,6 +83,8 @@ class DCGAN(Experiment):
     def __init__(self, config: ConfigDict):
         if config.concepts and not config.classifier.num_steps:
             raise UserError("concepts are seen by the classifier; set classifier.num_steps")
+        if config.concepts and config.eval.network != "project_cnn":
+            raise UserError("concepts are seen by the project's network: eval.network=project_cnn")
         self.config = config
         size, channels = config.data.image_size, config.data.channels
         self.image_shape = (size, size, channels)
@@ -214,6 +216,7 @@ class DCGAN(Experiment):
 
 
 def main(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Numbers:
+    check_network(config.eval.network, config.data.dir)
     experiment.train_on(unique_images(experiment, config, workdir / "deduplicate"))
     state, _ = training.run(experiment, config, workdir)
 
@@ -223,6 +226,7 @@ def main(experiment: DCGAN, config: ConfigDict, workdir: Path) -> Numbers:
         config.classifier,
         config,
         workdir / "classifier",
+        config.eval.network,
     )
     train = experiment.data.train.images(config.eval.num_images)
     z = experiment.latents(jax.random.key(config.seed), 2 * config.eval.num_images)

@@ -534,6 +534,7 @@ def main(experiment: Critics, config: ConfigDict, workdir: Path) -> Numbers:
             config.classifier,
             config,
             workdir / "classifier",
+            config.eval.network,
         )
     state, numbers = training.run(experiment, config, workdir)
     return {**numbers, **experiment.results(state, workdir)}

@@ -44,7 +44,7 @@ from research.papers.wgan_gp.characters import CharacterRows, ngram_divergences
 from research.report.claims import Claim, Paper, Results
 from research.report.demo import Demo, Image, Number, Text
 from research.report.latents_demo import latents_demo
-from research.training.feature_network import feature_network
+from research.training.feature_network import check_network, feature_network
 from research.viz.image_grids import save_grids
 
 PAPER = Paper(
@@ -384,7 +384,12 @@ class ImageGAN(ImprovedWGAN):
     def results(self, state: State, workdir: Path) -> Numbers:
         config, train = self.config, self.images.train
         net = feature_network(
-            train, config.data.name, config.classifier, config, workdir / "classifier"
+            train,
+            config.data.name,
+            config.classifier,
+            config,
+            workdir / "classifier",
+            config.eval.network,
         )
         num = config.eval.num_samples
         z = self.latents(jax.random.key(config.seed), num)
@@ -461,6 +466,7 @@ def build(config: ConfigDict) -> ImprovedWGAN:
 
 
 def main(experiment: ImprovedWGAN, config: ConfigDict, workdir: Path) -> Numbers:
+    check_network(config.eval.network, config.data.dir)
     state, numbers = training.run(experiment, config, workdir)
     return {**numbers, **experiment.results(state, workdir)}
 

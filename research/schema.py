@@ -124,6 +124,7 @@ _NAMES: tuple[tuple[Allowed, str], ...] = (
     (not_empty, "names prompts shots phases rate_phases"),
     # Words that mean the same wherever they are a choice.
     (one_of("", "dots", "block"), "remat"),
+    (one_of("project_cnn", "inception_2015", "vgg16"), "eval.network"),
     (one_of("one", "ten"), "crops"),
 )
 BY_NAME: dict[str, Allowed] = {

@@ -1,14 +1,16 @@
 """Distances between a set of samples and a set of data, on given features (NumPy, float64).
 
-Frechet distance: Heusel et al. 2017, arXiv:1706.08500. Kernel distance: Binkowski et al. 2018,
-arXiv:1801.01401. Inception score: Salimans et al. 2016, arXiv:1606.03498. Precision and recall:
-Kynkaanniemi et al. 2019, arXiv:1904.06991.
+Frechet distance: Heusel et al. 2017, arXiv:1706.08500; its limit for many samples: Chong and
+Forsyth 2020, arXiv:1911.07023. Kernel distance: Binkowski et al. 2018, arXiv:1801.01401. Inception
+score: Salimans et al. 2016, arXiv:1606.03498.
 
 The features decide what a number means. On any network but Inception (TensorFlow, 2015) a result is
 not comparable with published ones; `features.metric_name` puts the network into the name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,9 +52,52 @@ def frechet_distance(
 def fid(features1: np.ndarray, features2: np.ndarray) -> float:
     """`frechet_distance` between the moments of features `[N, d]` and `[M, d]`.
 
-    Biased upwards by about 1/N: compare only numbers of equal N and M.
+    Biased upwards by about 1/N: compare only numbers of equal N and M, or `fid_infinity`.
     """
     return frechet_distance(*moments(features1), *moments(features2))
+
+
+def fid_by_size(
+    features1: np.ndarray, features2: np.ndarray, sizes: Sequence[int], *, seed: int = 0
+) -> dict[int, float]:
+    """`fid` of random parts of both sets, as many rows of each: number of rows -> distance.
+
+    Args:
+      features1, features2: `[N, d]` and `[M, d]`.
+      sizes: numbers of rows, above d, and N and M at most.
+    """
+    rng = np.random.default_rng(seed)
+    return {
+        size: fid(
+            features1[rng.choice(len(features1), size, replace=False)],
+            features2[rng.choice(len(features2), size, replace=False)],
+        )
+        for size in sizes
+    }
+
+
+def fid_infinity(
+    features1: np.ndarray,
+    features2: np.ndarray,
+    *,
+    smallest: int,
+    num_points: int = 15,
+    seed: int = 0,
+) -> float:
+    """The distance that `fid` comes to for ever more rows: a line over 1/N, where it meets 0.
+
+    Departure: parts are taken of both sets, which are both finite; Chong and Forsyth keep the
+    moments of the data as they are.
+
+    Args:
+      features1, features2: `[N, d]` and `[M, d]`.
+      smallest: rows of the smallest part, above d; the others are evenly spaced up to all rows.
+      num_points: parts.
+    """
+    largest = min(len(features1), len(features2))
+    sizes = np.unique(np.linspace(smallest, largest, num_points).astype(int))
+    found = fid_by_size(features1, features2, sizes.tolist(), seed=seed)
+    return float(np.polyfit(1 / sizes, list(found.values()), 1)[1])
 
 
 def kid(
@@ -107,42 +152,16 @@ def inception_score(
 ) -> tuple[float, float]:
     """exp(mean_x KL(p(y|x) || p(y))) of class probabilities `[N, K]`: mean and std over splits.
 
-    Samples are shuffled first: splits of class-sorted samples would each see few classes and
-    score lower.
+    Published scores are of 50,000 samples in ten splits, by order. Samples are shuffled first:
+    splits of class-sorted samples would each see few classes and score lower.
     """
     probs = np.random.default_rng(seed).permutation(probs.astype(np.float64))
     scores = []
-    for part in np.array_split(probs, num_splits):
+    edges = [i * len(probs) // num_splits for i in range(num_splits + 1)]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        part = probs[start:stop]
         marginal = part.mean(0)
         # 0 log 0 = 0; where the marginal is 0 so is every row.
         ratio = np.log(np.where(part > 0, part, 1)) - np.log(np.where(marginal > 0, marginal, 1))
         scores.append(np.exp((part * ratio).sum(1).mean()))
     return float(np.mean(scores)), float(np.std(scores))
-
-
-def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple[float, float]:
-    """Share of samples inside the data's manifold, and of data inside the samples'.
-
-    A set's manifold is the union of balls around its points, each reaching to the point's k-th
-    nearest other point of the set.
-
-    Args:
-      real, fake: features `[N, d]` and `[M, d]`.
-    """
-    between = squared_distances(real, fake)
-    precision = (between <= _radii(real, k)[:, None]).any(0).mean()
-    recall = (between <= _radii(fake, k)[None, :]).any(1).mean()
-    return float(precision), float(recall)
-
-
-def _radii(features: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance `[N]` of each point to its k-th nearest neighbour, itself left out."""
-    distances = squared_distances(features, features)
-    np.fill_diagonal(distances, 0)  # rounding must not push a point away from itself
-    return np.partition(distances, k, axis=1)[:, k]  # index 0 is the point itself
-
-
-def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances `[N, M]` between rows `[N, d]` and `[M, d]`."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    return np.clip((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T, 0, None)

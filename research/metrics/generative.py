@@ -7,8 +7,62 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from research.metrics import fid, latents, neighbours
+from research.metrics import fid, latents, manifold, neighbours, path_length, perceptual
 from research.metrics.features import FeatureNet, metric_name
+from research.metrics.perceptual import PerceptualDistance
+
+
+def judge(
+    sampler: path_length.Draw,
+    z: jax.Array,
+    key: jax.Array,
+    real: np.ndarray,
+    train: np.ndarray,
+    net: FeatureNet,
+    distance: PerceptualDistance,
+    *,
+    space: path_length.Space = "z",
+    num_paths: int = 1000,
+    faces: bool = False,
+) -> dict[str, float]:
+    """Everything that a generator is judged by, in one call.
+
+    Args:
+      sampler: latents `[N, Z]` and a key for its noise inputs to images `[N, H, W, C]` in [-1, 1].
+      z: latents `[N, Z]`.
+      key: of noise inputs, and of paths.
+      real: held-out data, as many images `[N, H, W, C]` in [-1, 1].
+      train: images that the generator was trained on.
+      net: that FID, KID, Inception score and neighbours are seen through.
+      distance: of images, for path lengths and diversity.
+      space: of the latents, for path lengths.
+      num_paths: in the latents; 0 leaves path lengths out.
+      faces: see `perceptual_path_length`.
+
+    Returns:
+      `report`, with its neighbourhood metrics, diversity over that of the data, and path lengths.
+      Every metric that a network has a part in carries the network's name.
+    """
+    noise_key, path_key, *end_keys = jax.random.split(key, 4)
+    fake = np.asarray(sampler(z, noise_key))
+    numbers = report(real, fake, train, net) | neighbourhood_metrics(real, fake, net)
+    spread = perceptual.diversity(fake, distance) / perceptual.diversity(real, distance)
+    numbers[metric_name(f"{distance.kind}_diversity_ratio", distance)] = spread
+    if num_paths:
+        ends = [jax.random.choice(end_key, z, (num_paths,)) for end_key in end_keys]
+        samplings: tuple[path_length.Sampling, ...] = ("full", "end")
+        for sampling in samplings:
+            name = f"PPL_{space}_{sampling}_by_{distance.kind}"
+            numbers[metric_name(name, distance)] = path_length.perceptual_path_length(
+                sampler,
+                distance,
+                (ends[0], ends[1]),
+                path_key,
+                space=space,
+                sampling=sampling,
+                faces=faces,
+            )
+    return numbers
 
 
 def report(
@@ -49,7 +103,7 @@ def network_metrics(real: np.ndarray, fake: np.ndarray, net: FeatureNet) -> dict
     """
     real_features, fake_features = net.features(real), net.features(fake)
     real_probs, fake_probs = net.probs(real), net.probs(fake)
-    precision, recall = fid.precision_recall(real_features, fake_features)
+    precision, recall = manifold.precision_recall(real_features, fake_features)
     subset = min(1000, len(real), len(fake))
     values = {
         "FID": fid.fid(real_features, fake_features),
@@ -58,6 +112,24 @@ def network_metrics(real: np.ndarray, fake: np.ndarray, net: FeatureNet) -> dict
         "precision": precision,
         "recall": recall,
         "coverage": class_coverage(real_probs, fake_probs),
+    }
+    return {metric_name(name, net): value for name, value in values.items()}
+
+
+def neighbourhood_metrics(
+    real: np.ndarray, fake: np.ndarray, net: FeatureNet, *, k: int = 5
+) -> dict[str, float]:
+    """Density and coverage of Naeem et al., and the median realism of samples, named after `net`.
+
+    Their "knn_coverage" is of data by samples; "coverage" of `network_metrics` is of classes.
+    Arguments as of `report`; `k` is the number of neighbours of density and coverage.
+    """
+    real_features, fake_features = net.features(real), net.features(fake)
+    density, coverage = manifold.density_coverage(real_features, fake_features, k=k)
+    values = {
+        "knn_density": density,
+        "knn_coverage": coverage,
+        "realism": float(np.median(manifold.realism(real_features, fake_features))),
     }
     return {metric_name(name, net): value for name, value in values.items()}
 

@@ -1,6 +1,7 @@
 """Vectors in the latent space of a generator: arithmetic on concepts, turning, walks.
 
-Source: Radford, Metz, Chintala 2015, arXiv:1511.06434, sections 6.1 and 6.3.
+Source: Radford, Metz, Chintala 2015, arXiv:1511.06434, sections 6.1 and 6.3. Arcs between latents:
+Karras, Laine, Aila 2018, arXiv:1812.04948, section 4.1.
 """
 
 from __future__ import annotations
@@ -70,6 +71,24 @@ def along(z: jax.Array, direction: jax.Array, num: int) -> jax.Array:
     """
     steps = jnp.linspace(-0.5, 0.5, num)
     return z[:, None] + steps[None, :, None] * direction
+
+
+def lerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """The straight line from a to b `[..., Z]`: at t = 0 it is a, at t = 1 it is b."""
+    return a + t * (b - a)
+
+
+def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """The arc from a to b `[..., Z]`, with even speed: for normal latents, whose lengths are alike.
+
+    The middle of a straight line between two of them would be shorter than any latent is.
+    """
+    norms = [jnp.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b)]
+    cosine = jnp.sum(a * b, axis=-1, keepdims=True) / (norms[0] * norms[1])
+    angle = jnp.arccos(jnp.clip(cosine, -1, 1))
+    sine = jnp.where(angle > 1e-6, jnp.sin(angle), 1)
+    arc = (jnp.sin((1 - t) * angle) * a + jnp.sin(t * angle) * b) / sine
+    return jnp.where(angle > 1e-6, arc, lerp(a, b, t))
 
 
 def walk(start: jax.Array, end: jax.Array, num: int = 10) -> jax.Array:

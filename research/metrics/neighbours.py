@@ -1,12 +1,16 @@
-"""Has a generator learnt its training images by heart? Nearest neighbours say."""
+"""Nearest neighbours of vectors; has a generator learnt its training images by heart?"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from research.metrics.fid import squared_distances
-
 _CHUNK = 256
+
+
+def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances `[N, M]` between rows `[N, d]` and `[M, d]`."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return np.clip((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T, 0, None)
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

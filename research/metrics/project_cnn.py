@@ -7,7 +7,7 @@ carries the data set and the hash of its weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,12 +18,10 @@ from flax import linen as nn
 
 from research.core import Aux, Experiment, Learner, LearnerState
 from research.data import pipeline
-from research.data.batches import in_batches
 from research.data.dataset import Record
-from research.metrics.features import weights_sha256
+from research.metrics.features import NetworkFeatures
+from research.metrics.perceptual import PerceptualDistance
 from research.nn.conv import Conv
-
-_EVAL_BATCH = 250
 
 
 class ClassifierNet(nn.Module):
@@ -38,77 +36,87 @@ class ClassifierNet(nn.Module):
     width: int = 16
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logits `[B, K]` of images `[B, H, W, C]` in [-1, 1], and "features" `[B, 4w]`."""
+    def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, Any]]:
+        """Logits `[B, K]` of images `[B, H, W, C]` in [-1, 1], "features" `[B, 4w]` and "taps".
+
+        The taps are the convolutions' outputs `[B, h, w, c]`.
+        """
         del train  # no layer differs
-        x = images
+        x, taps = images, []
         for level in range(3):
             x = nn.relu(Conv(self.width * 2**level, 3, 2, name=f"conv{level}")(x))
+            taps.append(x)
         features = nn.relu(nn.Dense(4 * self.width, name="feature")(x.reshape(len(x), -1)))
-        return nn.Dense(self.num_classes, name="head")(features), {"features": features}
+        return nn.Dense(self.num_classes, name="head")(features), {
+            "features": features,
+            "taps": taps,
+        }
 
 
-class ProjectCNN:
+class ProjectCNN(NetworkFeatures):
     """A `FeatureNet`: `ClassifierNet` trained on a data set's training split."""
 
     def __init__(self, params: Any, net: ClassifierNet, name: str):
-        self.name = f"project_cnn:{name}"
-        self.weights_sha256 = weights_sha256(params)
-        self._params = params
-
-        @jax.jit
         def forward(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
             logits, maps = net.apply({"params": params}, images, train=False)
-            return jax.nn.softmax(logits), maps["features"]
+            return logits, maps["features"]
 
-        self._forward = forward
+        super().__init__(f"project_cnn:{name}", params, forward)
+        self._params, self._net = params, net
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities `[N, K]` and features `[N, d]` of images `[N, H, W, C]` in [-1, 1]."""
-        return in_batches(lambda part: self._forward(self._params, part), images, _EVAL_BATCH)
+    def perceptual_distance(self) -> PerceptualDistance:
+        """The form of LPIPS by the outputs of its convolutions, all channels weighing the same."""
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        return self(images)[1]
+        def taps(params: Any, images: jax.Array) -> Sequence[jax.Array]:
+            return self._net.apply({"params": params}, images, train=False)[1]["taps"]
 
-    def probs(self, images: np.ndarray) -> np.ndarray:
-        return self(images)[0]
+        return PerceptualDistance("pLPIPS", self.name, self._params, taps)
 
 
 class ClassifierTraining(Experiment):
     """Trains the network by cross-entropy with Adam, rate 1e-3.
 
-    The order of the images depends on nothing but their number: with the same seed of the run the
-    same arguments give the same network.
+    The order of the images depends on their number and `seed` alone: with the same seed of the run
+    the same arguments give the same network.
 
     Args:
-      records: training split; "image" uint8 `[H, W, C]`, "label" 0 to K - 1.
+      records: training split; "image" uint8 `[H, W, C]`, "label" 0 to K - 1; or what opens it.
       name: of the data set, for the name of the network.
       num_classes: K.
       width: w of `ClassifierNet`.
       num_steps: length of the training.
       batch_size: images in a step.
+      image_shape: of an image; None where `records` are open, and it is seen in them.
+      seed: of the order of the images.
     """
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[Record] | Callable[[], Sequence[Record]],
         name: str,
         num_classes: int,
         *,
         width: int,
         num_steps: int,
         batch_size: int,
+        image_shape: tuple[int, ...] | None = None,
+        seed: int = 0,
     ):
+        if not callable(records):
+            image_shape = records[0]["image"].shape
+        assert image_shape is not None
         self.name = name
         self.net = ClassifierNet(num_classes, width)
         self.learner = Learner(self.net, optax.adam(1e-3))
-        self.image_shape = records[0]["image"].shape
+        self.image_shape = image_shape
         spec = {
             "image": jax.ShapeDtypeStruct(self.image_shape, np.uint8),
             "label": jax.ShapeDtypeStruct((), np.int32),
         }
         self.num_steps = num_steps
-        self.source = pipeline.stream(lambda: records, spec, batch_size, seed=0)
+        self.source = pipeline.stream(
+            records if callable(records) else lambda: records, spec, batch_size, seed
+        )
         self.per_step = {"images": batch_size}
 
     def init(self, key: jax.Array) -> LearnerState:

@@ -113,20 +113,41 @@ def test_inception_score_does_not_depend_on_the_order():
     assert fid.inception_score(by_class)[0] > 9
 
 
-def test_precision_and_recall_of_identical_and_disjoint_sets():
-    x = np.random.default_rng(0).normal(size=(60, 5))
-    assert fid.precision_recall(x, x) == (1, 1)
-    assert fid.precision_recall(x, x + 100) == (0, 0)
+def gaussians(num, seed):
+    """Samples of N(0, S) and of N(0, 4 S), whose distance is tr S, and tr S."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(16, 16)) / 4
+    x, y = (rng.normal(size=(num, 16)) @ mixing.T for _ in range(2))
+    return x, 2 * y, np.trace(mixing @ mixing.T)
 
 
-def test_dropped_mode_costs_recall_alone():
-    rng = np.random.default_rng(0)
-    real = np.concatenate([rng.normal(0, 1, (300, 2)), rng.normal(50, 1, (300, 2))])
-    precision, recall = fid.precision_recall(real, rng.normal(0, 1, (600, 2)))
-    assert precision > 0.9 and recall < 0.55
+def test_bias_falls_as_one_over_the_number_of_rows():
+    x, y, _ = gaussians(8000, 0)
+    same = fid.fid_by_size(x, y / 2, (250, 500, 1000))
+    np.testing.assert_allclose(same[250] / same[500], 2, rtol=0.15)
+    np.testing.assert_allclose(same[250] / same[1000], 4, rtol=0.25)
+    all_rows = fid.fid_by_size(x, y, (8000,))
+    np.testing.assert_allclose(all_rows[8000], fid.fid(x, y), rtol=1e-9)
 
 
-def test_a_point_is_not_its_own_neighbour():
-    x = np.array([[0.0], [1.0], [3.0], [7.0]])
-    np.testing.assert_allclose(fid._radii(x, 1), [1, 1, 4, 16])
-    np.testing.assert_allclose(fid._radii(x, 2), [9, 4, 9, 36])
+def test_infinity_takes_the_bias_out():
+    x, y, truth = gaussians(10_000, 1)
+    parts = zip(np.split(x, 100), np.split(y, 100), strict=True)
+    biased = np.mean([fid.fid(*part) for part in parts])
+    limit = fid.fid_infinity(x, y, smallest=100)
+    assert abs(limit / truth - 1) < 0.03 < 0.08 < abs(biased / truth - 1)
+    same = fid.fid_infinity(x, y / 2, smallest=100)
+    assert abs(same) < 0.3 * fid.fid(x, y / 2)
+
+
+def test_splits_are_the_published_ones_where_they_do_not_divide():
+    rng = np.random.default_rng(3)
+    probs = rng.dirichlet(np.ones(4), 23)
+    shuffled = np.random.default_rng(0).permutation(probs)
+    scores = []
+    for i in range(5):
+        part = shuffled[i * 23 // 5 : (i + 1) * 23 // 5]
+        kl = part * (np.log(part) - np.log(part.mean(0, keepdims=True)))
+        scores.append(np.exp(kl.sum(1).mean()))
+    expected = np.mean(scores), np.std(scores)
+    np.testing.assert_allclose(fid.inception_score(probs, num_splits=5), expected, rtol=1e-9)

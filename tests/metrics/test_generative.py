@@ -1,9 +1,11 @@
 """Sample metrics carry their network's name; collapse is seen."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from research.metrics import generative
+from research.metrics.perceptual import PerceptualDistance
 
 
 class Stub:
@@ -38,6 +40,40 @@ def test_report_is_of_pixels_and_of_the_network_where_there_is_one():
     assert generative.report(real, train, train, None)["memorisation_ratio"] < 1e-3  # copies
     both = generative.report(real, fake, train, Stub())
     assert both == pixels | generative.network_metrics(real, fake, Stub())
+
+
+def test_one_call_judges_a_sampler():
+    distance = PerceptualDistance("pLPIPS", "stub:noise", 1.0, lambda _, images: [images])
+
+    def sampler(z, key):
+        rng = np.random.default_rng(int(jax.random.bits(key)))
+        return np.asarray(z).reshape(-1, 2, 2, 3) + 0.01 * rng.normal(size=(1, 2, 2, 3))
+
+    z = jnp.asarray(noise(1).reshape(200, 12))
+    real, train = noise(0), noise(2)
+    found = generative.judge(
+        sampler, z, jax.random.key(0), real, train, Stub(), distance, space="w", num_paths=50
+    )
+    named = {k.split("[")[0] for k in found}
+    assert {"FID", "KID", "IS", "precision", "recall", "coverage", "knn_density"} <= named
+    assert {"knn_coverage", "realism", "memorisation_ratio", "pLPIPS_diversity_ratio"} <= named
+    assert {"PPL_w_full_by_pLPIPS", "PPL_w_end_by_pLPIPS"} <= named
+    plain = {k for k in found if "[" not in k}
+    assert plain == {"std_ratio", "memorisation_ratio"}  # all others say whose they are
+    assert all(np.isfinite(v) for v in found.values())
+    (spread,) = (v for k, v in found.items() if k.startswith("pLPIPS_diversity_ratio"))
+    assert 0.8 < spread < 1.25
+    less = generative.judge(
+        sampler, z, jax.random.key(0), real, train, Stub(), distance, num_paths=0
+    )
+    assert not any("PPL" in k for k in less)
+
+
+def test_neighbourhoods_of_data_itself():
+    real = noise(0)
+    found = generative.neighbourhood_metrics(real, real, Stub())
+    assert found["knn_density[stub:noise@abcdef]"] == 1
+    assert found["knn_coverage[stub:noise@abcdef]"] == 1
 
 
 def test_collapse_is_seen():

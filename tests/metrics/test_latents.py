@@ -48,3 +48,33 @@ def test_walk_is_straight_and_ends_where_it_should():
     np.testing.assert_allclose(path[:, 0], a, atol=1e-6)
     np.testing.assert_allclose(path[:, -1], b, atol=1e-6)
     np.testing.assert_allclose(np.diff(path, 2, axis=1), 0, atol=1e-5)
+
+
+def test_arc_has_the_length_of_its_ends_and_even_speed():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 7, 5)).astype(np.float32)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    points = [np.asarray(latents.slerp(a, b, np.float32(t))) for t in np.linspace(0, 1, 5)]
+    np.testing.assert_allclose(points[0], a, atol=1e-6)
+    np.testing.assert_allclose(points[-1], b, atol=1e-6)
+    np.testing.assert_allclose([np.linalg.norm(p, axis=1) for p in points], 1, atol=1e-5)
+    steps = [np.linalg.norm(q - p, axis=1) for p, q in zip(points, points[1:], strict=False)]
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (4, 7)), rtol=1e-4)
+
+
+def test_arc_is_that_of_the_released_code_for_latents_of_length_one():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(2, 6, 8))
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    t = rng.uniform(size=(6, 1))
+    d = (a * b).sum(1, keepdims=True)
+    c = b - d * a
+    c /= np.linalg.norm(c, axis=1, keepdims=True)
+    expected = a * np.cos(t * np.arccos(d)) + c * np.sin(t * np.arccos(d))
+    np.testing.assert_allclose(latents.slerp(*map(np.float32, (a, b, t))), expected, atol=1e-5)
+
+
+def test_arc_between_equal_latents_is_a_point_and_a_line_is_straight():
+    a = np.ones((2, 3), np.float32)
+    np.testing.assert_allclose(latents.slerp(a, a, 0.3), a, atol=1e-6)
+    np.testing.assert_allclose(latents.lerp(a, 3 * a, 0.25), 1.5 * a)

@@ -22,7 +22,7 @@ from research.data.dataset import Dataset, Lazy, Record
 from research.data.images import augment
 from research.data.labels import check_sample, with_labels
 from research.data.load import load
-from research.data.procedural import faces, shapes
+from research.data.procedural import digits, faces, shapes
 
 Views = tuple[np.ndarray, ...]  # each [V, S, S, C]; one entry a scale
 
@@ -35,8 +35,8 @@ class ImageSplits:
     """The splits of an image set by name, each opened once.
 
     Attributes:
-      name: "proc_shapes", "proc_faces/street" or "proc_faces/studio", all drawn at `size` pixels;
-        or a name for `data.load`.
+      name: "proc_shapes", "proc_digits", "proc_faces/street" or "proc_faces/studio", all drawn at
+        `size` pixels; or a name for `data.load`.
       size: see `name`; of no effect on images that are read.
       folder: `data.load`'s `data_dir`.
       in_memory: decode all images of a split when it is opened; they have one size and fit.
@@ -72,6 +72,8 @@ class ImageSplits:
     def _open(self, split: str) -> Dataset:
         if self.name == "proc_shapes":
             return shapes.load(split, self.size)
+        if self.name == "proc_digits":
+            return digits.load(split, self.size)
         if self.name in ("proc_faces/street", "proc_faces/studio"):
             return faces.load(self.name.removeprefix("proc_faces/"), split, self.size)
         return load(self.name, split, self.folder)

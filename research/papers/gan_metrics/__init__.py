@@ -1,0 +1,1 @@
+"""How sample metrics are studied: disturbed images, samplers with known answers, and curves."""
