@@ -56,7 +56,6 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.model = ConfigDict({"depth": 5, "width": 50, "initializer": "uniform"})
-    config.published_as = "plant"
     config.num_members = 4
     config.batch_size = 256
     config.num_epochs = 60
@@ -104,7 +103,6 @@ def table(config: ConfigDict, name: str, target: str, num_rows: int, num_inputs:
         {"name": name, "target": target, "num_rows": num_rows, "num_inputs": num_inputs}
     )
     config.model.initializer = "scaled"
-    config.published_as = ""
 
 
 def ccpp(config: ConfigDict) -> None:
@@ -133,6 +131,7 @@ def paper(config: ConfigDict) -> None:
     config.seeds = (0,)
     config.data.update({"num_rows": 184_435, "minutes": 5.0})
     config.num_members = 1
+    config.published_as = "plant"
     config.batch_size = 129_104  # 70 %
     config.num_epochs = 5000  # «hundreds to thousands of iterations»
     config.optimizer.update({"name": "gradient_descent", "learning_rate": 1.0})
