@@ -1,0 +1,614 @@
+"""Adam: A Method for Stochastic Optimization (Kingma and Ba, 2014), arXiv:1412.6980.
+
+Claim: steps by moving averages of the gradient and of its square, both corrected for their start at
+zero, converge as fast as Nesterov's momentum where gradients are dense and as AdaGrad where they
+are sparse, and faster than either in a deep network with dropout; without the correction, averages
+over long times make the first steps so large that training does not recover.
+
+Every optimizer is trained at all settings of a grid side by side, from the same first weights on
+the same batches; what counts is the setting with the lowest cost on validation images.
+
+Departures: SFO, a quasi-Newton method of the deterministic part of experiment 2, is left out. The
+grids are coarser than the paper's «dense» ones, and decays of the rivals are fixed. The paper does
+not print the weight of the L2 penalty, the share of inputs that dropout takes from images, the
+initial weights, or what is added to variances in whitening; the configuration has ours.
+"""
+
+from __future__ import annotations
+
+import research.early  # answers --help at once
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from research import app, training
+from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core.errors import check_choice
+from research.data.images.unit import UnitImages
+from research.data.pipeline import steps_of
+from research.losses.softmax import softmax_loss
+from research.models.dense_classifier import DenseClassifier
+from research.models.vae import VAE
+from research.optim.adam import TemporalAverage, adam, adamax, falling
+from research.papers.adam.conv_classifier import ConvClassifier
+from research.papers.adam.examples import PARTS, ImageExamples, WordExamples
+from research.papers.adam.figures import draw_correction
+from research.report.claims import Claim, Paper, Results
+from research.report.demo import Choice, Demo, Image, Number, Probabilities, Text
+from research.training.writers import read_metrics
+from research.viz.image_grids import grid
+
+PAPER = Paper(
+    title="Adam: A Method for Stochastic Optimization",
+    authors="Diederik P. Kingma, Jimmy Ba",
+    year=2014,
+    arxiv="1412.6980",
+    field="images",
+    claim="steps by bias-corrected averages of the gradient and its square are as good as the best "
+    "rival on dense and on sparse gradients, and need the correction",
+    parameters={
+        "logistic": 784 * 10 + 10,
+        "words": 10_000 + 1,
+        "multilayer": (784 * 1000 + 1000) + (1000 * 1000 + 1000) + (1000 * 10 + 10),
+        # Maps of 32, 16, 8 and 4 pixels a side.
+        "convolutional": (25 * 3 * 64 + 64)
+        + (25 * 64 * 64 + 64)
+        + (25 * 64 * 128 + 128)
+        + (4 * 4 * 128 * 1000 + 1000)
+        + (1000 * 10 + 10),
+        "vae": (784 * 500 + 500) + 2 * (500 * 50 + 50) + (50 * 500 + 500) + (500 * 784 + 784),
+    },
+    curves=("logistic/cost", "words/cost", "multilayer/cost", "convolutional/cost", "vae/cost"),
+    x="examples",
+    method="vae",
+)
+
+OPTIMIZERS = ("adam", "adamax", "nesterov", "adagrad", "rmsprop", "adadelta")
+HIGHEST = 1e6  # a cost above it, or one that is not finite, counts as this much
+
+# Problem, rival, factor by which its cost is above Adam's at least, claim, paper.
+COMPARISONS = (
+    (
+        "logistic",
+        "nesterov",
+        0.95,
+        "cost of softmax regression: Adam is as fast as Nesterov's momentum",
+        "similar, both faster than AdaGrad (figure 1)",
+    ),
+    ("logistic", "adagrad", 1.05, "and faster than AdaGrad", "figure 1"),
+    (
+        "words",
+        "adagrad",
+        0.95,
+        "cost on bags of words with dropout: Adam is as fast as AdaGrad",
+        "as fast as AdaGrad (figure 1)",
+    ),
+    ("words", "nesterov", 1.05, "and faster than Nesterov's momentum", "by a large margin"),
+    ("multilayer", "nesterov", 1.05, "cost of a network with dropout: below SGD's", "figure 2"),
+)
+
+Numbers = dict[str, float]
+
+
+class Setting(NamedTuple):
+    """One point of a grid; of all of them, arrays `[R]`.
+
+    Attributes:
+      learning_rate: alpha.
+      power: alpha_t = alpha / t^power.
+      b1, b2: decays of Adam's averages.
+      corrected: 1 where these are corrected for their start at 0, else 0.
+    """
+
+    learning_rate: Any
+    power: Any
+    b1: Any
+    b2: Any
+    corrected: Any
+
+
+class State(flax.struct.PyTreeNode):
+    """What a step changes; every leaf is `[R, ...]`, an entry for each setting.
+
+    Attributes:
+      learner: parameters and their optimizer.
+      recent: moving average of the loss, by which a demo chooses.
+      average: temporal averages of the parameters, or None.
+    """
+
+    learner: LearnerState
+    recent: jax.Array
+    average: TemporalAverage | None = None
+
+
+class SideBySide(Experiment):
+    """One network by one optimizer, at all settings of a grid at once."""
+
+    def __init__(self, config: ConfigDict, model: nn.Module, num_train: int):
+        self.config = config
+        check_choice("optimizer.name", config.optimizer.name, OPTIMIZERS)
+        points = itertools.product(*(config.grid[name] for name in Setting._fields))
+        self.settings = Setting(*(np.array(x, np.float32) for x in zip(*points, strict=True)))
+        self.num_settings = len(self.settings.learning_rate)
+        first = Setting(*(float(x[0]) for x in self.settings))
+        self.learner = Learner(model, self.optimizer(first), max_grad_norm=config.max_grad_norm)
+        epoch_steps = steps_of(1, num_train, config.batch_size, "down")
+        self.num_steps = config.num_epochs * epoch_steps
+        self.per_step = {"examples": config.batch_size}
+        self.jit_costs = jax.jit(self.all_costs)
+
+    def optimizer(self, setting: Setting) -> optax.GradientTransformation:
+        """The update, with alpha_t = alpha / t^power for every optimizer.
+
+        Adam (algorithm 1), with g_t the gradient of the loss at theta_{t-1}, t from 1:
+
+            m_t = b1 m_{t-1} + (1 - b1) g_t           m_hat = m_t / (1 - b1^t)
+            v_t = b2 v_{t-1} + (1 - b2) g_t^2         v_hat = v_t / (1 - b2^t)
+            theta_t = theta_{t-1} - alpha_t m_hat / (sqrt(v_hat) + eps)
+
+        Without correction m_hat = m_t and v_hat = v_t. AdaMax (algorithm 2):
+
+            u_t = max(b2 u_{t-1}, |g_t|)
+            theta_t = theta_{t-1} - alpha_t / (1 - b1^t) m_t / u_t
+        """
+        o = self.config.optimizer
+        rate = falling(setting.learning_rate, setting.power)
+        match o.name:
+            case "adam":
+                return adam(
+                    rate,
+                    setting.b1,
+                    setting.b2,
+                    o.eps,
+                    bias_correction=setting.corrected,
+                    b1_decay=o.b1_decay,
+                )
+            case "adamax":
+                return adamax(rate, setting.b1, setting.b2)
+            case "nesterov":
+                return optax.sgd(rate, o.momentum, nesterov=True)
+            case "adagrad":  # Duchi et al.: the sum of squares begins at 0
+                return optax.adagrad(rate, initial_accumulator_value=0.0, eps=1e-8)
+            case "rmsprop":
+                return optax.rmsprop(rate, o.rms_decay, eps=1e-8, momentum=o.momentum)
+            case _:
+                return optax.adadelta(rate, rho=o.rho, eps=1e-6)
+
+    def init_learner(self, key: jax.Array) -> LearnerState:
+        """The state of one setting."""
+        raise NotImplementedError
+
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """f_t(theta), what is minimised."""
+        raise NotImplementedError
+
+    def costs(self, variables: Any, rows: Any) -> dict[str, jax.Array]:
+        """What is reported of rows, `[B]` each, without noise that only training has."""
+        raise NotImplementedError
+
+    def init(self, key: jax.Array) -> State:
+        """The same first weights for every setting."""
+        one = self.init_learner(key)
+        learner = jax.tree.map(lambda x: jnp.broadcast_to(x, (self.num_settings, *x.shape)), one)
+        average = None
+        if self.config.average_decay:
+            average = jax.vmap(TemporalAverage.start)(learner.params)
+        return State(learner, jnp.zeros(self.num_settings), average)
+
+    def step(
+        self, state: State, batch: Any, t: jax.Array, key: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
+        """One step at every setting; the batch and its noise are the same for all."""
+
+        def one(learner: LearnerState, setting: Setting) -> tuple[LearnerState, jax.Array]:
+            optimizer = dataclasses.replace(self.learner, tx=self.optimizer(setting))
+            learner, metrics = optimizer.minimize(learner, self.loss, batch, key)
+            return learner, metrics["loss"]
+
+        learner, losses = jax.vmap(one)(state.learner, self.settings)
+        average = state.average
+        if average is not None:
+            # bar_t = decay bar_{t-1} + (1 - decay) theta_t (section 7.2).
+            add = functools.partial(TemporalAverage.add, decay=self.config.average_decay)
+            average = jax.vmap(add)(average, learner.params)
+        losses = jnp.nan_to_num(losses, nan=HIGHEST, posinf=HIGHEST)
+        recent = jnp.where(t == 0, losses, 0.95 * state.recent + 0.05 * losses)
+        return State(learner, recent, average), {"loss": losses.min()}
+
+    # Evaluation.
+
+    def all_costs(self, variables: Any, rows: Any) -> dict[str, jax.Array]:
+        """`costs` at all settings, `[B, R]`."""
+        return jax.vmap(self.costs, in_axes=(0, None), out_axes=1)(variables, rows)
+
+    def mean_costs(self, variables: Any, rows: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Means over rows, `[R]`; see `HIGHEST`."""
+        found = training.map_batches(self.jit_costs, variables, rows, self.config.eval.batch_size)
+        means = {name: values.mean(0, dtype=np.float64) for name, values in found.items()}
+        return {
+            name: np.minimum(np.nan_to_num(x, nan=HIGHEST, posinf=HIGHEST), HIGHEST)
+            for name, x in means.items()
+        }
+
+    def at(self, state: State, index: int) -> Any:
+        """The variables of one setting."""
+        variables = self.learner.eval_variables(state.learner)
+        return jax.tree.map(lambda x: x[index], variables)
+
+    def setting_name(self, index: int) -> str:
+        """What tells a setting from the others of its grid."""
+        labels = ("rate", "power", "b1", "b2", "corrected")
+        varied = [len(self.config.grid[name]) > 1 for name in Setting._fields]
+        parts = [
+            f"{label}_{values[index]:g}"
+            for label, values, varies in zip(labels, self.settings, varied, strict=True)
+            if varies or label == "rate"
+        ]
+        return "_".join(parts)
+
+    def best_first(self, state: State) -> list[int]:
+        """Settings in the order of their loss of late."""
+        return np.argsort(np.asarray(state.recent), kind="stable").tolist()
+
+
+class Classification(SideBySide):
+    """Experiments 1 to 3: logistic regression of pixels or of words, and two networks."""
+
+    def __init__(self, config: ConfigDict):
+        data, model = config.data, config.model
+        splits = (data.train_split, data.validation_split, data.test_split)
+        self.examples: WordExamples | ImageExamples
+        if config.problem == "words":
+            self.examples = WordExamples(
+                data.name,
+                data.dir,
+                splits,
+                num_words=data.num_words,
+                num_train=data.num_train,
+                num_classes=data.num_classes,
+            )
+        else:
+            self.examples = ImageExamples(
+                data.name,
+                data.dir,
+                splits,
+                size=data.image_size,
+                channels=data.channels,
+                num_train=data.num_train,
+                num_classes=data.num_classes,
+                scale=data.scale,
+                whitening=data.whitening,
+            )
+        self.assets = (self.examples,)
+        layers: dict[str, Any] = {
+            "dropout": model.dropout,
+            "input_dropout": model.input_dropout,
+            "dtype": jnp.dtype(config.compute_dtype),
+        }
+        network: nn.Module = DenseClassifier(data.num_classes, model.widths, **layers)
+        if config.problem == "convolutional":
+            network = ConvClassifier(data.num_classes, model.channels, model.widths, **layers)
+        super().__init__(config, network, data.num_train)
+        self.source = self.examples.stream(config.batch_size, config.seed)
+
+    def init_learner(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, *self.examples.shape)))
+
+    def logits(self, variables: Any, inputs: jax.Array, **options: Any) -> jax.Array:
+        """`[B, K]` of inputs `[B, ...]`, float32 pixels or uint8 words."""
+        return self.learner.apply(variables, inputs.astype(jnp.float32), **options)[0]
+
+    def penalty(self, variables: Any) -> jax.Array:
+        """L2 of the weights, biases not among them."""
+        kernels = [p for p in jax.tree.leaves(variables["params"]) if p.ndim > 1]
+        return 0.5 * self.config.l2_penalty * optax.tree.norm(kernels, squared=True)
+
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        """Cross-entropy, with dropout, and the penalty."""
+        logits = self.logits(variables, batch["input"], train=True, rngs={"dropout": key})
+        loss, _ = softmax_loss(logits, batch["label"])
+        return loss + self.penalty(variables), Aux()
+
+    def costs(self, variables: Any, rows: Any) -> dict[str, jax.Array]:
+        logits, labels = self.logits(variables, rows["input"]), rows["label"]
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        wrong = 100.0 * (logits.argmax(-1) != labels)
+        return {"cost": nats + self.penalty(variables), "error": wrong}
+
+    def evaluate(self, state: State, key: jax.Array) -> Numbers:
+        """Costs at the setting that is best on the validation part, and the training cost at all.
+
+        Of averaged parameters the best is chosen among constant rates, as that of the last ones
+        that it is compared with: a rate that falls averages by itself.
+        """
+        problem = self.config.problem
+        found = self.judged(self.learner.eval_variables(state.learner))
+        best = int(found["validation"]["cost"].argmin())
+        numbers = {
+            f"{problem}/cost": found["train"]["cost"][best],
+            f"{problem}/validation_cost": found["validation"]["cost"][best],
+            f"{problem}/test_error": found["test"]["error"][best],
+            "chosen/learning_rate": self.settings.learning_rate[best],
+            "chosen/power": self.settings.power[best],
+        }
+        for i, cost in enumerate(found["train"]["cost"]):
+            numbers[f"cost_at/{self.setting_name(i)}"] = cost
+        if state.average is not None:
+            params = jax.vmap(lambda a: a.params(self.config.average_decay))(state.average)
+            averaged = self.judged({"params": params})
+            constant = self.settings.power == 0
+            for name, judged in (("last", found), ("averaged", averaged)):
+                validation = np.where(constant, judged["validation"]["cost"], np.inf)
+                chosen = int(validation.argmin())
+                numbers[f"constant_rate/{name}_cost"] = judged["train"]["cost"][chosen]
+        return {name: float(value) for name, value in numbers.items()}
+
+    def judged(self, variables: Any) -> dict[str, dict[str, np.ndarray]]:
+        """Part of the data -> "cost" and "error" `[R]`."""
+        return {part: self.mean_costs(variables, self.examples.rows(part)) for part in PARTS}
+
+
+class AutoEncoding(SideBySide):
+    """Experiment 4: a variational auto-encoder, with bias correction and without."""
+
+    def __init__(self, config: ConfigDict):
+        data, vae = config.data, config.vae
+        self.images = UnitImages(
+            data.name,
+            (data.image_size, data.image_size),
+            data.train_split,
+            data.test_split,
+            data.num_train,
+            data.dir,
+            data.enlarge,
+        )
+        self.assets = (self.images,)
+        network = VAE(
+            self.images.size,
+            vae.latent_size,
+            vae.hidden,
+            activation=vae.activation,
+            init_std=vae.init_std,
+        )
+        super().__init__(config, network, data.num_train)
+        self.source = self.images.stream(config.batch_size, config.seed)
+
+    def init_learner(self, key: jax.Array) -> LearnerState:
+        return self.learner.init(key, jnp.zeros((1, self.images.size)))
+
+    def bound(self, variables: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+        """The bound of log p(x) `[B]` (Kingma and Welling 2013, equation 10, one sample)."""
+        q = self.learner.apply(variables, x, method="encode")
+        p = self.learner.apply(variables, q.sample(key), method="decode")
+        return -q.kl_to_standard().sum(-1) + p.log_prob(x)
+
+    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
+        return -self.bound(variables, batch["image"], key).mean(), Aux()
+
+    def costs(self, variables: Any, rows: Any) -> dict[str, jax.Array]:
+        def one(x: jax.Array, index: jax.Array) -> jax.Array:
+            key = jax.random.fold_in(jax.random.key(self.config.seed), index)
+            return -self.bound(variables, x[None], key)[0]
+
+        return {"cost": jax.vmap(one)(rows["image"], rows["index"])}
+
+    def evaluate(self, state: State, key: jax.Array) -> Numbers:
+        """Minus the bound of training images at all settings, in nats."""
+        variables = self.learner.eval_variables(state.learner)
+        rows = self.images.rows(self.images.train[: self.config.eval.num_images])
+        costs = self.mean_costs(variables, rows)["cost"]
+        numbers = {"vae/cost": float(costs.min())}
+        return numbers | {f"vae/{self.cell(i)}": float(cost) for i, cost in enumerate(costs)}
+
+    def cell(self, index: int) -> str:
+        """A setting by name, such as "corrected_b1_0.9_b2_0.999_rate_0.01"."""
+        s = Setting(*(x[index] for x in self.settings))
+        how = "corrected" if s.corrected else "uncorrected"
+        return f"{how}_b1_{s.b1:g}_b2_{s.b2:g}_rate_{s.learning_rate:g}"
+
+    def by_rate(self, numbers: Mapping[str, Any]) -> dict[tuple[float, float, bool], dict]:
+        """Numbers of an evaluation as `draw_correction` takes them."""
+        losses: dict[tuple[float, float, bool], dict] = {}
+        for i in range(self.num_settings):
+            rate, _, b1, b2, corrected = (float(f"{x[i]:g}") for x in self.settings)
+            losses.setdefault((b1, b2, bool(corrected)), {})[rate] = numbers[f"vae/{self.cell(i)}"]
+        return losses
+
+    def excess(self, numbers: Mapping[str, Any]) -> Numbers:
+        """How much correction costs where it costs most, and the best loss of both, in nats."""
+        losses = self.by_rate(numbers)
+        gaps = [
+            losses[b1, b2, True][rate] - cost
+            for (b1, b2, corrected), costs in losses.items()
+            if not corrected and (b1, b2, True) in losses
+            for rate, cost in costs.items()
+        ]
+        numbers = {}
+        for corrected, name in ((True, "best_corrected"), (False, "best_uncorrected")):
+            found = [min(x.values()) for key, x in losses.items() if key[2] == corrected]
+            if found:
+                numbers[f"vae/{name}"] = min(found)
+        return numbers | ({"vae/worst_excess": max(gaps)} if gaps else {})
+
+
+PROBLEMS = {
+    "logistic": Classification,
+    "words": Classification,
+    "multilayer": Classification,
+    "convolutional": Classification,
+    "vae": AutoEncoding,
+}
+
+
+def build(config: ConfigDict) -> SideBySide:
+    check_choice("problem", config.problem, PROBLEMS)
+    return PROBLEMS[config.problem](config)
+
+
+def main(experiment: SideBySide, config: ConfigDict, workdir: Path) -> Numbers:
+    _, numbers = training.run(experiment, config, workdir)
+    if not isinstance(experiment, AutoEncoding):
+        return dict(numbers)
+    # The first evaluation is early in training (figure 4, left), the last at its end (right).
+    first = next(r for r in read_metrics(workdir) if "vae/cost" in r)
+    epochs = first["examples"] / config.data.num_train
+    columns = {
+        f"after {epochs:.3g} epochs": experiment.by_rate(first),
+        f"after {config.num_epochs} epochs": experiment.by_rate(numbers),
+    }
+    if jax.process_index() == 0:
+        draw_correction(workdir / "figure_4.png", columns, config.eval.highest)
+    early = {k: float(v) for k, v in first.items() if k.startswith("vae/")}
+    early |= experiment.excess(first)
+    early = {k.replace("vae/", "early/"): value for k, value in early.items()}
+    return {**numbers, **experiment.excess(numbers), **early}
+
+
+def demo(experiment: SideBySide, state: State) -> Demo:
+    """What a network has learned at each setting of its optimizer."""
+    if isinstance(experiment, AutoEncoding):
+        return correction_demo(experiment, state)
+    assert isinstance(experiment, Classification)
+    examples, order = experiment.examples, experiment.best_first(state)
+    names = {experiment.setting_name(i): i for i in order}
+
+    def shares(inputs: np.ndarray, setting: str, class_names: Sequence[str]) -> dict[str, float]:
+        if setting not in names:
+            raise UserError(f"setting is one of {', '.join(names)}, not {setting!r}")
+        logits = experiment.logits(experiment.at(state, names[setting]), jnp.asarray(inputs[None]))
+        found = np.asarray(jax.nn.softmax(logits[0]), np.float64)
+        best = np.argsort(-found, kind="stable")[:5]
+        return {class_names[i]: float(found[i]) for i in best}
+
+    given: Image | Text
+    if isinstance(examples, WordExamples):
+        words = examples
+        name, tried = "text", list(words.texts)
+        given = Text("a text", tried[0], lines=8)
+
+        def run(text: str, setting: str) -> Mapping[str, Any]:
+            vector = words.words(text, words.shape[0])
+            if not vector.any():
+                raise UserError("none of these words is one that the network knows")
+            return {"classes": shares(vector, setting, words.class_names)}
+    else:
+        images = examples
+        name, tried = "picture", [example.picture for example in images.kept.examples]
+        given = Image("a picture", tried[0])
+
+        def run(picture: np.ndarray, setting: str) -> Mapping[str, Any]:
+            pixels = images.inputs([images.kept.record(picture)])[0]
+            return {"classes": shares(pixels, setting, images.kept.class_names)}
+
+    optimizer = experiment.config.optimizer.name
+    return Demo(
+        title=f"What {optimizer} learns at each rate",
+        says="The same network was trained from the same first weights on the same batches at "
+        "several settings of its optimizer; the one with the lowest loss comes first.",
+        inputs={name: given, "setting": Choice("setting", list(names), next(iter(names)))},
+        outputs={"classes": Probabilities("the five likeliest classes")},
+        run=run,
+        examples=[{name: one} for one in tried],
+    )
+
+
+def correction_demo(experiment: AutoEncoding, state: State) -> Demo:
+    """The same images by auto-encoders trained with bias correction and without."""
+    examples = experiment.images.examples
+    settings = range(experiment.num_settings)
+    pairs: dict[str, dict[str, int]] = {}
+    for i in settings:
+        how, _, where = experiment.cell(i).partition("_")
+        pairs.setdefault(where, {})[how] = i
+    # First where the two differ most.
+    recent = np.asarray(state.recent)
+    gaps = {where: float(np.ptp(recent[list(pair.values())])) for where, pair in pairs.items()}
+    order = sorted(pairs, key=lambda where: -gaps[where])
+
+    def run(setting: str, number: int) -> Mapping[str, Any]:
+        if setting not in pairs:
+            raise UserError(f"setting is one of {', '.join(pairs)}, not {setting!r}")
+        rows = [experiment.images.pictures(examples)]
+        for i in pairs[setting].values():
+            variables = experiment.at(state, i)
+            q = experiment.learner.apply(variables, jnp.asarray(examples), method="encode")
+            z = q.sample(jax.random.key(number))
+            p = experiment.learner.apply(variables, z, method="decode")
+            rows.append(experiment.images.pictures(np.nan_to_num(p.mean)))
+        canvas = grid(np.concatenate(rows), len(rows))[..., 0]
+        return {"picture": canvas.repeat(4, 0).repeat(4, 1)}
+
+    return Demo(
+        title="What bias correction is worth",
+        says="First row: images that the auto-encoders were not trained on. Below: what one that "
+        "was trained with corrected averages makes of them, and one without.",
+        inputs={
+            "setting": Choice("decays and rate of Adam", order, order[0]),
+            "number": Number("which draw of the latents", 0, 0, 9999),
+        },
+        outputs={"picture": Image("images, corrected, not corrected")},
+        run=run,
+        examples=[{"setting": setting} for setting in order],
+    )
+
+
+def claims(results: Results) -> list[Claim]:
+    """Compares costs on training examples, each optimizer at its best setting."""
+    rows = correction_claims(results) if "vae" in results.arms else []
+    return [*rows, *convergence_claims(results)]
+
+
+def correction_claims(results: Results) -> list[Claim]:
+    """Figure 4, at the end of training."""
+    rows = []
+    for b1 in ("0", "0.9"):
+        both = {
+            how: f"vae/{how}_b1_{b1}_b2_0.9999_rate_0.01" for how in ("uncorrected", "corrected")
+        }
+        rows.append(
+            results.side_by_side("vae", **both).above(
+                "uncorrected",
+                "corrected",
+                by=3.0,
+                claim=f"loss of the auto-encoder, nats: b1 {b1}, b2 0.9999, alpha 0.01 needs the "
+                "correction",
+                paper="without it training is unstable where b2 is near 1 (figure 4)",
+            )
+        )
+    return rows
+
+
+def convergence_claims(results: Results) -> list[Claim]:
+    """Figures 1 to 3: costs on training examples, at the setting that is best for validation."""
+    rows = []
+    for problem, rival, factor, claim, paper in COMPARISONS:
+        arms = f"{problem}_{rival}", f"{problem}_adam"
+        if set(arms) <= set(results.arms):
+            rows.append(
+                results[f"{problem}/cost"].ratio(
+                    *arms,
+                    factor,
+                    claim=claim,
+                    paper=paper,
+                    rule="seed by seed",
+                    pairs="first weights, batches and dropout",
+                    digits=3,
+                )
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    app.run()
