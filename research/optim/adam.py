@@ -49,7 +49,7 @@ def adam(
 
     Args:
       learning_rate: alpha, or a schedule of the number of the step, from 0 as optax counts.
-      b1, b2: decays of the averages of g and of g^2.
+      b1, b2: decays of the averages of g and of g^2; float32, whatever they are given as.
       eps: added to the root.
       eps_root: added under it; not in the paper.
       bias_correction: whether averages that began at 0 are divided by 1 - b^t. Without, this is

@@ -14,6 +14,7 @@ PARAMS = {"w": np.array([1.0, -2.0, 0.5]), "b": np.array(0.3)}
 
 def adam_by_hand(gradients, alpha, b1, b2, eps, corrected=True, decay=1.0):
     """Algorithm 1, line by line; `alpha` of the step's number t, from 1."""
+    b1, b2 = (float(np.float32(b)) for b in (b1, b2))  # 1 - b2 is what float32 makes of it
     m = v = 0.0
     found = []
     for t, g in enumerate(gradients, 1):

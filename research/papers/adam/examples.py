@@ -122,6 +122,11 @@ class ImageExamples(_Examples):
         }
 
     @property
+    def class_names(self) -> Sequence[str]:
+        """Of all labels."""
+        return self.kept.class_names
+
+    @property
     def whitening(self) -> Whitening | None:
         """Of the training images; None where images stay as they are."""
         if self._whitening is None and self.regularization:

@@ -38,10 +38,10 @@ def words(monkeypatch):
 
 def test_texts_are_the_commonest_words_of_the_training_part(words):
     found = words()
-    assert found.words.words == ("dog", "the", "cat", "barks") or found.words.words[:1] == ("dog",)
+    assert found.words.words == ("dog", "the", "barks", "cat")
     parts = found.parts()
-    assert parts["train"]["input"].tolist() == [[0, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 0]]
-    assert parts["test"]["input"].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
+    assert parts["train"]["input"].tolist() == [[0, 1, 0, 1], [1, 1, 1, 0], [1, 0, 0, 0]]
+    assert parts["test"]["input"].tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
     assert parts["validation"]["label"].tolist() == [0]
     assert found.origin() == "animals train"
     batch = found.stream(2, 0)(None)

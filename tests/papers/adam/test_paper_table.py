@@ -58,4 +58,5 @@ def test_experiment_4():
 
 
 def test_all_optimizers_search_as_many_rates():
-    assert {len(rates) for rates in configs.RATES.values()} == {6}
+    for rates in (configs.LINEAR_RATES, configs.NETWORK_RATES):
+        assert {len(values) for values in rates.values()} == {5}
