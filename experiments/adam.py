@@ -46,7 +46,7 @@ from research.papers.adam.conv_classifier import ConvClassifier
 from research.papers.adam.examples import PARTS, ImageExamples, WordExamples
 from research.papers.adam.figures import draw_correction
 from research.report.claims import Claim, Paper, Results, Scores
-from research.report.demo import Choice, Demo, Image, Number, Probabilities, Text
+from research.report.demo import Choice, Demo, Image, Input, Number, Probabilities, Text
 from research.training.writers import read_metrics
 from research.viz.image_grids import grid
 
@@ -574,6 +574,8 @@ def demo(experiment: SideBySide, state: State) -> Demo:
         return classes(examples.inputs([examples.kept.record(picture)]), setting)
 
     choice = Choice("setting, that of the lowest loss first", list(names), next(iter(names)))
+    inputs: dict[str, Input]
+    tried: list[dict[str, Any]]
     if isinstance(examples, WordExamples):
         inputs = {"text": Text("a text", examples.texts[0], lines=8), "setting": choice}
         tried = [{"text": text} for text in examples.texts]
@@ -583,8 +585,8 @@ def demo(experiment: SideBySide, state: State) -> Demo:
         tried = [{"picture": picture} for picture in pictures]
     return Demo(
         title=f"What {experiment.config.optimizer.name} learns at each rate",
-        says="One network was trained from the same first weights on the same batches at several "
-        "settings of its optimizer.",
+        says="One network was trained from the same first weights on the same batches at each "
+        "setting of its optimizer.",
         inputs=inputs,
         outputs={"classes": Probabilities("the five likeliest classes")},
         run=read if isinstance(examples, WordExamples) else look,
@@ -595,9 +597,8 @@ def demo(experiment: SideBySide, state: State) -> Demo:
 def correction_demo(experiment: AutoEncoding, state: State) -> Demo:
     """The same images by auto-encoders trained with bias correction and without."""
     examples = experiment.images.examples
-    settings = range(experiment.num_settings)
     pairs: dict[str, dict[str, int]] = {}
-    for i in settings:
+    for i in range(experiment.num_settings):
         how, _, where = experiment.cell(i).partition("_")
         pairs.setdefault(where, {})[how] = i
     # First where the two differ most.
@@ -609,7 +610,7 @@ def correction_demo(experiment: AutoEncoding, state: State) -> Demo:
         if setting not in pairs:
             raise UserError(f"setting is one of {', '.join(pairs)}, not {setting!r}")
         rows = [experiment.images.pictures(examples)]
-        for i in pairs[setting].values():
+        for _, i in sorted(pairs[setting].items()):  # "corrected" before "uncorrected"
             variables = experiment.at(state, i)
             q = experiment.learner.apply(variables, jnp.asarray(examples), method="encode")
             z = q.sample(jax.random.key(number))

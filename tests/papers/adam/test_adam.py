@@ -172,7 +172,7 @@ def test_a_setting_that_diverges_stops_nothing_and_is_not_chosen():
     experiment = build(
         optimizer__name="nesterov", grid__learning_rate=(1e30, 0.1), eval__batch_size=40
     )
-    state, batch, step = experiment.init(jax.random.key(0)), batch_of(experiment), None
+    state, batch = experiment.init(jax.random.key(0)), batch_of(experiment)
     step = jax.jit(experiment.step)
     for t in range(4):
         state, metrics = step(state, batch, t, jax.random.key(t))
@@ -302,7 +302,12 @@ def test_demos_show_each_setting():
     state = experiment.init(jax.random.key(0)).replace(recent=jnp.array([3.0, 2.9, 9.0, 2.0]))
     demo = script.demo(experiment, state)
     assert demo.defaults()["setting"] == "b1_0.9_b2_0.9999_rate_0.001"  # where they differ most
+    order = []
+    experiment.at = lambda state, i: (
+        order.append(experiment.cell(i)) or (type(experiment).at(experiment, state, i))
+    )
     picture = demo.run(**demo.defaults())["picture"]
+    assert [cell.partition("_")[0] for cell in order] == ["corrected", "uncorrected"]
     assert picture.shape[0] == 4 * (3 * 10 + 2)  # images, corrected, not corrected
     with pytest.raises(UserError, match="setting is one of"):
         demo.run(**{**demo.defaults(), "setting": ""})

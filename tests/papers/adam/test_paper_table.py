@@ -60,3 +60,13 @@ def test_experiment_4():
 def test_all_optimizers_search_as_many_rates():
     for rates in (configs.LINEAR_RATES, configs.NETWORK_RATES):
         assert {len(values) for values in rates.values()} == {5}
+
+
+def test_the_default_has_rates_that_were_searched_and_are_named():
+    searched, default = configs.get_config("tune").arms, configs.get_config().arms
+    for name in set(default) - {"vae"}:
+        (rate,), (power,) = default[name]["grid.learning_rate"], default[name]["grid.power"]
+        assert rate in searched[name]["grid.learning_rate"]
+        assert power in searched[name].get("grid.power", (0.0,))
+        assert f"{rate:g}: " in configs.TRIED[name]
+    assert 10 not in configs.get_config().seeds
