@@ -202,7 +202,9 @@ class SideBySide(Experiment):
     def __init__(self, config: ConfigDict, model: nn.Module, num_train: int):
         self.config = config
         check_choice("optimizer.name", config.optimizer.name, OPTIMIZERS)
-        points = itertools.product(*(config.grid[name] for name in Setting._fields))
+        points = list(itertools.product(*(config.grid[name] for name in Setting._fields)))
+        if not points:
+            raise UserError("every key of config.grid has one value or more")
         self.settings = Setting(*(np.array(x, np.float32) for x in zip(*points, strict=True)))
         self.num_settings = len(self.settings.learning_rate)
         first = Setting(*(float(x[0]) for x in self.settings))

@@ -217,10 +217,12 @@ def test_settings_side_by_side_are_those_alone():
         np.testing.assert_allclose(found, alone, rtol=1e-4)
 
 
-def test_the_correction_is_exact_for_decays_near_one():
-    found = one_minus_power(jnp.float32(0.999999), jnp.int32(1))
-    np.testing.assert_allclose(found, 1 - float(np.float32(0.999999)), rtol=1e-6)
-    assert one_minus_power(jnp.float32(0.0), jnp.int32(1)) == 1
+@pytest.mark.parametrize("t", [1, 3, 10])
+def test_the_correction_is_exact_for_decays_near_one(t):
+    b = np.float32(0.999999)
+    found = one_minus_power(jnp.asarray(b), jnp.int32(t))
+    np.testing.assert_allclose(found, 1 - float(b) ** t, rtol=1e-6)
+    assert one_minus_power(jnp.float32(0.0), jnp.int32(t)) == 1
 
 
 def test_temporal_averages_are_weighted_means_of_all_parameters():

@@ -318,6 +318,7 @@ def test_demos_show_each_setting():
     [
         ({"problem": "regression"}, "problem is one of logistic"),
         ({"optimizer__name": "sfo"}, "optimizer.name is one of adam"),
+        ({"grid__b2": ()}, "every key of config.grid has one value or more"),
     ],
 )
 def test_refusals(changed, words):
