@@ -7,6 +7,7 @@ to rounding. Here every hyperparameter may be an array, that of bias correction 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 Scalar = float | jax.Array
-Rate = Scalar | optax.Schedule
+Rate = float | jax.Array | Callable[[Any], Any]
 
 
 class AdamState(NamedTuple):
