@@ -80,7 +80,6 @@ WORDS: dict[str, Any] = {
     "model.widths": (),
     "model.input_dropout": 0.5,
     "num_epochs": 5,
-    "eval_every_steps": 46,
 }
 PYTHON_PACKAGES: dict[str, Any] = {
     "data.name": "python_packages",
@@ -89,6 +88,7 @@ PYTHON_PACKAGES: dict[str, Any] = {
     "data.test_split": "test[:500]",
     "data.num_train": 3000,
     "data.num_classes": 9,
+    "eval_every_steps": 46,
 }
 VAE: dict[str, Any] = {
     "problem": "vae",
