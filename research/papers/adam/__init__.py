@@ -1,0 +1,1 @@
+"""What belongs to Adam alone: its problems, its convolutional network, its figure."""
