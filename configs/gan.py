@@ -25,20 +25,26 @@ ALLOWED = {
     "theory.mean": any_number,
 }
 
-TRIED: dict[str, str] = {}
+# Log-likelihoods of validation images after 6,000 steps, on seed 10 unless another is named.
+TRIED = {
+    "gan": "weights of G and D that begin within 0.05 and 0.005, as the paper's: 12.8, after 1,500 "
+    "steps in which nothing happens; within 0.1 and 0.02: 13.1; the same with G 128 and D 40 wide: "
+    "12.0; with 9,600 steps on seed 11: 18.9",
+    "frozen": "600 steps: D(G(z)) 0.041 and a ratio of 12 on seed 10",
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     config.seeds = (0, 1, 2)
-    config.arms.theory = {"task": "theory"}
-    config.arms.frozen = {"generator_learns": False, "num_epochs": 100}
     config.arms.gan = {}
+    config.arms.frozen = {"generator_learns": False, "num_epochs": 100}
+    config.arms.theory = {"task": "theory"}
 
     config.task = "images"  # or "theory"
     config.generator_learns = True
     config.generator_loss = "non_saturating"  # or "saturating", the game's own
-    config.num_epochs = 1000
+    config.num_epochs = 800
     config.batch_size = 100
     config.steps_per_call = 50
     config.log_every_steps = 100
@@ -62,8 +68,10 @@ def get_config(variant: str = "") -> ConfigDict:
             # G.
             "widths": (256, 256),
             "activations": ("relu", "relu", "sigmoid"),  # of each layer, the output last
-            "generator_init": 0.05,  # weights begin uniform within this of 0
-            "grid": 0,  # side of the maps that a convolution's transpose makes the image of; 0: none
+            "generator_init": 0.1,  # weights begin uniform within this of 0; the paper's: 0.05
+            # G's last layer as maps of this side, which a convolution's transpose makes the image
+            # of; 0 for a dense layer.
+            "grid": 0,
             "grid_kernel": 5,
             "grid_stride": 3,
             # D: convolutions with their pooling, then dense layers, all of maxout units.
@@ -75,7 +83,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "conv_pool_strides": (),
             "units": (60, 60),
             "pieces": 5,
-            "discriminator_init": 0.005,
+            "discriminator_init": 0.02,  # the paper's: 0.005
             "input_dropout": 0.2,
             "dropout": 0.5,
         }
@@ -100,7 +108,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     # Margins of the claims, nats of log-likelihood over the same estimate by other samples.
-    config.required = ConfigDict({"gaussian": 1.0, "untrained": 1.0})
+    config.required = ConfigDict({"gaussian": 6.0, "untrained": 18.0})
     # A discriminator of N(0, 1) and N(mean, std^2).
     config.theory = ConfigDict(
         {
@@ -120,7 +128,7 @@ def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     config.check_claims = False
     config.seeds = (0,)
-    config.arms.frozen = {"generator_learns": False, "num_epochs": 2}
+    common.keep_arms(config, "gan", "theory")
     config.num_epochs = 4
     config.batch_size = 20
     config.model.update(latent_size=4, widths=(8, 8), units=(4, 4), pieces=2)
@@ -163,6 +171,7 @@ def paper(config: ConfigDict) -> None:
     on_mnist(config)
     config.published_as = "mnist"
     config.model.update(widths=(1200, 1200), units=(240, 240))
+    config.model.update(generator_init=0.05, discriminator_init=0.005)
     config.num_epochs = 250
     config.eval_every_steps = config.checkpoint_every_steps = 12_500
 

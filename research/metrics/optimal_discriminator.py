@@ -1,6 +1,6 @@
 """What a discriminator can come to: Goodfellow et al. 2014, arXiv:1406.2661, section 4.1.
 
-Densities are logarithms `[N]` on an even grid `x` `[N]` that both of them have faded at the ends of.
+Densities are logarithms `[N]` on a grid `x` `[N]`, at whose ends both of them have faded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Log-likelihood of data under a Parzen window over samples (NumPy, float64).
 
-A Gaussian is put on every sample of a model, all of one deviation sigma, which is chosen on held-out
-data; the mixture's log density of test data measures the samples. Source: Breuleux, Bengio, Vincent
-2011, "Quickly generating representative samples from an RBM-derived process"; as used by Goodfellow
-et al. 2014, arXiv:1406.2661, section 5, and its released `parzen_ll.py`.
+A Gaussian is put on every sample of a model, all of one deviation sigma, which is chosen on
+held-out data; the mixture's log density of test data measures the samples. Source: Breuleux,
+Bengio, Vincent 2011, "Quickly generating representative samples from an RBM-derived process"; as
+used by Goodfellow et al. 2014, arXiv:1406.2661, section 5, and its released `parzen_ll.py`.
 
 The estimate has a high variance and does badly in many dimensions (section 5), and it can rank
 models wrongly (Theis et al. 2015, arXiv:1511.01844): compare only estimates by as many samples.

@@ -106,9 +106,7 @@ def test_the_transpose_of_a_convolution_makes_the_image():
 def test_a_grid_that_makes_another_image_is_refused():
     net = Generator((28, 28, 1), (8, 100), ("relu", "relu", "sigmoid"), Deconvolution(10, 5, 3))
     with pytest.raises(UserError, match="makes 32x32 pixels of a multiple of 100 units, not 28x28"):
-        jax.eval_shape(
-            lambda key: net.init(key, jnp.zeros((1, 4)), train=True), jax.random.key(0)
-        )
+        jax.eval_shape(lambda key: net.init(key, jnp.zeros((1, 4)), train=True), jax.random.key(0))
 
 
 def test_convolutions_have_pylearn2s_shapes():

@@ -104,7 +104,7 @@ class PaperImages:
         """The logits of the training images' mean pixels `[H * W * C]` float32."""
         mean = self.pixels.train.mean(0, dtype=np.float64).reshape(-1) / 255
         mean = np.clip(mean, _SMALLEST_MEAN, 1 - _SMALLEST_MEAN)
-        return np.float32(np.log(mean) - np.log1p(-mean))
+        return (np.log(mean) - np.log1p(-mean)).astype(np.float32)
 
     def _read(self) -> tuple[tuple[np.ndarray, ...], str]:
         return _read(self.name, self.split_names, self.shape[0], self.folder)

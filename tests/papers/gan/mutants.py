@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "output_bias_is_the_mean_itself",
         IMAGES,
-        "np.float32(np.log(mean) - np.log1p(-mean))",
-        "np.float32(mean)",
+        "(np.log(mean) - np.log1p(-mean)).astype(np.float32)",
+        "mean.astype(np.float32)",
         f"{TESTS}::test_marginal_logits_are_finite_where_no_image_has_ink",
     ),
     Mutant(
