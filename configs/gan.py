@@ -104,6 +104,7 @@ def get_config(variant: str = "") -> ConfigDict:
         {
             "num_samples": 10_000,  # of the Parzen window
             "num_validation": 237,  # images that its sigma is chosen on
+            "num_neighbours": 1000,  # samples, and test images, whose nearest images are sought
             "gradient_samples": 1000,
         }
     )

@@ -249,7 +249,8 @@ class AdversarialNets(Experiment):
         z_key, gradient_key = jax.random.split(key)
         samples = self.samples(state, self.latents(z_key, self.config.eval.num_samples))
         train, _, test = self.images.splits
-        spread = generative.pixel_metrics(test, samples[: len(test)], train)
+        num = min(self.config.eval.num_neighbours, len(test), len(samples))
+        spread = generative.pixel_metrics(test[:num], samples[:num], train)
         gradients = {k: float(v) for k, v in self.jit_gradients(state, gradient_key).items()}
         return {**self.log_likelihood(samples), **prefixed({"samples": spread}), **gradients}
 
