@@ -25,18 +25,21 @@ ALLOWED = {
     "theory.mean": any_number,
 }
 
-# Log-likelihoods of validation images after 6,000 steps, on seed 10 unless another is named.
+# Log-likelihoods of validation images, and whether D comes to reject all samples for good.
 TRIED = {
-    "gan": "weights of G and D that begin within 0.05 and 0.005, as the paper's: 12.8, after 1,500 "
-    "steps in which nothing happens; within 0.1 and 0.02: 13.1; the same with G 128 and D 40 wide: "
-    "12.0; with 9,600 steps on seed 11: 18.9",
-    "frozen": "600 steps: D(G(z)) 0.041 and a ratio of 12 on seed 10",
+    "gan": "rate 0.1, weights of G and D that begin within 0.05 and 0.005, as the paper's, G 256 "
+    "and D 60 wide, 6,000 steps on seed 10: 12.8, after 1,500 steps in which nothing happens; "
+    "within 0.1 and 0.02: 13.1, with 9,600 steps on seed 11 18.9, on seeds 0 and 1 16.9 and 15.1, "
+    "but on seed 2 D rejects all from step 1,400 on (-38.5); G 128 and D 40 wide, 6,000 steps on "
+    "seed 10: 12.0, but on 2 of 8 seeds, 20 to 27, D(G(z)) is 0.035 after 1,500 steps; rate 0.05, "
+    "D within 0.1: on none of these 8 seeds (0.10 to 0.18 after 1,500 steps)",
+    "frozen": "as before, 600 steps on seed 10: D(G(z)) 0.041 and a ratio of 12",
 }
 
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
-    config.seeds = (0, 1, 2)
+    config.seeds = (3, 4, 5)  # of 0 to 2, one made settings change: see `TRIED`
     config.arms.gan = {}
     config.arms.frozen = {"generator_learns": False, "num_epochs": 100}
     config.arms.theory = {"task": "theory"}
@@ -44,16 +47,16 @@ def get_config(variant: str = "") -> ConfigDict:
     config.task = "images"  # or "theory"
     config.generator_learns = True
     config.generator_loss = "non_saturating"  # or "saturating", the game's own
-    config.num_epochs = 800
+    config.num_epochs = 1200
     config.batch_size = 100
     config.steps_per_call = 50
     config.log_every_steps = 100
-    config.eval_every_steps = 1000
+    config.eval_every_steps = 2400
 
     # Both players' SGD (`maxout_sgd`); momentum rises over epochs 1 to `momentum_epochs`.
     config.optimizer = ConfigDict(
         {
-            "learning_rate": 0.1,
+            "learning_rate": 0.05,  # the paper's: 0.1
             "rate_divisor": 1.000004,  # of the rate, after every step
             "min_rate": 1e-6,
             "momentum": 0.5,
@@ -66,7 +69,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "latent_size": 100,
             "latents": "gaussian",  # or "uniform", of the same variance
             # G.
-            "widths": (256, 256),
+            "widths": (128, 128),
             "activations": ("relu", "relu", "sigmoid"),  # of each layer, the output last
             "generator_init": 0.1,  # weights begin uniform within this of 0; the paper's: 0.05
             # G's last layer as maps of this side, which a convolution's transpose makes the image
@@ -81,9 +84,9 @@ def get_config(variant: str = "") -> ConfigDict:
             "conv_paddings": (),
             "conv_pools": (),
             "conv_pool_strides": (),
-            "units": (60, 60),
+            "units": (40, 40),
             "pieces": 5,
-            "discriminator_init": 0.02,  # the paper's: 0.005
+            "discriminator_init": 0.1,  # the paper's: 0.005
             "input_dropout": 0.2,
             "dropout": 0.5,
         }
@@ -133,7 +136,6 @@ def smoke(config: ConfigDict) -> None:
     config.num_epochs = 4
     config.batch_size = 20
     config.model.update(latent_size=4, widths=(8, 8), units=(4, 4), pieces=2)
-    config.model.discriminator_init = 0.1
     config.data.update(train_split="train[:100]", num_train=100)
     config.eval.update(num_samples=100, num_validation=50, gradient_samples=50)
     config.theory.update(num_steps=20, batch_size=32, width=8)
@@ -162,8 +164,8 @@ def mnist(config: ConfigDict) -> None:
     on_mnist(config)
     common.keep_arms(config, "gan")
     config.model.update(widths=(400, 400), units=(80, 80))
-    config.num_epochs = 40
-    config.eval_every_steps = 2000
+    config.num_epochs = 20
+    config.eval_every_steps = 2500
 
 
 def paper(config: ConfigDict) -> None:
@@ -173,6 +175,7 @@ def paper(config: ConfigDict) -> None:
     config.published_as = "mnist"
     config.model.update(widths=(1200, 1200), units=(240, 240))
     config.model.update(generator_init=0.05, discriminator_init=0.005)
+    config.optimizer.learning_rate = 0.1
     config.num_epochs = 250
     config.eval_every_steps = config.checkpoint_every_steps = 12_500
 
