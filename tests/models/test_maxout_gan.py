@@ -9,14 +9,13 @@ from research.core.errors import UserError
 from research.models.maxout_gan import Convolution, Deconvolution, Discriminator, Generator
 
 
-def plain_logits(params, x, masks=None):
-    """A dense discriminator in NumPy; `masks` are the factors of image and layers."""
+def plain_logits(params, x):
+    """A dense discriminator in NumPy, without dropout."""
     h = np.asarray(x).reshape(len(x), -1)
-    masks = masks or [1.0] * 3
-    for name, mask in zip(("maxout1", "maxout2"), masks[:-1], strict=True):
+    for name in ("maxout1", "maxout2"):
         kernel, bias = (np.asarray(params[name]["pieces"][key]) for key in ("kernel", "bias"))
-        h = ((h * mask) @ kernel + bias).reshape(len(h), -1, 3).max(-1)
-    return ((h * masks[-1]) @ params["logit"]["kernel"] + params["logit"]["bias"])[:, 0]
+        h = (h @ kernel + bias).reshape(len(h), -1, 3).max(-1)
+    return (h @ params["logit"]["kernel"] + params["logit"]["bias"])[:, 0]
 
 
 def test_the_discriminator_is_two_layers_of_maxout_units():
@@ -40,7 +39,7 @@ def test_every_layer_gets_scaled_dropout():
     same, _ = no_input.apply(variables, x, train=True, rngs={"dropout": jax.random.key(1)})
     np.testing.assert_allclose(same, plain, rtol=1e-4)
 
-    # With all weights one and a bias of zero, sums of what is kept.
+    # With all weights 1 and biases 0, every unit is the sum of what is kept.
     ones = jax.tree.map(lambda p: jnp.float32(p.ndim > 1) * jnp.ones_like(p), variables)
     big = jnp.ones((400, 2, 2, 1))
     keys = {"rngs": {"dropout": jax.random.key(1)}}
