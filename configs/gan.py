@@ -144,7 +144,9 @@ def smoke(config: ConfigDict) -> None:
 
 
 def on_mnist(config: ConfigDict) -> None:
-    """The released networks' data: 50,000 images to train on, the others to choose sigma by."""
+    """As released: 50,000 images to train on, the others to choose sigma by; rate and weights."""
+    config.model.update(generator_init=0.05, discriminator_init=0.005)
+    config.optimizer.learning_rate = 0.1
     config.data.update(
         name="mnist",
         train_split="train[:50000]",
@@ -178,8 +180,6 @@ def paper(config: ConfigDict) -> None:
     on_mnist(config)
     config.published_as = "mnist"
     config.model.update(widths=(1200, 1200), units=(240, 240))
-    config.model.update(generator_init=0.05, discriminator_init=0.005)
-    config.optimizer.learning_rate = 0.1
     config.num_epochs = 250
     config.eval_every_steps = config.checkpoint_every_steps = 12_500
 
