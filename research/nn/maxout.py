@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax.linen import initializers
 from flax.typing import Dtype, Initializer
 
+from research.nn.conv import Conv
+
 
 class Maxout(nn.Module):
     """A dense layer whose units are each the largest of several affine maps of the input.
@@ -39,6 +41,42 @@ class Maxout(nn.Module):
             name="pieces",
         )(x)
         return pieces.reshape(*x.shape[:-1], self.units, self.pieces).max(-1)
+
+
+class MaxoutConv(nn.Module):
+    """A convolution whose channels are each the largest of several maps, section 2 and 5.2.
+
+    As in `Maxout`, the pieces of a channel lie side by side in the kernel
+    `[h, w, inputs, channels * pieces]`.
+
+    Attributes:
+      channels: of the output.
+      pieces: maps of each channel.
+      kernel_size: side of the kernel.
+      padding: zeros on every side.
+      kernel_init: of all pieces.
+      dtype: of the computation.
+    """
+
+    channels: int
+    pieces: int
+    kernel_size: int
+    padding: int = 0
+    kernel_init: Initializer = initializers.lecun_normal()
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[B, H, W, inputs]` to `[B, H', W', channels]`."""
+        pieces = Conv(
+            self.channels * self.pieces,
+            self.kernel_size,
+            padding=self.padding,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            name="pieces",
+        )(x)
+        return pieces.reshape(*pieces.shape[:-1], self.channels, self.pieces).max(-1)
 
 
 class ScaledDropout(nn.Module):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.nn.maxout import Maxout, ScaledDropout
+from research.nn.maxout import Maxout, MaxoutConv, ScaledDropout
 
 
 def test_a_unit_is_the_largest_of_its_own_pieces():
@@ -18,6 +18,23 @@ def test_a_unit_is_the_largest_of_its_own_pieces():
         w, b = kernel[:, 2 * i : 2 * i + 2], bias[2 * i : 2 * i + 2]
         expected[:, i] = np.maximum(x @ w[:, 0] + b[0], x @ w[:, 1] + b[1])
     np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-5)
+
+
+def test_a_channel_is_the_largest_of_its_own_maps():
+    x = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
+    layer = MaxoutConv(4, 2, kernel_size=3, padding=1)
+    variables = layer.init(jax.random.key(0), x)
+    kernel = variables["params"]["pieces"]["kernel"]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = np.zeros((2, 5, 5, 4))
+    for row in range(5):
+        for column in range(5):
+            window = padded[:, row : row + 3, column : column + 3].reshape(2, -1)
+            maps = window @ kernel.reshape(-1, 8)
+            for channel in range(4):
+                pair = maps[:, 2 * channel], maps[:, 2 * channel + 1]
+                expected[:, row, column, channel] = np.maximum(*pair)
+    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("scale", "factor"), [(None, 1.25), (1.0, 1.0)])

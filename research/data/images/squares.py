@@ -39,10 +39,14 @@ class Squares(Sequence[Record]):
             return self
         return Squares(Lazy(rows.tolist(), self.records.__getitem__), self.size)
 
+    def pixels(self, num: int | None = None) -> np.ndarray:
+        """The first `num` images, or all: uint8 `[num, size, size, C]`."""
+        rows = range(len(self) if num is None else num)
+        return np.stack([self[i]["image"] for i in rows])
+
     def images(self, num: int | None = None) -> np.ndarray:
         """The first `num` images, or all: float32 `[num, size, size, C]` in [-1, 1]."""
-        rows = range(len(self) if num is None else num)
-        return np.stack([self[i]["image"] for i in rows]) / np.float32(127.5) - 1
+        return self.pixels(num) / np.float32(127.5) - 1
 
     def labels(self) -> np.ndarray:
         """int64 `[N]`.

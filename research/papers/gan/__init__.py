@@ -1,0 +1,1 @@
+"""What "Generative Adversarial Nets" alone uses: its images, its figure."""
