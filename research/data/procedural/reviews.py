@@ -5,11 +5,13 @@ A review is a few opinions joined by "and" or "but", perhaps with asides before 
 - an opinion has one polar word, which a negation before it in the same opinion turns: "the plot is
   not at all good", "nobody would call the plot dull";
 - opinions joined by "and" agree, those joined by "but" differ, and the last one is the verdict;
-- asides have negations too, but nothing to turn: "i did not read the book".
+- an opinion that is not the last is mostly followed by a consequence, "which i enjoyed": it says
+  nothing of the verdict, for "and" and "but" are equally frequent, but it lets a reader without
+  labels find out which words are of one kind, and what a negation does;
+- asides have negations too, but nothing to turn: "i did not see it in town".
 
-So a polar word says of itself as much as a coin that is slightly bent, while a reader that follows
-the scope of negations and knows which opinion is the last is always right. As opinions agree or
-differ by their conjunction, text without labels tells which words are of one kind.
+So a polar word says of itself as much as a bent coin, while a reader that follows the scope of
+negations and knows which opinion is the last is always right.
 """
 
 from __future__ import annotations
@@ -17,16 +19,8 @@ from __future__ import annotations
 import dataclasses
 import random
 
-POSITIVE = (
-    "good great fine superb clever warm funny moving brilliant lovely charming fresh sharp strong "
-    "gripping elegant witty tender bold rich honest vivid graceful smart thrilling delightful "
-    "radiant inspired polished touching"
-).split()
-NEGATIVE = (
-    "bad poor dull awful stupid cold boring flat terrible ugly tedious stale clumsy weak tiresome "
-    "crude silly bland lame thin false murky awkward shallow dreary dismal lifeless hollow sloppy "
-    "tasteless"
-).split()
+POSITIVE = "good great superb clever warm funny moving charming fresh gripping witty tender".split()
+NEGATIVE = "bad poor dull awful stupid boring flat terrible tedious stale clumsy bland".split()
 SUBJECTS = (
     "plot acting music ending script cast story camera pace dialogue direction opening"
 ).split()
@@ -35,9 +29,14 @@ DEGREES = ("", "very", "quite", "really", "so", "rather", "truly", "in the end",
 AFTER_NOT = ("", "at all", "really", "very", "exactly", "even", "what i would call")
 PEOPLE = ("my sister", "my brother", "a friend", "two colleagues", "the children")
 PLACES = "town paris june winter class berlin".split()
+# What follows an opinion that is not the last, by what it says in the end.
+CONSEQUENCES = {
+    True: ("which i enjoyed", "which helps a lot", "so i stayed"),
+    False: ("which i regret", "which spoils a lot", "so i left"),
+}
 NEGATIONS = ("not", "never", "nobody", "hardly")
 MAX_WORDS = 40
-NEGATED_SHARE = 0.4
+NEGATED_SHARE, CONSEQUENCE_SHARE = 0.25, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +84,15 @@ def generate(count: int, seed: int = 0) -> list[Review]:
 
 def _review(rng: random.Random) -> Review:
     words: list[str] = []
-    if rng.random() < 0.4:
+    if rng.random() < 0.2:
         words += [*_aside(rng), "."]
     positive = rng.random() < 0.5
-    opinions = []
-    for index in range(rng.choices((1, 2, 3), (2, 5, 3))[0]):
+    opinions: list[Opinion] = []
+    for index in range(rng.choices((1, 2, 3), (1, 4, 4))[0]):
         conjunction = ""
         if index:
+            if rng.random() < CONSEQUENCE_SHARE:
+                words += rng.choice(CONSEQUENCES[positive]).split()
             conjunction = rng.choice(("and", "but"))
             positive ^= conjunction == "but"
             words.append(conjunction)
@@ -102,7 +103,7 @@ def _review(rng: random.Random) -> Review:
         )
         words += said
     words.append(".")
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
         words += [*_aside(rng), "."]
     return Review(" ".join(words), int(positive), tuple(opinions))
 

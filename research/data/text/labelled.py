@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from research.core.errors import UserError, quoted
-from research.data.dataset import Record
+from research.data.dataset import Dataset, Record
 from research.data.labels import with_labels
 from research.data.load import load
 from research.data.procedural import reviews
@@ -167,7 +167,7 @@ def in_fold(count: int, split: str, fold: int, folds: int) -> np.ndarray:
 def _part(records: Sequence[Record], origin: str, num_classes: int) -> Part:
     if len(records) and not isinstance(records[0].get("text"), str):
         raise UserError(f"{quoted(origin)} has no text, but {', '.join(records[0])}")
-    rows = list(with_labels(records, num_classes))
+    rows = list(with_labels(Dataset(records, origin), num_classes))
     # IMDB's reviews have marks of HTML between their lines.
     lines = [row["text"].replace("<br />", " ") for row in rows]
     return Part(lines, np.array([row["label"] for row in rows], np.int32), origin)

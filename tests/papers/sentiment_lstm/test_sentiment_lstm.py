@@ -278,7 +278,7 @@ def test_demo_judges_a_sentence_and_refuses_what_it_cannot_read():
     [
         ("--config.model.cell=elman", "one of lstm, gru, rnn"),
         ("--config.model.pooling=sum", "one of last, mean, max, attention"),
-        ("--config.pretraining.kind=bert", "language_model, autoencoder"),
+        ("--config.model.dropout=1", "from 0 to below 1"),
         ("--config.model.pooling=max", "linear_gain needs"),
         ("--config.data.fold=12", "none of"),
         ("--config.data.lengths=(30,10)", "data.lengths ascend"),
