@@ -226,7 +226,7 @@ class SentimentClassifier(Experiment):
         """What is learned from: the last words of each text that a batch has room for."""
         longest, chosen = self.config.data.lengths[-1], self.labelled()
         words, part = self.text.encoded("train"), self.text.part("train")
-        rows = [{"tokens": words[i][-longest:], "label": part.labels[i]} for i in chosen]
+        rows: list[Row] = [{"tokens": words[i][-longest:], "label": part.labels[i]} for i in chosen]
         self.rows("validation"), self.rows("test")  # what is wrong with them is noticed now
         return rows, f"{part.origin}, {len(rows)} labels"
 
@@ -328,7 +328,8 @@ def build(config: ConfigDict) -> SentimentClassifier:
 
 def main(experiment: SentimentClassifier, config: ConfigDict, workdir: Path) -> dict[str, float]:
     """Perhaps a phase without labels, then the labels, and what counts of words say of them."""
-    before, numbers = None, {}
+    before = None
+    numbers: dict[str, float] = {}
     if config.pretraining.kind:
         first = PreTraining(config, experiment.text)
         state, found = training.run(first, config, workdir / "pretraining")

@@ -117,7 +117,8 @@ class RecurrentClassifier(nn.Module):
             return self.classify(vector, train), {"weights": weights}
         ends = [jax.tree.leaves(carry)[-1] for carry in found.carry[-1]]  # h of each direction
         places = (lengths - 1, jnp.zeros_like(lengths))[: len(ends)]
-        weights = sum(jax.nn.one_hot(place, tokens.shape[1]) for place in places) / len(ends)
+        last_words = [jax.nn.one_hot(place, tokens.shape[1]) for place in places]
+        weights = jnp.mean(jnp.stack(last_words), axis=0)
         return self.classify(jnp.concatenate(ends, axis=-1), train), {"weights": weights}
 
     def every_word(

@@ -167,7 +167,7 @@ def map_rows(
     for i, length in enumerate(lengths):
         members = np.flatnonzero(bucket == i)
         if len(members):
-            values = Rows(padded([rows[j] for j in members], length))
+            values = Rows(padded([rows[j] for j in members.tolist()], length))
             parts.append(map_batches(function, variables, values, batch_size))
             order.append(members)
     back = np.argsort(np.concatenate(order))

@@ -60,17 +60,19 @@ def verdicts(answer: Answer, texts: LabelledTexts, text: str) -> Verdicts:
 
 
 def panels(found: Verdicts) -> list[coloured_text.Panel]:
-    """A text coloured by the verdict after each word, and by what each word counts for."""
+    """A text coloured by the verdict after each word, and where the network pools its states, by
+    what each word counts for."""
     text = " ".join(found.words)
     shares = found.weights / max(found.weights.max(), 1e-9)
     final = found.positive[-1]
     verdict = f"{NAMES[int(final >= 0.5)]}, {max(final, 1 - final):.0%}"
-    return [
-        coloured_text.Panel(
-            f"after each word (in the end {verdict})", text, _by_word(found, 2 * found.positive - 1)
-        ),
-        coloured_text.Panel("what each word counts for", text, _by_word(found, shares)),
-    ]
+    running = _by_word(found, 2 * found.positive - 1)
+    drawn = [coloured_text.Panel(f"after each word (in the end {verdict})", text, running)]
+    if found.weights.max() < 0.999:  # else it is all the last word's, of which nothing is to see
+        drawn.append(
+            coloured_text.Panel("what each word counts for", text, _by_word(found, shares))
+        )
+    return drawn
 
 
 def _by_word(found: Verdicts, values: np.ndarray) -> np.ndarray:

@@ -46,8 +46,8 @@ MUTANTS = [
     Mutant(
         "training_reads_the_first_words",
         SCRIPT,
-        'rows = [{"tokens": words[i][-longest:]',
-        'rows = [{"tokens": words[i][:longest]',
+        '{"tokens": words[i][-longest:]',
+        '{"tokens": words[i][:longest]',
         f"{OWN}::test_training_reads_the_last_words_and_evaluation_all",
     ),
     Mutant(
