@@ -45,7 +45,7 @@ from research.viz import coloured_text
 
 PAPER = Paper(
     title="Long Short-Term Memory; Semi-supervised Sequence Learning",
-    authors="Hochreiter, Schmidhuber (1997); Dai, Le (2015)",
+    authors="Hochreiter, Schmidhuber; Dai, Le",
     year=2015,
     arxiv="1511.01432",
     field="language",
@@ -307,7 +307,7 @@ class SentimentClassifier(Experiment):
         """Test accuracies of counts of words, from the same labels."""
         train, test = self.text.part("train"), self.text.part("test")
         chosen = self.labelled()
-        numbers = {}
+        numbers: dict[str, float] = {}
         for order in self.config.eval.ngram_orders:
             found = bag_of_words.accuracies(
                 [train.texts[i] for i in chosen],

@@ -137,8 +137,8 @@ MUTANTS = [
     Mutant(
         "counts_have_all_labels",
         SCRIPT,
-        "chosen = self.labelled()\n        numbers = {}",
-        "chosen = np.arange(len(train.labels))\n        numbers = {}",
+        "chosen = self.labelled()\n        numbers: dict[str, float] = {}",
+        "chosen = np.arange(len(train.labels))\n        numbers: dict[str, float] = {}",
         f"{OWN}::test_counts_are_of_the_same_labels_as_the_network",
     ),
     Mutant(
