@@ -5,7 +5,7 @@ Claim: an LSTM that reads a review word by word follows what counting words cann
 few, it does so better if it has first learned to predict the words of texts without labels
 (LM-LSTM), or to repeat them (SA-LSTM).
 
-Departures: Adam; the section of the optimizer could not be checked. The losses of linear gain are
+Departures: Adam; which optimizer the paper has could not be checked. The losses of linear gain are
 divided by the sum of their weights. Dropped words are zeros, and all others are scaled up. The
 cell has a forget gate (Gers et al., 2000), which that of 1997 does not. The size of the paper's
 vocabulary is not known here: `:paper` has 30,000 words. Joint training (section 3) and word2vec
