@@ -16,9 +16,7 @@ from flax.typing import Dtype, Initializer
 
 from research.nn.decoder_state import DecoderState
 from research.nn.fan_in import within
-from research.nn.recurrent import RNN, GRUCell, LSTMCell, LSTMGates, RNNCell
-
-CELLS = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
+from research.nn.recurrent import CELLS, RNN, LSTMGates
 
 
 def forget_gate_bias(rest: Initializer, value: float) -> Initializer:

@@ -268,6 +268,9 @@ class RNNCell(nn.Module):
         return self.step(weights, carry, given)
 
 
+CELLS = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
+
+
 def unroll(
     cell: Any,
     carry: Any,
@@ -275,6 +278,7 @@ def unroll(
     *,
     first: jax.Array | None = None,
     valid: jax.Array | None = None,
+    cut: jax.Array | None = None,
     reverse: bool = False,
     train: bool = False,
 ) -> tuple[jax.Array, Any]:
@@ -286,6 +290,7 @@ def unroll(
       x: inputs, time first.
       first: `[T, N]` bool, the step begins from zeros, whatever was before: an episode's start.
       valid: `[T, N]` bool, False for padding, which leaves the carry as it is and gives zeros.
+      cut: `[T, N]` bool, the gradient ends before the step: truncated backpropagation through time.
       reverse: from the last step to the first.
       train: dropout on.
 
@@ -295,16 +300,20 @@ def unroll(
     weights, given = cell.prepare(x, train)
 
     def body(carry: Any, step: tuple) -> tuple[Any, jax.Array]:
-        given, first, valid = step
+        given, first, valid, cut = step
         if first is not None:
             carry = jax.tree.map(lambda part: jnp.where(first[:, None], 0.0, part), carry)
+        if cut is not None:
+            carry = jax.tree.map(
+                lambda part: jnp.where(cut[:, None], jax.lax.stop_gradient(part), part), carry
+            )
         new, out = cell.step(weights, carry, given)
         if valid is not None:
             new = jax.tree.map(lambda n, old: jnp.where(valid[:, None], n, old), new, carry)
             out = jnp.where(valid[:, None], out, 0.0)
         return new, out
 
-    carry, outputs = jax.lax.scan(body, carry, (given, first, valid), reverse=reverse)
+    carry, outputs = jax.lax.scan(body, carry, (given, first, valid, cut), reverse=reverse)
     return outputs, carry
 
 
@@ -351,6 +360,8 @@ class RNN(nn.Module):
       locked_dropout: the same features are left out in all steps of a row (Gal and Ghahramani,
         2016).
       residual: each layer but the first adds to what it reads.
+      truncate_steps: the gradient goes back through so many steps at most. They are counted from
+        where a row ends, so that from its last step it goes through all of them; 0 for no limit.
       time_major: sequences, lengths aside, are `[T, B, ...]`.
     """
 
@@ -361,6 +372,7 @@ class RNN(nn.Module):
     dropout: float = 0.0
     locked_dropout: bool = False
     residual: bool = False
+    truncate_steps: int = 0
     time_major: bool = False
 
     def setup(self) -> None:
@@ -417,7 +429,16 @@ class RNN(nn.Module):
         for layer in self._layers:
             read = self.drop(x, deterministic=not train) if layer else x
             found = [
-                unroll(cell, start, read, first=first, valid=valid, reverse=reverse, train=train)
+                unroll(
+                    cell,
+                    start,
+                    read,
+                    first=first,
+                    valid=valid,
+                    cut=self._cut(steps, batch, lengths, reverse),
+                    reverse=reverse,
+                    train=train,
+                )
                 for (cell, reverse), start in zip(
                     self._directions(layer), carry[layer], strict=True
                 )
@@ -427,6 +448,20 @@ class RNN(nn.Module):
             layers.append(x if self.time_major else jnp.swapaxes(x, 0, 1))
             last.append(tuple(end for _, end in found))
         return RNNOutput(layers[-1], tuple(last), tuple(layers))
+
+    def _cut(
+        self, steps: int, batch: int, lengths: jax.Array | None, reverse: bool
+    ) -> jax.Array | None:
+        """Before which steps `[T, B]` the gradient ends."""
+        if not self.truncate_steps:
+            return None
+        times = jnp.arange(steps)[:, None]
+        if reverse:  # whose last step is that of time 0
+            left = jnp.broadcast_to(times + 1, (steps, batch))
+        else:
+            left = (jnp.full(batch, steps) if lengths is None else lengths) - times
+        # At padding nothing is left; what passes through it is a row's last carry.
+        return (left > 0) & (left % self.truncate_steps == 0)
 
     def _directions(self, layer: int) -> list[tuple[Any, bool]]:
         """A layer's cells, and whether each runs backward."""

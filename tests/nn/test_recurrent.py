@@ -350,3 +350,41 @@ def test_both_directions_and_reverse_are_refused():
         RNN(CELLS["gru"], bidirectional=True, reverse=True).init(
             jax.random.key(0), jnp.zeros((N, T, D))
         )
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_truncation_ends_the_gradient_and_changes_no_value(name, reverse):
+    """From a row's last step it goes back through as many steps as are allowed, not one more."""
+    lengths, limit = jnp.array([6, 3, 5]), 2
+    x = jax.random.normal(jax.random.key(0), (N, T, D))
+    whole = RNN(CELLS[name], reverse=reverse)
+    short = RNN(CELLS[name], reverse=reverse, truncate_steps=limit)
+    variables = whole.init(jax.random.key(1), x)
+
+    def last(model, x):
+        carry = model.apply(variables, x, lengths=lengths).carry[0][0]
+        return jax.tree.leaves(carry)[-1]
+
+    np.testing.assert_array_equal(last(whole, x), last(short, x))
+    full, cut = (jax.grad(lambda x, m=m: (last(m, x) ** 2).sum())(x) for m in (whole, short))
+    for row, length in enumerate(lengths):
+        # Backward, the steps that are read last are the first ones.
+        near = slice(0, limit) if reverse else slice(length - limit, length)
+        reached = np.zeros(T, bool)
+        reached[near] = True
+        assert np.array_equal(np.any(cut[row] != 0, axis=-1), reached)
+        assert np.array_equal(np.any(full[row] != 0, axis=-1), np.arange(T) < length)
+        np.testing.assert_allclose(cut[row, near], full[row, near], rtol=1e-5, atol=1e-7)
+
+
+def test_truncation_allows_every_step_its_own_gradient():
+    """A loss at all steps goes back from each of them to where the last cut was."""
+    x = jax.random.normal(jax.random.key(0), (1, T, D))
+    model = RNN(CELLS["lstm"], truncate_steps=4)
+    variables = model.init(jax.random.key(1), x)
+    jacobian = jax.jacrev(lambda x: model.apply(variables, x).outputs.sum(-1)[0])(x)[:, 0]
+    reached = np.any(np.asarray(jacobian) != 0, axis=-1)
+    start = np.where(np.arange(T) < T - 4, 0, T - 4)
+    for t in range(T):
+        assert np.array_equal(reached[t], (np.arange(T) >= start[t]) & (np.arange(T) <= t))

@@ -1,0 +1,1 @@
+"""What `experiments/sentiment_lstm.py` alone uses."""
