@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from research.metrics.fid import squared_distances
+from research.metrics.neighbours import squared_distances
 
 SIGMAS = np.logspace(-1, 0, 10)  # of the released code, for pixels in 0 to 1
 _CHUNK = 100
