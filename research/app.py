@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 from research import config as configs
 from research import startup, training
 from research.core import Experiment, UserError
-from research.core.errors import check_choice
+from research.core.errors import check_choice, quoted
 from research.core.files import disk_failure
 from research.core.pipes import reader_left
 from research.pods import simulated
@@ -224,6 +224,10 @@ def _build_arms(
         if flags.config.vmap_seeds:
             seeds.SeedBatch(experiment, flags.config.seeds)
         loop.check(experiment, setting)
+        axis = setting.tensorboard_axis
+        if axis not in ("step", *experiment.per_step):
+            units = ", ".join(("step", *experiment.per_step))
+            raise UserError(f"tensorboard_axis is one of {units} for arm {arm}, not {quoted(axis)}")
         if experiment.reads_log:
             results.check(fixed=("log_every_steps",))
         if shorter and results.has_phases():

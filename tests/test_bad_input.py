@@ -208,6 +208,9 @@ SCRIPT_VALUES = [
 
 # What only the building of an experiment finds: values that do not go together.
 BUILT = [
+    ("ddpg:smoke", ["writers=('tensorbored',)"], "writers has 'tensorbored'; there are"),
+    ("ddpg:smoke", ["writers=('nowhere.at_all:make',)"], "there is no module 'nowhere'"),
+    ("ddpg:smoke", ["tensorboard_axis=tokens"], "tensorboard_axis is one of step, frames"),
     ("gpt", ["data.length=23"], "even length"),
     ("gpt", ["model.vocab_size=8"], "model room for 8"),
     ("gpt", ["data.num_keys=30"], "data.num_keys"),

@@ -42,6 +42,7 @@ Numbers = dict[str, dict[str, dict[str, float]]]  # arm -> seed -> metric -> num
 CHANGEABLE = (
     *("log_every_steps", "eval_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
     *("best_metric", "best_mode", "profile_at_step", "check_claims", "published_as"),
+    *("writers", "tensorboard_axis"),
     *("mesh.*", "data.dir"),
 )
 # How long a run is. More of it goes on with what is there, where the steps stay what they were.

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from research.core.errors import UserError
 from research.core.experiment import Experiment, PyTree, State
-from research.training import peer_failure, stopping
+from research.training import peer_failure, sinks, stopping
 from research.training.checkpoint import Checkpoints
 from research.training.evaluation import evaluate_at
 from research.training.exchange import exchange
@@ -55,8 +55,9 @@ def run(
 
 
 def check(experiment: Experiment, config: ConfigDict, before: PyTree | None = None) -> Program:
-    """Everything that can be refused before compilation: mesh, batch, rules, data."""
+    """Everything that can be refused before compilation: mesh, batch, rules, data, writers."""
     mesh = make_mesh(config.mesh)
+    sinks.check(config.writers)
     if experiment.source is not None:
         check_batch(experiment.source, mesh, experiment.micro_batches)
         if experiment.source.every_step and config.steps_per_call > 1:
@@ -145,6 +146,9 @@ class _Run:
             self.experiment.num_steps,
             self.experiment.per_step,
             extra["seconds"],
+            names=self.config.writers,
+            axis=self.config.tensorboard_axis,
+            config=self.config.to_dict(),
         )
         self.closing.callback(self.writers.close)
         if carry is None:

@@ -29,5 +29,9 @@ def run_config() -> ConfigDict:
     config.best_mode = "min"
     config.profile_at_step = 0  # trace the dispatches that follow this step; 0: never
 
+    # Where metrics go beside the run's own files: "tensorboard", "wandb", package.module:make.
+    config.writers = ("tensorboard",)
+    config.tensorboard_axis = "step"  # or what a step consumes, such as "frames" or "tokens"
+
     config.data = ConfigDict({"dir": ""})  # where data sets lie; "" for $LANDMARKS_DATA
     return config

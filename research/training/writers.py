@@ -1,4 +1,4 @@
-"""Where numbers go while a run goes on: the terminal, `metrics.jsonl`, TensorBoard."""
+"""Where numbers go while a run goes on: the terminal, `metrics.jsonl`, and `sinks`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-from tensorboardX import SummaryWriter
 
 from research.core.files import write_text
 from research.training.progress import Progress
+from research.training.sinks import RunInfo, Sink, make
 
 METRICS = "metrics.jsonl"
 
@@ -25,6 +25,16 @@ class Writers:
     Each line of `metrics.jsonl` is `{"step": ..., "seconds": ..., name: number, ...}`. JSON has no
     numbers that are not finite: NaN, for «nothing reported», is null, and so is an infinite one,
     whose name then stands in the list "infinite". The seconds are those of all sessions.
+
+    Args:
+      workdir: folder of the training.
+      start: step that it begins at.
+      num_steps: steps in all.
+      per_step: what one step consumes, by unit.
+      seconds: of the sessions before this one.
+      names: of the sinks.
+      axis: of TensorBoard.
+      config: the configuration, as plain values, for the sinks.
 
     Attributes:
       lines: how many there are.
@@ -37,6 +47,10 @@ class Writers:
         num_steps: int,
         per_step: Mapping[str, int],
         seconds: float = 0.0,
+        *,
+        names: Sequence[str] = ("tensorboard",),
+        axis: str = "step",
+        config: Mapping[str, Any] | None = None,
     ):
         self.per_step = per_step
         self.active = jax.process_index() == 0
@@ -48,7 +62,8 @@ class Writers:
         self.path = workdir / METRICS
         self.lines = len(keep_until(self.path, start))
         self.file = self.path.open("a", encoding="utf-8")
-        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
+        self.sinks: list[Sink] = make(names, axis, RunInfo(workdir, config or {}, start, per_step))
+        self._mark: tuple[float, int] | None = None  # time and step of the last metrics
         self.progress = Progress(workdir, start, num_steps, per_step)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -60,14 +75,27 @@ class Writers:
             record[unit] = step * amount
         for name, value in metrics.items():
             record[name] = value if math.isfinite(value) else None
-            if math.isfinite(value):
-                self.board.add_scalar(name, value, step)
-            elif math.isinf(value):
+            if math.isinf(value):
                 record.setdefault("infinite", []).append(name)
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self.lines += 1
         self.progress.show(step, metrics)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        finite |= self._throughput(step)
+        for sink in self.sinks:
+            sink.write(step, finite)
+
+    def _throughput(self, step: int) -> dict[str, float]:
+        """Steps, and what they consume, a second since the last metrics; {} for the first."""
+        now, before = time.monotonic(), self._mark
+        if before is None or step > before[1]:
+            self._mark = now, step
+        if before is None or step == before[1]:
+            return {}
+        rate = (step - before[1]) / max(now - before[0], 1e-9)
+        units = {unit: rate * amount for unit, amount in self.per_step.items()}
+        return {f"throughput/{u}_per_second": r for u, r in {"steps": rate, **units}.items()}
 
     def seconds(self) -> float:
         """Seconds that this run has taken, over all sessions."""
@@ -88,7 +116,8 @@ class Writers:
             return
         self.progress.close()
         self.file.close()
-        self.board.close()
+        for sink in self.sinks:
+            sink.close()
 
 
 def keep_until(path: Path, step: int) -> list[dict[str, Any]]:

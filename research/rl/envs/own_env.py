@@ -16,19 +16,15 @@ of a box, to which [-1, 1] is scaled.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from research.core.errors import UserError, first_line, quoted
+from research.core.imports import failed, load_function
 from research.rl.envs.environments import Step
 
-_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _NEEDED = ("reset", "step", "action_space")
 
 
@@ -96,8 +92,6 @@ def load(name: str) -> OwnEnvironment:
     Raises:
       UserError: there is no such module or function, it fails, or what it gives has another form.
     """
-    if not _NAME.fullmatch(name):
-        raise UserError(f"env.name {quoted(name)}: an environment of yours is package.module:make")
     made = _make(name)
     env, params = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     missing = [part for part in _NEEDED if not hasattr(env, part)]
@@ -115,23 +109,11 @@ def load(name: str) -> OwnEnvironment:
 
 
 def _make(name: str) -> Any:
-    module_name, _, function = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise UserError(f"env.name {name}: there is no module {quoted(error.name)}") from error
-    except Exception as error:  # whatever the module's own code raises
-        raise _failed(f"importing {module_name}", error) from error
-    make = getattr(module, function, None)
-    if not callable(make):
-        raise UserError(f"env.name {name}: {module_name} has no function {function}")
+    make = load_function(name, "env.name", "an environment")
     try:
         return make()
     except Exception as error:
-        raise _failed(f"{name}()", error) from error
+        raise failed(f"{name}()", error) from error
 
 
 def _observation_space(name: str, env: Any, params: Any) -> jax.ShapeDtypeStruct:
@@ -139,7 +121,7 @@ def _observation_space(name: str, env: Any, params: Any) -> jax.ShapeDtypeStruct
         observation, _ = jax.eval_shape(env.reset, jax.random.key(0), params)
         shape, dtype = tuple(observation.shape), observation.dtype
     except Exception as error:
-        raise _failed(f"reset(key, params) of {name}", error) from error
+        raise failed(f"reset(key, params) of {name}", error) from error
     if len(shape) == 3:
         if dtype != jnp.uint8:
             raise UserError(f"{name}: observations that are images are uint8, not {dtype}")
@@ -167,16 +149,12 @@ def _check_step(own: OwnEnvironment) -> None:
                 f"{own.name}: step gives observation, env_state, reward, terminated, truncated, "
                 f"info as in gymnax 1 ({first_line(error)})"
             ) from error
-        raise _failed(f"step of {own.name}", error) from error
+        raise failed(f"step of {own.name}", error) from error
     except Exception as error:
-        raise _failed(f"step of {own.name}", error) from error
+        raise failed(f"step of {own.name}", error) from error
     if jax.tree.map(lambda x: (x.shape, x.dtype), before) != jax.tree.map(
         lambda x: (x.shape, x.dtype), after
     ):
         raise UserError(f"{own.name}: a step changes the shapes or types of observation or state")
     if reward.shape:
         raise UserError(f"{own.name}: the reward is one number, not {list(reward.shape)}")
-
-
-def _failed(what: str, error: Exception) -> UserError:
-    return UserError(f"{what} raises {type(error).__name__}: {first_line(error)}")

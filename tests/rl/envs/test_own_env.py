@@ -1,5 +1,7 @@
 """Environments of one's own: the same games as by name, and one line for what is none."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from research.rl.envs import games, gymnax_env, own_env
 
 SOURCE = """
 import gymnax
+import sys
+
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
@@ -82,12 +86,12 @@ def mine(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(SOURCE)
     (tmp_path / "broken.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(own_env.sys, "path", list(own_env.sys.path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("mine", "broken"):
-        own_env.sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
     yield
     for name in ("mine", "broken"):
-        own_env.sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
 
 
 def play(env, actions):
