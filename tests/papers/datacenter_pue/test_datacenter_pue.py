@@ -190,6 +190,12 @@ def test_an_interval_holds_95_percent_of_gaussian_errors():
     assert SCRIPT.in_interval(error, 0 * deviation, 1.0) < 0.9
 
 
+def test_an_error_in_percent_is_of_each_target_and_not_of_targets_that_go_through_zero():
+    found = SCRIPT.relative_error(np.array([0.1, -0.3]), np.array([1.0, 2.0]))
+    assert found["test/error_percent"] == pytest.approx((10 + 15) / 2)
+    assert SCRIPT.relative_error(np.array([0.1, 0.1]), np.array([0.0, 2.0])) == {}
+
+
 def test_counterfactuals_are_those_of_the_plant(experiment, state):
     """Of the networks' own words only «predicted» is: the rest is the plant's."""
     found = experiment.counterfactuals(state)
