@@ -180,10 +180,14 @@ class DataCenterPUE(Experiment):
         total = jax.grad(lambda z: self.predict_scaled(learner, z).mean(0).sum())
         return total(z).mean(0)
 
+    def predict_each(self, state: State, inputs: np.ndarray) -> np.ndarray:
+        """Each network's prediction `[K, N]` of inputs `[N, D]`, in the target's units."""
+        kept = self.table.kept
+        return kept.target_scaling.undo(self.jit_predict(state.learner, kept.inputs(inputs)))
+
     def predict(self, state: State, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation over the networks, `[N]` each, of inputs `[N, D]`."""
-        kept = self.table.kept
-        members = kept.target_scaling.undo(self.jit_predict(state.learner, kept.inputs(inputs)))
+        members = self.predict_each(state, inputs)
         return members.mean(0), members.std(0)
 
     def evaluate(self, state: State, key: jax.Array) -> Numbers:
@@ -204,19 +208,15 @@ class DataCenterPUE(Experiment):
             "test/mae": float(np.abs(error).mean()),
             "test/std": float(np.abs(error).std()),
             "test/least_squares_mae": float(np.abs(linear - targets).mean()),
-            "test/one_network_mae": self.mean_member_error(state, inputs, targets),
+            "test/one_network_mae": float(
+                np.abs(self.predict_each(state, inputs) - targets).mean()
+            ),
             "test/in_interval": in_interval(error, deviation, residual.std()),
         }
         numbers |= relative_error(error, targets)
         numbers |= self.alarms(prediction, targets, residual.std())
         numbers |= {f"sensitivity/{name}": value for name, value in self.slopes(state).items()}
         return numbers | (self.counterfactuals(state) if self.simulated else {})
-
-    def mean_member_error(self, state: State, inputs: np.ndarray, targets: np.ndarray) -> float:
-        """Mean absolute error of the networks one by one."""
-        kept = self.table.kept
-        members = kept.target_scaling.undo(self.jit_predict(state.learner, kept.inputs(inputs)))
-        return float(np.abs(members - targets).mean())
 
     def alarms(self, prediction: np.ndarray, targets: np.ndarray, sigma: float) -> Numbers:
         """Meters that err are found by residuals above `alarm.sigmas` deviations of training's.
@@ -283,14 +283,9 @@ class DataCenterPUE(Experiment):
 
         Only a saving in which the networks agree, beyond one deviation, moves anything.
         """
-        kept = self.table.kept
         members = np.stack(
             [
-                kept.target_scaling.undo(
-                    self.jit_predict(
-                        state.learner, kept.inputs(self.set_points_moved(inputs, shift))
-                    )
-                )
+                self.predict_each(state, self.set_points_moved(inputs, shift))
                 for shift in self.shifts
             ]
         )  # [S, K, N]

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from research import startup
 
@@ -66,6 +67,14 @@ def command(script: Path, argv: Sequence[str]) -> str:
 def without_folders(origin: str) -> str:
     """Which data was used, without where on this machine it lay."""
     return re.sub(r",? at (/|~|\w+://)[^;]*", "", origin)
+
+
+def without_data_folder(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration, without where on this machine the data lay."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or "dir" not in data:
+        return dict(config)
+    return {**config, "data": {**data, "dir": ""}}
 
 
 def checkout(folder: Path) -> tuple[str, bool]:

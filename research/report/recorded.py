@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from research.report.provenance import git
+from research.report.provenance import git, without_data_folder
 from research.report.result_file import read_result
 from research.report.results import by_metric
 
@@ -139,4 +139,5 @@ def judged(recorded: Recorded, module: ModuleType, check_claims: bool) -> dict[s
     claims = [dataclasses.asdict(c) for c in module.claims(by_metric(recorded.result["arms"]))]
     if not check_claims:
         claims = [claim | {"holds": None} for claim in claims]
-    return {**recorded.result, "claims": claims}
+    config = without_data_folder(recorded.result["config"])
+    return {**recorded.result, "config": config, "claims": claims}

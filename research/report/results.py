@@ -26,7 +26,7 @@ from research.core.files import PARTIAL, write_text
 from research.report.claims import Claim, Paper, Results
 from research.report.curves import Curve, draw_curves
 from research.report.lock import FileLock
-from research.report.provenance import Provenance, without_folders
+from research.report.provenance import Provenance, without_data_folder, without_folders
 from research.training.exchange import agree, exchange, process_index
 from research.training.writers import METRICS, read_metrics
 
@@ -319,7 +319,7 @@ class RunFolder:
             self.workdir / RESULT,
             {
                 "paper": self.paper,
-                "config": self.config,
+                "config": without_data_folder(self.config),
                 "variant": self.variant,
                 "arms": arms,
                 "claims": [dataclasses.asdict(claim) for claim in claims],

@@ -9,7 +9,13 @@ import pytest
 from research.core import UserError
 from research.report import provenance
 from research.report.claims import Claim
-from research.report.provenance import Provenance, checkout, command, without_folders
+from research.report.provenance import (
+    Provenance,
+    checkout,
+    command,
+    without_data_folder,
+    without_folders,
+)
 from research.report.results import RunFolder, seconds_trained
 
 
@@ -108,3 +114,10 @@ def test_result_names_the_data_of_every_arm_and_all_commits(tmp_path):
 )
 def test_a_result_says_which_data_and_not_where_it_lay(origin, kept):
     assert without_folders(origin) == kept
+
+
+def test_a_result_keeps_the_configuration_and_not_where_its_data_lay():
+    config = {"seeds": (0,), "data": {"name": "mnist", "dir": "/data"}}
+    kept = {"seeds": (0,), "data": {"name": "mnist", "dir": ""}}
+    assert without_data_folder(config) == kept and config["data"]["dir"] == "/data"
+    assert without_data_folder({"seeds": (0,)}) == {"seeds": (0,)}
