@@ -14,6 +14,7 @@ import research.early  # answers --help at once
 
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research import config as configs
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Experiment, Learner, LearnerState, variable_paths
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits, normalize
 from research.data.images.kept import KeptImages
@@ -34,6 +35,7 @@ from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import test_errors, view_probabilities
+from research.models.released.resnet_names import released_variables
 from research.models.resnet import ResNet
 from research.optim.momentum import nesterov_rate_inside, without_norms
 from research.optim.schedules import warmup_and_drops
@@ -138,6 +140,10 @@ class LargeMinibatchSGD(Experiment):
     def init(self, key: jax.Array) -> State:
         images = jnp.zeros((1, *self.images.shape))
         return State(learner=self.learner.init(key, images, train=False), epoch=epoch_means.start())
+
+    def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        variables = released_variables(self.learner.model, arrays)
+        return variables and variable_paths("learner", variables)
 
     def normalized(self, images: jax.Array) -> jax.Array:
         """Uint8 `[B, S, S, 3]` as the network gets them."""

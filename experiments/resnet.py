@@ -13,6 +13,7 @@ from __future__ import annotations
 import research.early  # answers --help at once
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Experiment, Learner, LearnerState, variable_paths
 from research.data.images.images import Images, ImageSplits
 from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import response_deviations, test_errors, view_probabilities
+from research.models.released.resnet_names import released_variables
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
 from research.nn.precise_batch_norm import PreciseStatistics
 from research.optim.error_schedule import ErrorSchedule, ScheduleState
@@ -136,6 +138,10 @@ class DeepResidualLearning(Experiment):
             schedule=self.schedule.init(),
             epoch=epoch_means.start(),
         )
+
+    def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        variables = released_variables(self.learner.model, arrays)
+        return variables and variable_paths("learner", variables)
 
     def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
         """Cross-entropy of a batch: "image" `[B, S, S, 3]` float32, "label" `[B]` int32."""

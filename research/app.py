@@ -363,7 +363,8 @@ def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
     if setting.init_from:
         if setting.vmap_seeds:
             raise UserError("init_from is for seeds one after the other: set vmap_seeds=false")
-        experiment.initial = init_from.read_weights(setting.init_from, arm)
+        arrays = init_from.read_weights(setting.init_from, arm)
+        experiment.initial = experiment.from_released(arrays) or arrays
     return experiment
 
 
