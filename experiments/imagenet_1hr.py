@@ -95,12 +95,13 @@ class LargeMinibatchSGD(Experiment):
         self.kept = KeptImages(self.images, data.num_classes)
         self.assets = (self.kept,)
         self.rate = self._schedule()
+        self.network = ResNet(
+            num_classes=data.num_classes,
+            dtype=jnp.dtype(config.compute_dtype),
+            **config.model,
+        )
         self.learner = Learner(
-            ResNet(
-                num_classes=data.num_classes,
-                dtype=jnp.dtype(config.compute_dtype),
-                **config.model,
-            ),
+            self.network,
             optax.chain(
                 # L2 is a part of the gradient, not of the loss that is averaged over workers
                 # (remark 1), and not on gamma and beta (section 5.1).
@@ -142,7 +143,7 @@ class LargeMinibatchSGD(Experiment):
         return State(learner=self.learner.init(key, images, train=False), epoch=epoch_means.start())
 
     def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        variables = released_variables(self.learner.model, arrays)
+        variables = released_variables(self.network, arrays)
         return variables and variable_paths("learner", variables)
 
     def normalized(self, images: jax.Array) -> jax.Array:

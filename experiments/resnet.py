@@ -103,12 +103,13 @@ class DeepResidualLearning(Experiment):
         self.kept = KeptImages(self.images, data.num_classes)
         self.assets = (self.kept,)
         self.schedule = ErrorSchedule(**config.schedule)
+        self.network = ResNet(
+            num_classes=data.num_classes,
+            dtype=jnp.dtype(config.compute_dtype),
+            **config.model,
+        )
         self.learner = Learner(
-            ResNet(
-                num_classes=data.num_classes,
-                dtype=jnp.dtype(config.compute_dtype),
-                **config.model,
-            ),
+            self.network,
             optax.chain(
                 # L2 is a part of the gradient that momentum sees, and on all parameters.
                 optax.add_decayed_weights(config.optimizer.l2_penalty),
@@ -140,7 +141,7 @@ class DeepResidualLearning(Experiment):
         )
 
     def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        variables = released_variables(self.learner.model, arrays)
+        variables = released_variables(self.network, arrays)
         return variables and variable_paths("learner", variables)
 
     def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
@@ -189,7 +190,7 @@ class DeepResidualLearning(Experiment):
     def batch_statistics(self, variables: Any, images: jax.Array) -> Any:
         """The running statistics after one more batch."""
         # Over all images at once, however few of them training normalizes by.
-        model = self.learner.model.clone(norm_group=0)
+        model = self.network.clone(norm_group=0)
         _, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
         return updated["batch_stats"]
 

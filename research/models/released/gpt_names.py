@@ -86,9 +86,9 @@ def released_params(model: GPT, arrays: Mapping[str, np.ndarray]) -> dict[str, A
             raise UserError(
                 f"the released weights have {len(by_layer)} layers, the model {model.layers}"
             )
-        ours = [_laid_out(BLOCK[name], by_layer[i], model) for i in range(model.layers)]
+        stack = [_laid_out(BLOCK[name], by_layer[i], model) for i in range(model.layers)]
         for place in range(period):
-            _set(params, f"groups/blocks_{place}/{BLOCK[name]}", np.stack(ours[place::period]))
+            _set(params, f"groups/blocks_{place}/{BLOCK[name]}", np.stack(stack[place::period]))
     _check(params, model, set(layers))
     return params
 
