@@ -145,6 +145,7 @@ class Characters:
         return {CHARACTERS: json.dumps(self.decode(range(self.size))).encode()}
 
 
+KINDS = ("bytes", "characters", "bpe")  # any other is a tokenizer's file
 Vocabulary = Bytes | Characters | Subwords
 
 

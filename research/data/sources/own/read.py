@@ -39,6 +39,11 @@ def read(name: str, split: str) -> Dataset:
     return text.read_texts(name, path, shares, base, start, stop)
 
 
+def path(name: str) -> Path:
+    """The file or folder that a name of one's own data is of."""
+    return expand_user(splits.parse(name.partition(":")[2])[0], "data.name")
+
+
 def _pair_paths(place: str, name: str) -> list[Path]:
     """One path, or two with a comma between them; there may be commas in a path."""
     with contextlib.suppress(OSError, ValueError):  # a name that no file has
