@@ -46,7 +46,7 @@ def read(name: str, folder: Path, shares: Shares, split: str, start: str, stop: 
     if isinstance(saved, dict):
         splits.check_split(name, split, saved)
         table, how = saved[split], "split as saved"
-        rows = range(len(table))
+        rows: Sequence[int] = range(len(table))
     else:
         splits.check_split(name, split, splits.SPLITS)
         table, how = saved, str(shares)
