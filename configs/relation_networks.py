@@ -39,11 +39,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.task = "sort_of_clevr"  # "babi", "clevr"
     config.seen = "states"  # "pixels"
-    config.num_steps = 1225
-    config.batch_size = 32  # scenes with 20 questions each; of the other tasks, questions
+    config.num_steps = 14_700  # six epochs
+    config.batch_size = 4  # scenes with 20 questions each; of the other tasks, questions
     config.accumulate_steps = 1  # micro-batches in one step
-    config.log_every_steps = 100
-    config.eval_every_steps = 306  # an epoch
+    config.log_every_steps = 490
+    config.eval_every_steps = 2450  # an epoch
     config.model = ConfigDict(
         {
             "core": "rn",  # "mlp"
@@ -60,12 +60,12 @@ def get_config(variant: str = "") -> ConfigDict:
             "num_answers": 10,
         }
     )
-    config.optimizer = ConfigDict({"learning_rate": 1e-3})
+    config.optimizer = ConfigDict({"learning_rate": 2e-3})
     config.schedule = ConfigDict(
         {
             "name": "cosine",  # "constant"; "doubling" from first_rate to the rate of the optimizer
             "first_rate": 5e-6,
-            "double_every_steps": 220_000,
+            "double_every_steps": 218_000,  # 20 epochs of CLEVR in batches of 64
         }
     )
     config.data.update(

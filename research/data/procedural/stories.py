@@ -130,7 +130,7 @@ def _is_somebody_there(rng: random.Random) -> list[Record]:
 def _what_is_feared(rng: random.Random) -> list[Record]:
     kinds = list(ANIMALS)
     feared = {kind: rng.choice([other for other in kinds if other != kind]) for kind in kinds}
-    is_a = dict(zip(NAMES, rng.sample(kinds, len(NAMES)), strict=True))
+    is_a = {name: rng.choice(kinds) for name in NAMES}
     fears = {
         kind: f"{ANIMALS[kind].capitalize()} are afraid of {ANIMALS[feared[kind]]}."
         for kind in kinds
