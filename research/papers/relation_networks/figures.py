@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 _COLUMNS = 3
+_LINE = 36  # characters of a title
 
 
 class Answered(NamedTuple):
@@ -36,7 +38,7 @@ def _show(axes: Axes, answered: Answered) -> None:
     axes.imshow(answered.image)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(answered.question, fontsize=8)
+    axes.set_title(textwrap.fill(answered.question, _LINE), fontsize=9)
     right = answered.said == answered.truth
     said = f"{answered.said} ({100 * answered.share:.0f} %)"
     axes.set_xlabel(
@@ -49,7 +51,7 @@ def _show(axes: Axes, answered: Answered) -> None:
 def _figure(panels: Sequence[Answered]) -> tuple[Figure, FigureCanvasAgg]:
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.0 * columns, 2.9 * rows), layout="constrained", dpi=100)
+    figure = Figure(figsize=(3.0 * columns, 3.3 * rows), layout="constrained", dpi=100)
     canvas = FigureCanvasAgg(figure)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, answered in zip(places, panels, strict=False):
