@@ -123,8 +123,9 @@ def stories(config: ConfigDict) -> None:
     config.arms.rn = {}
     config.task = "babi"
     config.seeds = (0,)
-    config.num_steps = 4000
-    config.eval_every_steps = 500
+    config.num_steps, config.batch_size = 8000, 32
+    config.log_every_steps, config.eval_every_steps = 200, 1000
+    config.optimizer.learning_rate = 1e-3
     config.model.update(
         vocab_size=60,
         embedding_size=32,
@@ -133,6 +134,7 @@ def stories(config: ConfigDict) -> None:
         num_tags=40,
         num_answers=20,
     )
+    config.eval.batch_size = 500
     config.data.update(name="stories", sentences=20, sentence_length=8, question_length=8)
 
 
@@ -150,7 +152,7 @@ def paper(config: ConfigDict) -> None:
     config.seeds = (0,)
     config.seen = "pixels"
     config.num_steps, config.batch_size = 30_600, 64  # 200 epochs
-    config.accumulate_steps = 16
+    config.accumulate_steps = 4  # all pairs of 16 images at once fit an accelerator's memory
     config.eval_every_steps, config.checkpoint_every_steps = 1530, 1530
     config.model.update(
         g=(2000,) * 4, f=(2000, 1000, 500, 100), channels=(32, 64, 128, 256), mlp=(2000,) * 4
