@@ -47,12 +47,14 @@ TRIED: dict[str, str] = {}
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
-    config.seeds = (0,)
+    config.arms.prediction = {"model.bumps": 0}
+    config.arms.single_gaussian = {"model.components": 1}
     config.arms.synthesis = {}
-    config.num_steps = 300
+    config.seeds = (0, 1, 2)
+    config.num_steps = 400
     config.batch_size = 24
     config.log_every_steps = 25
-    config.eval_every_steps = 150
+    config.eval_every_steps = 200
     config.demo_text = "the ocean"
 
     config.model = ConfigDict(
@@ -69,7 +71,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "output_clip": 100.0,
         }
     )
-    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 4e-3, "cosine": True})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 8e-3, "cosine": True})
     # A second phase, from the trained network; without steps there is none.
     config.weight_noise = ConfigDict({"num_steps": 0, "learning_rate": 1e-3, "std": 0.075})
     config.data.update(

@@ -200,7 +200,7 @@ class Lines:
         mean, std = self.scale
         return strokes_of(np.concatenate([points[:, :2] * std + mean, points[:, 2:]], axis=1))
 
-    def row(self, line: Line) -> dict[str, np.ndarray]:
+    def row(self, line: Line) -> dict[str, Any]:
         """A line as arrays of the sizes of a batch: "points", "length", "text", "symbols"."""
         points = np.zeros((self.max_points, 3), np.float32)
         points[: len(line.offsets)] = self.normal(line.offsets)
@@ -210,7 +210,7 @@ class Lines:
             **self.text_row(line.text),
         }
 
-    def text_row(self, text: str) -> dict[str, np.ndarray]:
+    def text_row(self, text: str) -> dict[str, Any]:
         """A text as arrays: "text" `[max_symbols]`, -1 after its end, and "symbols", how many."""
         numbers = np.full(self.max_symbols, -1, np.int32)
         numbers[: len(text)] = self.encode(text)

@@ -146,10 +146,10 @@ MUTANTS = [
         "priming_forgets_the_state",
         SCRIPT,
         "jnp.concatenate([offset, end], axis=-1)\n"
-        "            found = self.network.apply(variables, point[:, None], text, state)",
+        "            found = self.run_network(variables, point[:, None], text, state)",
         "jnp.concatenate([offset, end], axis=-1)\n"
         "            state = jax.tree.map(lambda x: jnp.where(t == 0, 0 * x, x), state)\n"
-        "            found = self.network.apply(variables, point[:, None], text, state)",
+        "            found = self.run_network(variables, point[:, None], text, state)",
         f"{OF_SCRIPT}::test_writing_is_sampling_point_by_point",
     ),
     Mutant(

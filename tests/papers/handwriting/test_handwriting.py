@@ -31,6 +31,13 @@ def made():
     return experiment, jax.jit(experiment.init)(jax.random.key(0))
 
 
+@functools.cache
+def jitted():
+    """The network, and the loss of its weights without noise."""
+    experiment, _ = made()
+    return jax.jit(experiment.network.apply), jax.jit(experiment.loss)
+
+
 def batch_of(experiment):
     return jax.tree.map(jnp.asarray, experiment.source(None))
 
@@ -42,7 +49,8 @@ def test_the_loss_is_the_papers():
     variables = experiment.variables(state)
     points, lengths = np.asarray(batch["points"]), np.asarray(batch["length"])
     inputs = np.concatenate([np.zeros((4, 1, 3)), points[:, :-1]], axis=1)  # the null vector first
-    outputs = experiment.network.apply(variables, jnp.asarray(inputs), batch["text"]).outputs
+    network, loss_of = jitted()
+    outputs = network(variables, jnp.asarray(inputs), batch["text"]).outputs
     outputs, floor, total = np.asarray(outputs, np.float64), 0.08, 0.0
     for row in range(4):
         for t in range(lengths[row]):
@@ -55,7 +63,7 @@ def test_the_loss_is_the_papers():
                 normal = stats.multivariate_normal([mu_1[j], mu_2[j]], covariance)
                 density += weights[j] * normal.pdf(points[row, t, :2])
             total -= np.log(density) + np.log(e if points[row, t, 2] else 1 - e)
-    loss, aux = experiment.loss(variables, batch, jax.random.key(0))
+    loss, aux = loss_of(variables, batch, jax.random.key(0))
     np.testing.assert_allclose(loss, total / 4, rtol=1e-4)
     np.testing.assert_allclose(aux.metrics["nats"], total / lengths.sum(), rtol=1e-4)
 
@@ -65,7 +73,8 @@ def test_padding_has_no_loss():
     batch = batch_of(experiment)
     there = jnp.arange(44) < batch["length"][:, None]
     other = {**batch, "points": jnp.where(there[..., None], batch["points"], 7.0)}
-    losses = [experiment.loss(experiment.variables(state), b, None)[0] for b in (batch, other)]
+    key = jax.random.key(0)
+    losses = [jitted()[1](experiment.variables(state), b, key)[0] for b in (batch, other)]
     assert losses[0] == losses[1]
 
 
@@ -114,11 +123,11 @@ def point_by_point(experiment, variables, row, steps):
     read = jnp.asarray(row["prefix"])[None, :count]
     text, key = jnp.asarray(row["text"])[None], jax.random.key(experiment.config.seed)
     key, points = jax.random.fold_in(key, int(row["index"])), []
-    run = jax.jit(lambda read: experiment.network.apply(variables, read, text))
+    run = functools.partial(jitted()[0], variables)
     live, ended = [], False
     for t in range(steps):
         padded = jnp.zeros((1, count + steps, 3)).at[:, : read.shape[1]].set(read)
-        found = run(padded)
+        found = run(padded, text)
         outputs = found.outputs[0, read.shape[1] - 1]
         mixture = PlanarMixture.from_outputs(outputs[1:], experiment.std_floor)
         b = float(row["bias"])
@@ -130,14 +139,13 @@ def point_by_point(experiment, variables, row, steps):
         live.append(not ended)
         read = jnp.concatenate([read, point[None, None]], axis=1)
         padded = jnp.zeros((1, count + steps, 3)).at[:, : read.shape[1]].set(read)
-        phi = run(padded).weights[0, read.shape[1] - 1]
+        phi = run(padded, text).weights[0, read.shape[1] - 1]
         u = int(row["symbols"])
         ended = ended or bool(phi[u] > phi[:u].max())
     return jnp.stack(points), live
 
 
-@pytest.mark.parametrize("with_prime", [False, True])
-@pytest.mark.parametrize("bias", [0.0, 1.5])
+@pytest.mark.parametrize(("bias", "with_prime"), [(0.0, False), (1.5, True)])
 def test_writing_is_sampling_point_by_point(bias, with_prime):
     """Also with a bias, and after a prime whose points and text come first."""
     experiment, state = made()
@@ -180,9 +188,9 @@ def test_a_line_ends_when_the_window_leaves_its_text():
 def test_samples_do_not_depend_on_the_batch_they_are_in():
     experiment, state = made()
     rows = [experiment.row_to_write(text, 0.5, i) for i, text in enumerate(["no", "on", "nn"])]
-    together = experiment.written(state, rows, 4)
-    alone = experiment.written(state, rows[1:2], 4)
-    np.testing.assert_allclose(together.points[1], alone.points[0], rtol=1e-4, atol=1e-4)
+    together = experiment.written(state, rows)
+    alone = experiment.written(state, rows[1:2])
+    np.testing.assert_allclose(together.points[1, :5], alone.points[0, :5], rtol=1e-4, atol=1e-4)
 
 
 def test_the_strokes_of_a_prime_are_not_those_of_the_sample():
@@ -208,11 +216,11 @@ def test_weight_noise_begins_at_the_trained_network_and_has_the_description_leng
     jax.tree.map(np.testing.assert_array_equal, params["mean"], before)
     np.testing.assert_allclose(jax.tree.leaves(params["log_std"])[0], np.log(0.075), rtol=1e-5)
     key, batch = jax.random.key(5), batch_of(experiment)
-    loss, aux = experiment.loss({"params": params}, batch, key)
+    loss, aux = jax.jit(experiment.loss)({"params": params}, batch, key)
     weights = SCRIPT.WeightPosterior(**params)
-    plain, _ = made()[0].loss({"params": weights.sample(key)}, batch, key)
+    plain, _ = jitted()[1]({"params": jax.jit(weights.sample)(key)}, batch, key)
     np.testing.assert_allclose(loss, plain + weights.kl_to_fitted_prior() / 16, rtol=1e-5)
-    still, _ = made()[0].loss({"params": before}, batch, key)
+    still, _ = jitted()[1]({"params": before}, batch, key)
     assert plain != still
     jax.tree.map(np.testing.assert_array_equal, experiment.variables(state)["params"], before)
     after, _ = jax.jit(experiment.step)(state, batch, 0, key)
@@ -233,6 +241,6 @@ def test_the_demo_refuses_what_was_never_learned():
     demo = SCRIPT.demo(experiment, state)
     for text in ("", "hello", "nonono"):
         with pytest.raises(UserError):
-            demo.run(text, 1.0, "nobody", 0)
-    found = demo.run("on", 1.0, "writer 2", 1)
+            demo.run(text=text, bias=1.0, hand="nobody", noise=0)
+    found = demo.run(text="on", bias=1.0, hand="writer 2", noise=1)
     assert found["drawing"].startswith("<svg") and found["picture"].dtype == np.uint8
