@@ -42,7 +42,12 @@ ALLOWED = {
     "eval.primed_texts": positive,
 }
 
-TRIED: dict[str, str] = {}
+# Nats of a point of the validation lines after 300 steps, by Adam's rate; seed 10.
+TRIED = {
+    "prediction": "0.004: -1.476; 0.008: -1.717; 0.016: -1.894; 0.032: -1.765",
+    "single_gaussian": "0.008: -1.683; 0.016: -1.825; 0.032: -1.405",
+    "synthesis": "0.004: -1.786; 0.008: -2.245; 0.016: -2.472; 0.032: -1.925",
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -71,7 +76,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "output_clip": 100.0,
         }
     )
-    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 8e-3, "cosine": True})
+    config.optimizer = ConfigDict({"name": "adam", "learning_rate": 1.6e-2, "cosine": True})
     # A second phase, from the trained network; without steps there is none.
     config.weight_noise = ConfigDict({"num_steps": 0, "learning_rate": 1e-3, "std": 0.075})
     config.data.update(
@@ -91,7 +96,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     # Margins that depend on the data: nats of a point at most, lines read in %, correlation of the
     # slant above that without a prime; 0 for no row about the last two.
-    config.required = ConfigDict({"nats": -1.0, "read": 50.0, "slant": 0.4})
+    config.required = ConfigDict({"nats": -1.8, "read": 75.0, "slant": 0.4})
     config.eval = ConfigDict(
         {
             "batch_size": 60,
@@ -141,6 +146,13 @@ def smoke(config: ConfigDict) -> None:
             "shown": 2,
         }
     )
+
+
+def weight_noise(config: ConfigDict) -> None:
+    """Adaptive weight noise after the training, against as many more steps without it."""
+    config.arms = ConfigDict(convert_dict=False)
+    config.arms.longer = {"num_steps": 600}
+    config.arms.weight_noise = {"weight_noise.num_steps": 200}
 
 
 def omniglot(config: ConfigDict) -> None:
@@ -213,6 +225,7 @@ def prediction_wide(config: ConfigDict) -> None:
 
 VARIANTS = {
     "smoke": smoke,
+    "weight_noise": weight_noise,
     "omniglot": omniglot,
     "own": own,
     "paper": paper,
