@@ -60,7 +60,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.batch_size = 24
     config.log_every_steps = 25
     config.eval_every_steps = 200
-    config.demo_text = "the ocean"
+    config.demo_text = "the ocean"  # "": a training line's
 
     config.model = ConfigDict(
         {
@@ -174,6 +174,7 @@ def omniglot(config: ConfigDict) -> None:
 def own(config: ConfigDict) -> None:
     """Lines of one's own, in files; their letters are those of the training texts."""
     common.single(config)
+    config.demo_text = ""
     config.data.update({"name": "own", "letters": "", "max_points": 1000, "max_symbols": 80})
 
 

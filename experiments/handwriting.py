@@ -164,6 +164,10 @@ class Handwriting(Experiment):
         """A point and a letter."""
         return jnp.zeros((1, 1, 3)), jnp.zeros((1, 1), jnp.int32)
 
+    @property
+    def demo_text(self) -> str:
+        return self.config.demo_text or self.lines.primes[0].text
+
     def variables(self, state: Any) -> Any:
         """What a trained network writes with."""
         return self.learner.eval_variables(state["learner"])
@@ -372,32 +376,44 @@ def main(experiment: Handwriting, config: ConfigDict, workdir: Path) -> dict[str
 
 
 def what_is_written(experiment: Handwriting, state: Any) -> dict[str, float]:
-    """Whether samples of the test texts end, can be read, and vary, without and with a bias."""
+    """Whether samples of the test texts end, vary, and can be read, without and with a bias."""
     setting, lines = experiment.config.eval, experiment.lines
     chosen = lines.splits["test"][: setting.samples]
     texts = [line.text for line in chosen]
-    others = [[t for t in dict.fromkeys([text, *texts])][: setting.candidates] for text in texts]
-    candidates = [[lines.template(text) for text in group] for group in others]
-    real = measures.most_alike([line.strokes for line in chosen], candidates)
-    numbers = {"written/real_read": 100.0 * float(np.mean(real == 0))}
+    numbers = read_back(experiment, "written/real_read", texts, [line.strokes for line in chosen])
     for bias in setting.biases:
         rows = [experiment.row_to_write(text, bias, i) for i, text in enumerate(texts)]
         written = experiment.written(state, rows)
         strokes = [experiment.strokes(written, i) for i in range(len(rows))]
-        read = measures.most_alike(strokes, candidates)
         ratio = written.live.sum(1) / np.array([len(line.offsets) for line in chosen])
         numbers |= {
-            f"written/read_{bias:g}": 100.0 * float(np.mean(read == 0)),
             f"written/ends_{bias:g}": 100.0 * float(np.mean((ratio >= 0.5) & (ratio <= 2.0))),
             f"written/length_{bias:g}": float(np.mean(ratio)),
             f"written/variance_{bias:g}": float(written.variance[written.live].mean()),
+            **read_back(experiment, f"written/read_{bias:g}", texts, strokes),
         }
     return numbers
+
+
+def read_back(
+    experiment: Handwriting, name: str, texts: list[str], strokes: list[Any]
+) -> dict[str, float]:
+    """How many lines look most like their own text, among some others, in %."""
+    lines = experiment.lines
+    if not lines.has_templates:
+        return {}
+    shown = [list(dict.fromkeys([text, *texts])) for text in texts]
+    choices = [group[: experiment.config.eval.candidates] for group in shown]
+    templates = [[lines.template(text) for text in group] for group in choices]
+    found = measures.most_alike(strokes, templates)
+    return {name: 100.0 * float(np.mean(found == 0))}
 
 
 def primed(experiment: Handwriting, state: Any, workdir: Path) -> dict[str, float]:
     """Whether samples that are primed with a writer's line have the writer's slant."""
     setting, lines = experiment.config.eval, experiment.lines
+    if len(lines.primes) < 3:
+        return {}  # too few hands to tell apart
     texts = [line.text for line in lines.splits["test"][: setting.primed_texts]]
     by_writer: dict[int, list[float]] = {}
     for line in lines.splits["train"]:
@@ -454,7 +470,7 @@ def draw_unconditional(experiment: Handwriting, state: Any, workdir: Path) -> No
 
 def draw_biases(experiment: Handwriting, state: Any, workdir: Path) -> None:
     """Draws a text three times with each bias (section 5.4), and other texts without one."""
-    text = experiment.config.demo_text
+    text = experiment.demo_text
     biases = (0.0, 0.1, 0.15, 0.5, 1.0, 2.0, 5.0, 10.0)  # as in the paper
     rows = [experiment.row_to_write(text, bias, i) for i, bias in enumerate(biases)]
     written = experiment.written(state, rows)
@@ -472,9 +488,7 @@ def demo(experiment: Handwriting, state: Any) -> Demo:
     hands = {f"writer {prime.writer + 1}": prime for prime in experiment.lines.primes}
     reads = bool(experiment.network.bumps)
 
-    def run(
-        bias: float, hand: str, noise: int, text: str = experiment.config.demo_text
-    ) -> dict[str, Any]:
+    def run(bias: float, hand: str, noise: int, text: str = experiment.demo_text) -> dict[str, Any]:
         prime = hands.get(hand)
         row = experiment.row_to_write(text, bias, noise, prime)
         written = experiment.written(state, [row], 1)
@@ -488,7 +502,7 @@ def demo(experiment: Handwriting, state: Any) -> Demo:
         says=f"{says}{window if reads else ''}. It goes on in the hand of a writer, or in one that "
         "it makes up.",
         inputs={
-            **({"text": Text("Text", experiment.config.demo_text)} if reads else {}),
+            **({"text": Text("Text", experiment.demo_text)} if reads else {}),
             "bias": Number("Bias: 0 is varied, more is neat", 1.0, 0.0, 10.0, 0.1),
             "hand": Choice("Hand", (NOBODY, *hands), NOBODY),
             "noise": Number("Which of many samples", 0, 0, 999),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from research.core.files import write_text
 from research.losses.mixture_density import PlanarMixture
@@ -19,8 +20,6 @@ _CELLS = 220  # of the density's grid, across
 
 def draw_rows(path: Path, rows: Sequence[pen_strokes.Row]) -> None:
     """Writes rows of handwriting as `path` with the suffixes .png and .svg."""
-    from PIL import Image
-
     Image.fromarray(pen_strokes.picture(rows)).save(path.with_suffix(".png"))
     write_text(path.with_suffix(".svg"), pen_strokes.svg(rows))
 

@@ -221,11 +221,15 @@ class Lines:
         rows = [self.row(line) for line in self.splits[split]]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
+    @property
+    def has_templates(self) -> bool:
+        """Whether it is known what any text looks like; of files it is not."""
+        return self.name != "own"
+
     def template(self, text: str) -> list[np.ndarray]:
-        """The text in a hand that is nobody's, or the first drawer's: what it looks like."""
+        """A text in a hand that is nobody's, or in the first drawer's."""
         if self.name == "procedural":
-            rng = np.random.default_rng(0)
-            return pen_strokes.write(text, pen_strokes.NEUTRAL, rng)
+            return pen_strokes.write(text, pen_strokes.NEUTRAL, np.random.default_rng(0))
         return _side_by_side([self._drawings[0, letter] for letter in text])
 
     # Where lines come from.
