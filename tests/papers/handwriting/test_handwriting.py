@@ -80,9 +80,12 @@ def test_padding_has_no_loss():
 
 def test_updates_are_the_papers_rmsprop():
     """n, g and delta of equations 38 to 45, with clipped derivatives within the gradient."""
-    experiment = build(optimizer__name="graves", optimizer__cosine=False)
+    rate = 4e-3
+    experiment = build(
+        optimizer__name="graves", optimizer__cosine=False, optimizer__learning_rate=rate
+    )
     state = jax.jit(experiment.init)(jax.random.key(0))
-    rate, step = 4e-3, jax.jit(experiment.step)
+    step = jax.jit(experiment.step)
     gradient = jax.jit(jax.grad(lambda p, b: experiment.loss({"params": p}, b, None)[0]))
     w = jax.tree.map(lambda p: np.asarray(p, np.float64), state["learner"].params)
     n, g, delta = (jax.tree.map(np.zeros_like, w) for _ in range(3))
