@@ -68,6 +68,13 @@ class Film:
 
 
 @dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A picture of lines that can be enlarged: an SVG document as `str`."""
+
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Probabilities:
     """A number in 0 to 1 for each of several names, such as the top five classes of an image."""
 
@@ -75,7 +82,7 @@ class Probabilities:
 
 
 Input = Text | Number | Choice | Image
-Output = Text | Number | Image | Audio | Film | Probabilities
+Output = Text | Number | Image | Audio | Film | Drawing | Probabilities
 
 
 @dataclasses.dataclass(frozen=True)

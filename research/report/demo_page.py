@@ -19,6 +19,7 @@ from research.report.demo import (
     Audio,
     Choice,
     Demo,
+    Drawing,
     Film,
     Image,
     Input,
@@ -205,7 +206,7 @@ def _output(name: str, field: Output) -> Any:
     match field:
         case Image():
             return gradio.Image(**about, format="png", interactive=False, elem_classes="picture")
-        case Film():
+        case Film() | Drawing():
             return gradio.HTML(**about, container=True, elem_classes="film", min_height=200)
         case Audio():
             return gradio.Audio(**about, interactive=False)
@@ -222,6 +223,9 @@ def _shown(field: Output, value: Any) -> Any:
         case Film():
             code = base64.b64encode(as_file(field, value)).decode()
             return f'<img alt="the film" src="data:image/gif;base64,{code}">'
+        case Drawing():  # as a picture: what is in an image of SVG runs no code and loads nothing
+            code = base64.b64encode(as_file(field, value)).decode()
+            return f'<img alt="the drawing" src="data:image/svg+xml;base64,{code}">'
         case Audio():
             return field.rate, value
         case Image() | Probabilities():

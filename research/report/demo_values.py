@@ -18,6 +18,7 @@ from research.report.demo import (
     Audio,
     Choice,
     Demo,
+    Drawing,
     Film,
     Image,
     Input,
@@ -28,7 +29,7 @@ from research.report.demo import (
 )
 from research.viz.films import encode_gif
 
-SUFFIXES = {Image: ".png", Film: ".gif", Audio: ".wav"}
+SUFFIXES = {Image: ".png", Film: ".gif", Audio: ".wav", Drawing: ".svg"}
 _BAR = 20  # characters of a probability of 1
 
 
@@ -112,6 +113,8 @@ def in_words(field: Output, value: Any) -> str:
             return f"{len(value)} frames of {value.shape[2]} x {value.shape[1]} pixels"
         case Audio():
             return f"{len(value) / field.rate:.1f} seconds"
+        case Drawing():
+            return f"{len(value)} characters of SVG"
         case _:
             return str(value)
 
@@ -127,6 +130,8 @@ def as_file(field: Output, value: Any) -> bytes:
             return encode_gif(value, field.fps, last_seconds=1.0)
         case Audio():
             return _as_wav(value, field.rate)
+        case Drawing():
+            return value.encode()
         case _:
             return (in_words(field, value) + "\n").encode()
 

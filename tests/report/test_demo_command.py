@@ -12,7 +12,17 @@ from research import app, config
 from research import commands as command_line
 from research.core import UserError
 from research.report import demo_command
-from research.report.demo import Audio, Choice, Demo, Film, Image, Number, Probabilities, Text
+from research.report.demo import (
+    Audio,
+    Choice,
+    Demo,
+    Drawing,
+    Film,
+    Image,
+    Number,
+    Probabilities,
+    Text,
+)
 from research.report.demo_values import as_file, filled, in_words, read_value
 
 TOYS = Path(__file__).resolve().parents[1] / "toys"
@@ -151,6 +161,8 @@ def test_outputs_as_words_and_files():
         "a dog   25.00%  █████",
     ]
     assert in_words(Number("", 0, 0, 1), 2.5) == "2.5"
+    assert as_file(Drawing(""), "<svg/>") == b"<svg/>"
+    assert in_words(Drawing(""), "<svg/>") == "6 characters of SVG"
 
 
 def test_no_input_takes_the_name_of_a_flag():

@@ -1,0 +1,1 @@
+"""Of Graves 2013: the network that writes, lines of handwriting, measures and pictures of them."""
