@@ -1,8 +1,8 @@
 """WaveNet (van den Oord et al., 2016): a stack of dilated causal convolutions over raw sound.
 
 It says how likely each value of a sample is, given those before it: `logits[:, t]` are of sample t
-and depend on the samples before t alone. Samples are numbers of bins; -1 is «no sample», which is
-neither predicted nor heard (its input is zero, and what lies before a sound is zero in every layer).
+and depend on the samples before t alone. Samples are numbers of bins; -1 is «no sample», whose
+input is zero. What lies before a sound is zero in every layer.
 
 The same layers run over whole sounds `[B, T]`, in parallel, and sample by sample, from queues of
 what they need of the past (Paine et al., 2016, arXiv:1611.09482).
@@ -10,6 +10,7 @@ what they need of the past (Paine et al., 2016, arXiv:1611.09482).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -291,7 +292,7 @@ class ContextStack(nn.Module):
         x = jnp.pad(x, [(0, 0), (0, -length % self.factor), (0, 0)])
         # Added up in the order in which samples arrive, as generation has to.
         blocks = x.reshape(len(x), -1, self.factor, self.features)
-        x = sum(blocks[:, :, i] for i in range(1, self.factor)) + blocks[:, :, 0]
+        x = functools.reduce(jnp.add, (blocks[:, :, i] for i in range(self.factor)))
         x = x / self.factor
         total = jnp.zeros((), x.dtype)
         for layer in self.layers:

@@ -3,8 +3,8 @@
 The words are the ten English digits, each a row of phones. A voice is a pulse train, the sum of its
 harmonics, shaped by three formants (Fant's source and filter, with formants of adults after
 Peterson and Barney, 1952) that glide from phone to phone; hisses and bursts are noise in a band.
-Speakers differ in pitch, in the length of their vocal tract, which moves all formants, in breath, in
-how fast the harmonics fall off, and in the noise of their room. From take to take the pitch, its
+Speakers differ in pitch, in the length of their vocal tract, which moves all formants, in breath,
+in how fast the harmonics fall off, and in the noise of their room. From take to take the pitch, its
 fall over the word, all lengths and the loudness change.
 
 It is not speech: no person is heard in it, and what is measured on it says how well a model learns
@@ -196,7 +196,9 @@ def _voiced(who: Speaker, tracks: dict[str, np.ndarray], size: int) -> np.ndarra
     while number * tracks["pitch"].min() < RATE / 2:
         hertz = number * tracks["pitch"]
         gain = np.ones(size)
-        for formant, width in zip(tracks["formants"] * who.tract, (80.0, 110.0, 170.0), strict=True):
+        for formant, width in zip(
+            tracks["formants"] * who.tract, (80.0, 110.0, 170.0), strict=True
+        ):
             gain = gain * formant**2 / np.hypot(formant**2 - hertz**2, width * hertz)
         audible = hertz < RATE / 2 - 100
         sound += audible * gain * number**-who.tilt * np.cos(number * phase)
