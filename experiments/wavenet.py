@@ -276,7 +276,8 @@ def main(experiment: RawAudio, config: ConfigDict, workdir: Path) -> Numbers:
     for name, sound in sounds.items():
         path = workdir / f"{name.replace(' ', '_')}.wav"
         path.write_bytes(encode_wav(sound, experiment.form.rate))
-    spectrograms.draw(workdir / "spectrograms.png", sounds, experiment.form.rate)
+    columns = 2 if config.data.local == "mel" else 3  # recorded and vocoded side by side
+    spectrograms.draw(workdir / "spectrograms.png", sounds, experiment.form.rate, columns)
     return {**numbers, **more}
 
 
@@ -460,7 +461,7 @@ def likelihood_claims(results: Results) -> list[Claim]:
         known.above(
             "simple",
             "WaveNet",
-            by=0.05,
+            by=0.2,
             claim="better than counts of n-grams and linear prediction, nats a sample",
             paper="(no such comparison; sanity)",
             digits=3,
@@ -468,8 +469,8 @@ def likelihood_claims(results: Results) -> list[Claim]:
         frames.above(
             "commonest",
             "told",
-            by=20.0,
-            claim="a second head tells frames' phones from raw sound, percent wrong",
+            by=40.0,
+            claim="a second head tells what frames are of from raw sound, percent wrong",
             paper="18.8 % phone errors on TIMIT, the best of raw sound",
             digits=1,
         ),
@@ -482,19 +483,21 @@ def condition_claims(results: Results) -> list[Claim]:
     speaker = results.side_by_side("speaker", swapped="test/loss_swapped", own="test/loss")
     late = results.side_by_side("mel", late="test/loss_late", own="test/loss")
     again = results.side_by_side("mel", others="vocoded/apart_from_others", own="vocoded/apart")
-    return [
+    rows = [
         loss.above(
             "dilated",
             "speaker",
-            by=0.01,
+            by=0.005,
             claim="told who speaks: nats a sample",
             paper="one model of 109 speakers by a one-hot vector (3.1)",
+            rule="seed by seed",
+            pairs="the same crops, and first weights of what both have",
             digits=3,
         ),
         speaker.above(
             "swapped",
             "own",
-            by=0.05,
+            by=0.03,
             claim="told that another one speaks: nats a sample",
             paper="switches between speakers by conditioning (3.1)",
             digits=3,
@@ -502,7 +505,7 @@ def condition_claims(results: Results) -> list[Claim]:
         loss.above(
             "dilated",
             "mel",
-            by=0.15,
+            by=0.05,
             claim="told log-mel frames: nats a sample",
             paper="local conditioning (2.5)",
             digits=3,
@@ -510,7 +513,7 @@ def condition_claims(results: Results) -> list[Claim]:
         late.above(
             "late",
             "own",
-            by=0.02,
+            by=0.04,
             claim="frames that come 10 ms late: nats a sample",
             paper="local conditioning is aligned with the samples (2.5)",
             digits=3,
@@ -518,20 +521,24 @@ def condition_claims(results: Results) -> list[Claim]:
         again.above(
             "others",
             "own",
-            by=0.1,
+            by=0.08,
             claim="says recordings again from their frames: distance of log-mel frames",
             paper="(vocoders came later)",
             digits=3,
         ),
-        loss.above(
-            "speaker",
-            "speech",
-            by=0.05,
-            claim="told phones and pitch, too: nats a sample",
-            paper="text-to-speech from linguistic features and log F0 (3.2)",
-            digits=3,
-        ),
     ]
+    if "speech" in results.arms:  # phones are known
+        rows.append(
+            loss.above(
+                "speaker",
+                "speech",
+                by=0.05,
+                claim="told phones and pitch, too: nats a sample",
+                paper="text-to-speech from linguistic features and log F0 (3.2)",
+                digits=3,
+            )
+        )
+    return rows
 
 
 def generation_claims(results: Results) -> list[Claim]:

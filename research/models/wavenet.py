@@ -181,6 +181,7 @@ class GatedLayer(nn.Module):
         parts = [product(x, w, self.step_by_step) for x, w in zip(taps, self.kernel, strict=True)]
         total = sum(parts[1:], parts[0])
         if self.local_features:
+            assert local is not None
             total = total + product(local, self.local_kernel, self.step_by_step)
         total = total + offset.astype(x.dtype)
         filtered, gated = jnp.split(total, 2, axis=-1)
@@ -446,6 +447,7 @@ class WaveNet(nn.Module):
         offsets = [layer.offset(embedded) for layer in self.layers]
         if not self.local_features:
             return offsets, None
+        assert local is not None
         return offsets, self.upsampling(local.astype(self.dtype))
 
     def __call__(

@@ -39,6 +39,6 @@ def receptive_field(model: WaveNet, variables: Any, key: jax.Array, length: int)
         logits, _ = model.apply(variables, samples)
         return logits[0, t] @ weights
 
-    gradient = np.asarray(jnp.abs(jax.grad(seen)(samples)).sum((0, 2)))
+    gradient = np.asarray(jnp.abs(jax.jit(jax.grad(seen))(samples)).sum((0, 2)))
     (places,) = np.nonzero(gradient)
     return Field(int(t - places[0]), int(t - places[-1]))
