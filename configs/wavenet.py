@@ -26,27 +26,32 @@ ALLOWED = {
     "eval.ngram_orders": positive,
 }
 
-TRIED: dict[str, str] = {}
+# Nats of a validation sample, seed 10. The networks that are told something learn at the rate of
+# the one that is told nothing, `dilated`, which is their rival.
+TRIED = {
+    "undilated": "0.004: 2.307; 0.008: 2.252; 0.016: 2.246",
+    "dilated": "0.004: 2.214; 0.008: 2.138; 0.016: 2.125",
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
     checked = {"eval.compared_samples": 200}
-    config.arms.undilated = {"model.dilated": False, "learning_rate": 8e-3}
-    config.arms.dilated = {"learning_rate": 8e-3, **checked}
-    config.arms.speaker = {"learning_rate": 8e-3, "model.global_conditioning": True}
-    config.arms.mel = {"learning_rate": 8e-3, "data.local": "mel"}
+    config.arms.undilated = {"model.dilated": False, "learning_rate": 1.6e-2}
+    config.arms.dilated = {"learning_rate": 1.6e-2, **checked}
+    config.arms.speaker = {"learning_rate": 1.6e-2, "model.global_conditioning": True}
+    config.arms.mel = {"learning_rate": 1.6e-2, "data.local": "mel"}
     config.arms.speech = {
-        "learning_rate": 8e-3,
+        "learning_rate": 1.6e-2,
         "model.global_conditioning": True,
         "data.local": "linguistic",
     }
-    config.arms.phones = {"learning_rate": 8e-3, "model.classes": 16}
+    config.arms.phones = {"learning_rate": 1.6e-2, "model.classes": 16}
     config.seeds = (0, 1, 2)
     config.num_steps = 800
     config.batch_size = 2
     config.accumulate_steps = 1  # micro-batches in one step
-    config.learning_rate = 8e-3  # of Adam ...
+    config.learning_rate = 1.6e-2  # of Adam ...
     config.end_factor = 0.0  # ... which falls to this share of it along a line
     config.ema_decay = 0.0
     config.class_weight = 1.0  # of the loss of frames' classes beside that of samples
