@@ -59,7 +59,7 @@ PAPER = Paper(
         + (512 * 256 + 256)
         + 109 * 16,  # speakers
     },
-    curves=("test/loss",),
+    curves=("nats",),
     x="samples",
     method="speech",
 )
