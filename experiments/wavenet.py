@@ -33,6 +33,7 @@ from research.core.errors import UserError
 from research.data.audio import mu_law
 from research.data.audio.clips import Format, SoundClips, linguistic
 from research.data.audio.files import encode_wav
+from research.data.audio.spectrum import SHOWN_HOP, decibels
 from research.data.procedural import voices
 from research.decoding.queues import DRAWN, Drawn, draw, draw_naively
 from research.models.wavenet import WaveNet
@@ -277,7 +278,8 @@ def main(experiment: RawAudio, config: ConfigDict, workdir: Path) -> Numbers:
         path = workdir / f"{name.replace(' ', '_')}.wav"
         path.write_bytes(encode_wav(sound, experiment.form.rate))
     columns = 2 if config.data.local == "mel" else 3  # recorded and vocoded side by side
-    spectrograms.draw(workdir / "spectrograms.png", sounds, experiment.form.rate, columns)
+    rate, shown = experiment.form.rate, {name: decibels(s) for name, s in sounds.items()}
+    spectrograms.draw(workdir / "spectrograms.png", shown, rate / SHOWN_HOP, rate / 2, columns)
     return {**numbers, **more}
 
 
@@ -421,7 +423,7 @@ def demo(experiment: RawAudio, state: Any) -> Demo:
         sounds, _ = experiment.speak(
             state, given["number"], np.array([speaker]), frames[None], given["temperature"]
         )
-        return {"sound": sounds[0], "spectrogram": spectrograms.picture(sounds[0])}
+        return {"sound": sounds[0], "spectrogram": spectrograms.picture(decibels(sounds[0]))}
 
     return Demo(
         title="Sound, sample by sample",

@@ -1,4 +1,4 @@
-"""Sounds as pictures: what they hold of each frequency, over time."""
+"""Spectrograms as pictures: what a sound holds of each frequency, over time."""
 
 from __future__ import annotations
 
@@ -7,40 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
-from research.data.audio.spectrum import hann, stft
 
-_FLOOR = -90.0  # decibels below a full sine
-
-
-def decibels(sound: np.ndarray, window: int = 160, hop: int = 40) -> np.ndarray:
-    """A spectrogram `[window // 2 + 1, F]`, lowest frequency first, `_FLOOR` at least.
+def picture(levels: np.ndarray, magnify: int = 3) -> np.ndarray:
+    """A spectrogram as a picture, uint8 `[H, W, 3]`, high frequencies above.
 
     Args:
-      sound: `[N]` in -1 to 1.
-      window, hop: in samples.
+      levels: decibels `[frequencies, F]`, 0 the brightest, the least of them the darkest.
+      magnify: pixels of each.
     """
-    whole = np.pad(np.asarray(sound, np.float64), (0, -len(sound) % hop))
-    magnitude = np.abs(stft(whole, window, hop)).T / (hann(window).sum() / 2)
-    return np.maximum(20 * np.log10(np.maximum(magnitude, 1e-9)), _FLOOR)
-
-
-def picture(sound: np.ndarray, magnify: int = 3) -> np.ndarray:
-    """A spectrogram as a picture, uint8 `[H, W, 3]`, high frequencies above."""
     import matplotlib
 
-    level = 1 - decibels(sound)[::-1] / _FLOOR
+    level = 1 - levels[::-1] / min(levels.min(), -1.0)
     colours = matplotlib.colormaps["magma"](level)[..., :3]
     image = (255 * colours).astype(np.uint8)
     return image.repeat(magnify, 0).repeat(magnify, 1)
 
 
-def draw(path: Path, sounds: Mapping[str, np.ndarray], rate: int, columns: int = 3) -> None:
+def draw(
+    path: Path,
+    spectrograms: Mapping[str, np.ndarray],
+    frames_per_second: float,
+    top: float,
+    columns: int = 3,
+) -> None:
     """Draws spectrograms side by side, on one scale of time.
 
     Args:
       path: PNG to write.
-      sounds: title -> `[N]` in -1 to 1.
-      rate: samples a second.
+      spectrograms: title -> decibels `[frequencies, F]`.
+      frames_per_second: of them.
+      top: their highest frequency, in Hz.
       columns: pictures in a row.
     """
     import matplotlib
@@ -48,22 +44,23 @@ def draw(path: Path, sounds: Mapping[str, np.ndarray], rate: int, columns: int =
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    rows = -(-len(sounds) // columns)
+    rows = -(-len(spectrograms) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(3.6 * columns, 2.2 * rows), layout="constrained", squeeze=False
     )
-    longest = max(map(len, sounds.values())) / rate
-    for axis in axes.flat[len(sounds) :]:
+    longest = max(levels.shape[1] for levels in spectrograms.values()) / frames_per_second
+    floor = min(levels.min() for levels in spectrograms.values())
+    for axis in axes.flat[len(spectrograms) :]:
         axis.axis("off")
-    for axis, (title, sound) in zip(axes.flat, sounds.items(), strict=False):
+    for axis, (title, levels) in zip(axes.flat, spectrograms.items(), strict=False):
         axis.imshow(
-            decibels(sound),
+            levels,
             origin="lower",
             aspect="auto",
             cmap="magma",
-            vmin=_FLOOR,
+            vmin=floor,
             vmax=0,
-            extent=(0, len(sound) / rate, 0, rate / 2000),
+            extent=(0, levels.shape[1] / frames_per_second, 0, top / 1000),
         )
         axis.set_facecolor("black")
         axis.set(title=title, xlim=(0, longest))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 MEL_FLOOR = 1e-5  # of a magnitude, before its logarithm is taken
+SILENCE = -90.0  # decibels below a full sine
+SHOWN_HOP = 40  # samples from column to column of a spectrogram
 
 
 def stft(x: np.ndarray, window: int, hop: int) -> np.ndarray:
@@ -60,3 +62,15 @@ def log_mel(x: np.ndarray, bands: int, window: int, hop: int, rate: int) -> np.n
         raise ValueError(f"{bands} mel bands are too many for a window of {window} samples")
     magnitudes = np.abs(stft(x, window, hop)) / hann(window).sum()
     return np.log10(np.maximum(magnitudes @ (filters.T / weight), MEL_FLOOR)).astype(np.float32)
+
+
+def decibels(x: np.ndarray, window: int = 160, hop: int = SHOWN_HOP) -> np.ndarray:
+    """A spectrogram `[window // 2 + 1, F]`, lowest frequency first, `SILENCE` at least.
+
+    Args:
+      x: `[N]` in -1 to 1; its last frame is filled up.
+      window, hop: of `stft`.
+    """
+    whole = np.pad(np.asarray(x, np.float64), (0, -len(x) % hop))
+    magnitude = np.abs(stft(whole, window, hop)).T / (hann(window).sum() / 2)
+    return np.maximum(20 * np.log10(np.maximum(magnitude, 1e-9)), SILENCE)

@@ -52,6 +52,15 @@ def test_a_tone_is_in_its_band_and_ten_times_louder_is_one_more():
     assert spectrum.log_mel(0 * tone, 20, WINDOW, HOP, RATE).max() == pytest.approx(-5)
 
 
+def test_a_full_sine_is_at_zero_decibels_in_its_place():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(1590) / RATE)
+    levels = spectrum.decibels(tone, window=160, hop=40)
+    assert levels.shape == (81, 40)
+    assert (levels[:, 5:-5].argmax(0) == 20).all()  # 1000 Hz in steps of 50
+    np.testing.assert_allclose(levels[20, 5:-5], 0.0, atol=0.05)
+    assert spectrum.decibels(np.zeros(400)).max() == spectrum.SILENCE
+
+
 def test_lengths_that_do_not_go_together():
     with pytest.raises(ValueError, match="do not go together"):
         spectrum.stft(np.zeros(HOP + 1), WINDOW, HOP)
