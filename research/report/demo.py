@@ -53,10 +53,14 @@ class Image:
 
 @dataclasses.dataclass(frozen=True)
 class Audio:
-    """A sound: float32 samples `[N]` in -1 to 1, at `rate` samples a second."""
+    """A sound: float32 samples `[N]` in -1 to 1, at `rate` samples a second.
+
+    As an input it may have any rate and is converted to this one; `default` is a sound.
+    """
 
     label: str
     rate: int
+    default: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Probabilities:
     label: str
 
 
-Input = Text | Number | Choice | Image
+Input = Text | Number | Choice | Image | Audio
 Output = Text | Number | Image | Audio | Film | Drawing | Probabilities
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from research.core.errors import UserError
-from research.report.demo import Choice, Demo, Image, Input, Number, Output, Text
+from research.report.demo import Audio, Choice, Demo, Image, Input, Number, Output, Text
 from research.report.demo_values import SUFFIXES, as_file, filled, in_words, read_value
 from research.report.finished import FinishedRun, load_run
 
@@ -154,7 +154,7 @@ def _placeholder(field: Input) -> str:
     match field:
         case Number():
             return "N"
-        case Image():
+        case Image() | Audio():
             return "FILE"
         case Choice():
             return "NAME"
@@ -170,6 +170,8 @@ def _default(field: Input) -> str:
             return f"one of {', '.join(field.options)}; default {field.default}"
         case Text():
             return f"default {field.default!r}"
+        case Audio():
+            return "any sound that libsndfile reads"
         case _:
             return "any picture that Pillow reads"
 

@@ -193,6 +193,9 @@ def _input(field: Input) -> Any:
                 height=320,
                 elem_classes="picture",
             )
+        case Audio():
+            value = None if field.default is None else (field.rate, field.default)
+            return gradio.Audio(value, label=field.label, sources=["upload", "microphone"])
         case Number():
             return gradio.Slider(
                 field.low, field.high, value=field.default, step=field.step, label=field.label

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import wave
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from research.core.errors import UserError
+from research.data.audio.files import encode_wav, read_sound, resampled
 from research.report.demo import (
     Audio,
     Choice,
@@ -63,21 +63,36 @@ def _checked(name: str, field: Input, value: Any) -> Any:
             return value
         case Image():
             return None if value is None else np.asarray(value)
+        case Audio():
+            return _sound(field, value)
         case Text():
             return str(value)
+
+
+def _sound(field: Audio, value: Any) -> np.ndarray | None:
+    """Samples at the field's rate; the page in the browser gives a rate and whole numbers."""
+    if not isinstance(value, tuple):
+        return None if value is None else np.asarray(value, np.float32)
+    rate, samples = value
+    samples = np.asarray(samples)
+    if samples.dtype.kind == "i":
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    return resampled(samples.reshape(len(samples), -1).mean(1), rate, field.rate)
 
 
 def read_value(name: str, field: Input, text: str) -> Any:
     """The value of an input from the word that stands for it on a command line.
 
     Raises:
-      UserError: it is no number, or no file with a picture.
+      UserError: it is no number, or no file with a picture or a sound.
     """
     if isinstance(field, Number):
         try:
             return float(text)
         except ValueError:
             raise UserError(f"{name} takes a number, not {text!r}") from None
+    if isinstance(field, Audio):
+        return read_sound(Path(text), field.rate, resample=True)
     return read_picture(Path(text)) if isinstance(field, Image) else text
 
 
@@ -129,22 +144,11 @@ def as_file(field: Output, value: Any) -> bytes:
         case Film():
             return encode_gif(value, field.fps, last_seconds=1.0)
         case Audio():
-            return _as_wav(value, field.rate)
+            return encode_wav(value, field.rate)
         case Drawing():
             return value.encode()
         case _:
             return (in_words(field, value) + "\n").encode()
-
-
-def _as_wav(samples: np.ndarray, rate: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(rate)
-        scaled = np.clip(np.asarray(samples), -1, 1) * 32767
-        sound.writeframes(scaled.round().astype("<i2").tobytes())
-    return file.getvalue()
 
 
 def _line(error: Exception) -> str:

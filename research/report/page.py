@@ -31,18 +31,18 @@ figcaption { font-size: .8rem; opacity: .75; overflow-wrap: anywhere }
 img { max-width: 100%; max-height: 30rem; background: #fff; border-radius: 4px }
 """
 # Nothing runs in the page, and it asks nobody for anything.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 GENERATOR = '<meta name="generator" content="landmarks report">'
 TABLE_HEAD = (
     "| paper | claim | paper's number | ours | holds | seeds | minutes | hardware | command |"
 )
-_LARGEST = 20_000_000  # bytes of a picture or film that is put into the page
+_LARGEST = 20_000_000  # bytes of a picture, film or sound that is put into the page
 
 Run = tuple[Path, Mapping[str, Any], str]  # folder, content of `result.json`, paper's title
 
 
 def html_page(runs: Sequence[Run]) -> str:
-    """Makes one HTML page, pictures and films inside, that needs no other file.
+    """Makes one HTML page, pictures, films and sounds inside, that needs no other file.
 
     First comes how many rows hold, then the runs, each with its claims, final numbers and pictures.
 
@@ -216,7 +216,7 @@ def _numbers(arms: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def _figures(folder: Path) -> str:
-    """Pictures and films of the run itself, and those of the first seed of every arm."""
+    """Pictures, films and sounds of the run itself, and those of the first seed of every arm."""
     figures = ""
     for path in _pictures(folder):
         name = html.escape(str(path.relative_to(folder)))
@@ -225,22 +225,22 @@ def _figures(folder: Path) -> str:
             continue
         code = base64.b64encode(path.read_bytes()).decode()
         kind = path.suffix[1:]
-        figures += (
-            f'<figure><img alt="{name}" src="data:image/{kind};base64,{code}">'
-            f"<figcaption>{name}</figcaption></figure>"
-        )
+        shown = f'<img alt="{name}" src="data:image/{kind};base64,{code}">'
+        if kind == "wav":
+            shown = f'<audio controls src="data:audio/wav;base64,{code}"></audio>'
+        figures += f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """PNG and GIF files, those of the run before those of its arms."""
+    """PNG, GIF and WAV files, those of the run before those of its arms."""
     folders = [folder]
     for arm in sorted(p for p in folder.iterdir() if p.is_dir()):
         folders += sorted(p for p in arm.iterdir() if p.is_dir())[:1]
     return [
         path
         for place in folders
-        for kind in ("png", "gif")
+        for kind in ("png", "gif", "wav")
         for path in sorted(place.glob(f"*.{kind}"))
         if path.is_file()
     ]

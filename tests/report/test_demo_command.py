@@ -147,6 +147,24 @@ def test_pictures_are_read_upright_and_in_colour(tmp_path):
             read_value("picture", field, str(tmp_path / name))
 
 
+def test_a_sound_is_read_at_the_rate_that_is_wanted(tmp_path):
+    tone = np.sin(2 * np.pi * 200 * np.arange(1600) / 16000)
+    (tmp_path / "a.wav").write_bytes(as_file(Audio("", 16000), tone))
+    field = Audio("a recording", 8000)
+    found = read_value("recording", field, str(tmp_path / "a.wav"))
+    np.testing.assert_allclose(found[50:-50], tone[::2][50:-50], atol=0.01)
+    demo = Demo("", "", {"recording": field}, {}, lambda recording: {})
+    assert filled(demo, {})["recording"] is None
+    # As the page gives it: a rate, and whole numbers of one channel or two.
+    whole = (tone * 32767).astype(np.int16)
+    for given in ((16000, whole), (16000, np.stack([whole, whole], 1))):
+        np.testing.assert_allclose(
+            filled(demo, {"recording": given})["recording"], found, atol=1e-3
+        )
+    with pytest.raises(UserError, match="no sound .*missing.wav"):
+        read_value("recording", field, str(tmp_path / "missing.wav"))
+
+
 def test_outputs_as_words_and_files():
     sound = np.array([0.0, 1.0, -1.0, 2.0])
     with wave.open(io.BytesIO(as_file(Audio("", 8000), sound))) as file:

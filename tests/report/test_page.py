@@ -5,11 +5,13 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from research import app, config
 from research import commands as command_line
+from research.data.audio.files import encode_wav
 from research.report.claims import Paper
 from research.report.page import distinct_titles, html_page, markdown_table
 
@@ -39,12 +41,15 @@ class Tags(HTMLParser):
 def test_report_is_self_contained(workdir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (workdir / "film.gif").write_bytes(b"GIF89a")
+    (workdir / "sound.wav").write_bytes(encode_wav(np.zeros(8), 8000))
     assert command_line.main(["report", str(workdir)]) == 0
     page = Tags()
     page.feed((tmp_path / "report.html").read_text())
     assert page.sources and all(
-        s.startswith(("data:image/png", "data:image/gif", "#")) for s in page.sources
+        s.startswith(("data:image/png", "data:image/gif", "data:audio/wav", "#"))
+        for s in page.sources
     )
+    assert any(s.startswith("data:audio/wav") for s in page.sources), "a sound"
     assert any(s.startswith("data:image/gif") for s in page.sources), "a film"
     result = json.loads((workdir / "result.json").read_text())
     assert result["claims"][0]["ours"] in page.text

@@ -1,0 +1,1 @@
+"""Sound: mu-law, spectra, files, and clips of speakers cut for training."""
