@@ -44,7 +44,7 @@ from research.core.tree import named_leaves
 from research.losses.softmax import softmax_loss
 from research.metrics.classification import top_k_error, view_probabilities
 from research.models.nas_cells.amoeba_net import PUBLISHED, AmoebaNet
-from research.models.nas_cells.masked import Cells, MaskedNetwork
+from research.models.nas_cells.masked import Cells, MaskedNetwork, fresh
 from research.papers.evolution_nas.figures import draw_search, genotype_picture, lineage
 from research.papers.evolution_nas.images import ChildBatches, ImageTask
 from research.papers.evolution_nas.layers import LayeredNetwork, Layers, starting_point
@@ -77,7 +77,7 @@ PAPER = Paper(
         "amoeba_net_b36": 2_746_342,
     },
     curves=("bits/population", "population"),
-    method="cells_aging",
+    method="aging",
 )
 
 Numbers = dict[str, float]
@@ -302,9 +302,8 @@ class CellSearch(Evolution):
         proposals = jax.vmap(self.propose, in_axes=(None, None, 0))(
             population, born, jax.random.split(propose_key, self.workers)
         )
-        images = jnp.zeros((1, *self.task.images.shape))
-        children = jax.vmap(self.learner.init, in_axes=(0, None, 0))(
-            jax.random.split(init_key, self.workers), images, proposals.model
+        children = jax.vmap(functools.partial(fresh_learner, self.learner, self.task))(
+            proposals.model, jax.random.split(init_key, self.workers)
         )
         return proposals, children
 
@@ -425,8 +424,8 @@ class FinalTraining(Experiment):
 
     def init(self, key: jax.Array) -> FinalState:
         cells = self.search.space.random(key)
-        images = jnp.zeros((1, *self.task.images.shape))
-        return FinalState(self.learner.init(key, images, cells), cells, self.search.nobody())
+        learner = fresh_learner(self.learner, self.task, cells, key)
+        return FinalState(learner, cells, self.search.nobody())
 
     def warm_start(self, state: FinalState, before: SearchState) -> FinalState:
         population = before.population
@@ -564,6 +563,14 @@ def masked_network(config: ConfigDict, sizes: ConfigDict) -> MaskedNetwork:
         config.cells.reductions,
         config.cells.shrink,
     )
+
+
+def fresh_learner(learner: Learner, task: ImageTask, cells: Cells, key: jax.Array) -> LearnerState:
+    """A network of cells that has learned nothing, and its optimizer."""
+    images = jnp.zeros((1, *task.images.shape))
+    shapes = jax.eval_shape(learner.init, key, images, cells)
+    state: LearnerState = fresh(shapes.replace(opt_state=None), key)
+    return state.replace(opt_state=learner.tx.init(state.params))
 
 
 def sgd(sizes: ConfigDict, rate: float = 0.0) -> optax.GradientTransformation:
@@ -775,7 +782,7 @@ def claims(results: Results) -> list[Claim]:
     rows: list[Claim] = []
     if "bits_aging" in results.arms:
         rows += bit_claims(results)
-    if "cells_aging" in results.arms and "cells_random" in results.arms:
+    if "aging" in results.arms and "random" in results.arms:
         rows += cell_claims(results)
     return rows
 
@@ -823,20 +830,20 @@ def bit_claims(results: Results) -> list[Claim]:
 
 
 def cell_claims(results: Results) -> list[Claim]:
-    required = results["required/ten_best"]["cells_aging"][0]
+    required = results["required/ten_best"]["aging"][0]
     rows = [
         results["valid/ten_best"].above(
-            "cells_aging",
-            "cells_random",
+            "aging",
+            "random",
             by=required,
             claim="ten best children, validation accuracy in %: evolution above random search",
             paper="evolution and RL are above random search (figure 3)",
             digits=1,
         ),
         results["valid/last"].above(
-            "cells_aging",
-            "cells_random",
-            by=results["required/last"]["cells_aging"][0],
+            "aging",
+            "random",
+            by=results["required/last"]["aging"][0],
             claim="mean of the last P children",
             paper="models found by evolution get better (figure 3)",
             digits=1,

@@ -145,8 +145,9 @@ class _ReluConvNorm(nn.Module):
             padding=pads,
             use_bias=False,
             dtype=x.dtype,
+            name="conv",
         )
-        return _Norm()(conv(nn.relu(x)), train)
+        return _Norm(name="norm")(conv(nn.relu(x)), train)
 
 
 class _Separable(nn.Module):
@@ -160,7 +161,7 @@ class _Separable(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         pad = self.dilation * (self.size // 2)
-        for strides in (self.strides, 1):
+        for i, strides in enumerate((self.strides, 1)):
             channels = x.shape[-1]
             x = nn.Conv(
                 channels,
@@ -171,9 +172,10 @@ class _Separable(nn.Module):
                 feature_group_count=channels,
                 use_bias=False,
                 dtype=x.dtype,
+                name=f"depthwise_{i}",
             )(nn.relu(x))
-            x = Conv(self.features, (1, 1), use_bias=False, dtype=x.dtype)(x)
-            x = _Norm()(x, train)
+            x = Conv(self.features, (1, 1), use_bias=False, dtype=x.dtype, name=f"pointwise_{i}")(x)
+            x = _Norm(name=f"norm_{i}")(x, train)
         return x
 
 
@@ -205,13 +207,14 @@ class Operation(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         name, strides = self.name_of, self.strides
         if name in SEPARABLE:
-            return _Separable(self.features, *SEPARABLE[name], strides)(x, train)
+            module = _Separable(self.features, *SEPARABLE[name], strides, name="separable")
+            return module(x, train)
         if name in CONVOLUTIONS:
             size = CONVOLUTIONS[name]
             return _ReluConvNorm(self.features, (size, size), strides)(x, train)
         if name == "conv_1x7_7x1":
-            x = _ReluConvNorm(self.features, (1, 7), strides)(x, train)
-            return _ReluConvNorm(self.features, (7, 1))(x, train)
+            x = _ReluConvNorm(self.features, (1, 7), strides, name="across")(x, train)
+            return _ReluConvNorm(self.features, (7, 1), name="down")(x, train)
         if name in POOLS:
             return pool(x, name, strides)
         if strides > 1:  # an identity that has to halve its input

@@ -243,3 +243,31 @@ def _neighbours(x: jax.Array) -> jax.Array:
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shifts = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
     return jnp.concatenate(shifts, axis=-1)
+
+
+def fresh(shapes: Any, key: jax.Array) -> Any:
+    """Variables of a `MaskedNetwork`, or a state that holds them, as they are before any training.
+
+    Weights are normal, of deviation 1 / sqrt(fan in), and all of one draw: to compile a draw for
+    each takes longer than to compile the network.
+
+    Args:
+      shapes: of what is made. Gains and variances are one, all that is no weight is zero.
+      key: of the draw.
+    """
+    named = jax.tree_util.tree_flatten_with_path(shapes)[0]
+    total = sum(int(np.prod(leaf.shape)) for _, leaf in named)
+    drawn, values, first = jax.random.normal(key, (total,)), [], 0
+    for path, leaf in named:
+        names = [str(getattr(entry, "key", getattr(entry, "name", entry))) for entry in path]
+        size = int(np.prod(leaf.shape))
+        if names[-1] in ("scale", "var"):
+            value = jnp.ones(leaf.shape, leaf.dtype)
+        elif names[-1].startswith(("kernel", "filter", "line")) and "params" in names:
+            fan_in = {"k": leaf.shape[-2], "f": 1, "l": _SIZE * leaf.shape[-2]}[names[-1][0]]
+            value = drawn[first : first + size].reshape(leaf.shape) / np.sqrt(fan_in)
+        else:
+            value = jnp.zeros(leaf.shape, leaf.dtype)
+        values.append(value)
+        first += size
+    return jax.tree.unflatten(jax.tree.structure(shapes), values)

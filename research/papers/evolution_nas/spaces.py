@@ -32,7 +32,7 @@ class BitStrings:
 
     def mutate(self, key: jax.Array, architecture: jax.Array) -> jax.Array:
         place = jax.random.randint(key, (), 0, self.size)
-        return architecture.at[place].set(~architecture[place])
+        return architecture ^ (jnp.arange(self.size) == place)
 
 
 class CellSpace:
@@ -49,54 +49,54 @@ class CellSpace:
 
     def random(self, key: jax.Array) -> Cells:
         """Uniform: any operation, any earlier hidden state."""
-        op_key, input_key = jax.random.split(key)
-        shape = (2, self.combinations, 2)
+        drawn = jax.random.uniform(key, (2, 2, self.combinations, 2))
         earlier = jnp.arange(self.combinations)[:, None] + 2
-        return Cells(
-            operations=jax.random.randint(op_key, shape, 0, len(OPERATIONS)),
-            inputs=jax.random.randint(input_key, shape, 0, earlier),
-        )
+        return Cells(operations=_below(len(OPERATIONS), drawn[0]), inputs=_below(earlier, drawn[1]))
 
     def mutate(self, key: jax.Array, architecture: Cells) -> Cells:
-        kind_key, place_key, change_key = jax.random.split(key, 3)
-        kind = jax.random.uniform(kind_key)
-        cell_key, combination_key, side_key = jax.random.split(place_key, 3)
-        cell = jax.random.randint(cell_key, (), 0, 2)
-        combination = jax.random.randint(combination_key, (), 0, self.combinations)
-        side = jax.random.randint(side_key, (), 0, 2)
-
-        place = (cell, combination, side)
-        rewired = self.rewire(change_key, architecture, place)
-        replaced = self.replace(change_key, architecture, place)
+        # One draw for all that is random: every call of a generator is long to compile.
+        kind, cell, combination, side, change = jax.random.uniform(key, (5,))
+        place = (_below(2, cell), _below(self.combinations, combination), _below(2, side))
+        rewired = self.rewire(change, architecture, place)
+        replaced = self.replace(change, architecture, place)
         half = self.identity_share + (1 - self.identity_share) / 2
         changed = jax.tree.map(lambda a, b: jnp.where(kind < half, a, b), rewired, replaced)
         is_identity = kind < self.identity_share
         return jax.tree.map(lambda a, b: jnp.where(is_identity, a, b), architecture, changed)
 
-    def replace(self, key: jax.Array, cells: Cells, place: tuple) -> Cells:
-        """Op mutation: another operation at `place` (cell, combination, side)."""
-        shift = jax.random.randint(key, (), 1, len(OPERATIONS))
+    def replace(self, drawn: jax.Array, cells: Cells, place: tuple) -> Cells:
+        """Op mutation: another operation at `place` (cell, combination, side).
+
+        Args:
+          drawn: uniform in 0 to 1, decides which.
+        """
+        shift = 1 + _below(len(OPERATIONS) - 1, drawn)
         operation = (cells.operations[place] + shift) % len(OPERATIONS)
         return cells.replace(operations=cells.operations.at[place].set(operation))
 
-    def rewire(self, key: jax.Array, cells: Cells, place: tuple) -> Cells:
+    def rewire(self, drawn: jax.Array, cells: Cells, place: tuple) -> Cells:
         """Hidden state mutation: another input at `place`, such that no loop is formed.
 
         It may be of a combination with a larger number that does not depend on this one; they are
-        then numbered anew. Where there is none, all stays as it is.
+        then numbered anew. Where there is none, all stays as it is. `drawn` as in `replace`.
         """
         cell, combination, _ = place
         inputs = cells.inputs[cell]
         allowed = ~depends(inputs)[:, combination + 2]
         allowed = allowed.at[cells.inputs[place]].set(False)
-        drawn = jax.random.categorical(key, jnp.where(allowed, 0.0, -jnp.inf))
-        state = jnp.where(allowed.any(), drawn, cells.inputs[place]).astype(jnp.int32)
+        chosen = jnp.argmax(jnp.cumsum(allowed) > _below(allowed.sum(), drawn))
+        state = jnp.where(allowed.any(), chosen, cells.inputs[place]).astype(jnp.int32)
         changed = cells.inputs.at[place].set(state)[cell]
         operations, changed = in_order(cells.operations[cell], changed)
         return Cells(
             operations=cells.operations.at[cell].set(operations),
             inputs=cells.inputs.at[cell].set(changed),
         )
+
+
+def _below(count: int | jax.Array, drawn: jax.Array) -> jax.Array:
+    """Whole numbers from 0 to below `count`, int32, of numbers that are uniform in 0 to 1."""
+    return jnp.minimum((drawn * count).astype(jnp.int32), count - 1)
 
 
 def depends(inputs: jax.Array) -> jax.Array:
