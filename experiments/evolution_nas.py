@@ -32,20 +32,25 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import PIL.Image
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState, UserError
+from research.core import Experiment, Learner, LearnerState, UserError
 from research.core.errors import check_choice
 from research.core.tree import named_leaves
 from research.losses.softmax import softmax_loss
-from research.metrics.classification import top_k_error, view_probabilities
-from research.models.nas_cells.amoeba_net import PUBLISHED, AmoebaNet
+from research.models.nas_cells.amoeba_net import PUBLISHED, AmoebaNet, Genotype
 from research.models.nas_cells.masked import Cells, MaskedNetwork, fresh
-from research.papers.evolution_nas.figures import draw_search, genotype_picture, lineage
+from research.papers.evolution_nas.children import (
+    ImageTraining,
+    TrainingState,
+    image_loss,
+    sgd,
+)
+from research.papers.evolution_nas.demos import bits_demo, cells_demo
+from research.papers.evolution_nas.figures import draw_search, genotype_picture
 from research.papers.evolution_nas.images import ChildBatches, ImageTask
 from research.papers.evolution_nas.layers import LayeredNetwork, Layers, starting_point
 from research.papers.evolution_nas.spaces import BitStrings, CellSpace, Space, to_genotype
@@ -59,7 +64,7 @@ from research.papers.evolution_nas.workers import (
     work,
 )
 from research.report.claims import Claim, Paper, Results
-from research.report.demo import Demo, Image, Number, Probabilities, Text
+from research.report.demo import Demo
 from research.report.image_demo import classify_demo, classify_views
 from research.training.phases import run_phases
 
@@ -276,8 +281,10 @@ class CellSearch(Evolution):
                 )
         self.task = image_task(config)
         self.assets = (self.task.kept,)
-        self.network = masked_network(config, child)
-        self.learner = Learner(self.network, sgd(child), max_grad_norm=config.max_grad_norm)
+        tx = sgd(child.learning_rate, child.train_steps, child.momentum, child.weight_decay)
+        self.learner = Learner(
+            masked_network(config, child), tx, max_grad_norm=config.max_grad_norm
+        )
         self.score_steps = -(-config.data.num_valid // child.batch_size)
         self.lifetime = child.train_steps + self.score_steps
         self.num_steps = self.evolution.total_models // self.workers * self.lifetime
@@ -307,23 +314,14 @@ class CellSearch(Evolution):
         )
         return proposals, children
 
-    def loss(
-        self, cells: Cells, variables: Any, batch: Any, key: jax.Array
-    ) -> tuple[jax.Array, Aux]:
-        """Cross-entropy of one child on images `[B, H, W, C]` with labels `[B]`."""
-        logits, updated = self.learner.apply(
-            variables, self.task.scaled(batch["image"]), cells, train=True, mutable=["batch_stats"]
-        )
-        loss, error = softmax_loss(logits, batch["label"])
-        return loss, Aux({"error": error}, updated)
-
     def train(
         self, state: SearchState, batch: Any, key: jax.Array
     ) -> tuple[SearchState, dict[str, jax.Array]]:
         """A step of every child."""
 
         def one(child: LearnerState, cells: Cells) -> tuple[LearnerState, dict[str, jax.Array]]:
-            return self.learner.minimize(child, functools.partial(self.loss, cells), batch, key)
+            loss = functools.partial(image_loss, self.learner, self.task, (cells,))
+            return self.learner.minimize(child, loss, batch, key)
 
         children, metrics = jax.vmap(one)(state.children, state.proposals.model)
         shown = {name: metrics[name].mean() for name in ("loss", "error")}
@@ -407,20 +405,21 @@ class FinalState(flax.struct.PyTreeNode):
     population: Population
 
 
-class FinalTraining(Experiment):
+class FinalTraining(ImageTraining):
     """The model of the highest validation accuracy, larger, trained again from scratch."""
 
     def __init__(self, config: ConfigDict):
-        self.config, final = config, config.final
-        self.search = CellSearch(config)
-        self.task = self.search.task
-        self.assets = (self.task.kept,)
-        self.network = masked_network(config, final)
-        self.learner = Learner(self.network, sgd(final), max_grad_norm=config.max_grad_norm)
-        self.num_steps = final.train_steps
-        self.source = self.task.images.stream(final.batch_size, config.seed)
-        self.per_step = {"images": final.batch_size}
-        self.classify = jax.jit(self.probabilities)
+        self.search, final = CellSearch(config), config.final
+        super().__init__(
+            self.search.task,
+            masked_network(config, final),
+            sgd(final.learning_rate, final.train_steps, final.momentum, final.weight_decay),
+            final.train_steps,
+            final.batch_size,
+            config.seed,
+            config.test_batch_size,
+            config.max_grad_norm,
+        )
 
     def init(self, key: jax.Array) -> FinalState:
         cells = self.search.space.random(key)
@@ -433,108 +432,11 @@ class FinalTraining(Experiment):
         cells = jax.tree.map(lambda models: models[best], population.models)
         return state.replace(cells=cells, population=population)
 
-    def loss(
-        self, cells: Cells, variables: Any, batch: Any, key: jax.Array
-    ) -> tuple[jax.Array, Aux]:
-        """Cross-entropy, as that of the children."""
-        logits, updated = self.learner.apply(
-            variables, self.task.scaled(batch["image"]), cells, train=True, mutable=["batch_stats"]
-        )
-        loss, error = softmax_loss(logits, batch["label"])
-        return loss, Aux({"error": error}, updated)
-
-    def step(
-        self, state: FinalState, batch: Any, t: jax.Array, key: jax.Array
-    ) -> tuple[FinalState, dict[str, jax.Array]]:
-        loss = functools.partial(self.loss, state.cells)
-        learner, metrics = self.learner.minimize(state.learner, loss, batch, key)
-        return state.replace(learner=learner), metrics
-
-    def probabilities(self, variables: Any, rows: Any) -> tuple[jax.Array, jax.Array]:
-        """Classes `[B, K]` of test images, and their labels `[B]`."""
-        learned, cells = variables
-
-        def predict(images: jax.Array) -> jax.Array:
-            return self.learner.apply(learned, self.task.scaled(images), cells)
-
-        return view_probabilities(predict, rows["views"]), rows["label"]
-
-    def variables(self, state: FinalState) -> Any:
-        return self.learner.eval_variables(state.learner), state.cells
+    def inputs(self, state: FinalState) -> tuple[Cells]:
+        return (state.cells,)
 
     def evaluate(self, state: FinalState, key: jax.Array) -> Numbers:
-        probabilities, labels = training.map_batches(
-            self.classify,
-            self.variables(state),
-            self.task.images.test_rows,
-            self.config.test_batch_size,
-        )
-        return {"test/accuracy": 100 - top_k_error(probabilities, labels)}
-
-
-class NetworkTraining(Experiment):
-    """One network, built as such: a child of a worker, or a published architecture.
-
-    Args:
-      config: of the run.
-      network: `(images, train) -> logits`.
-      rate: highest learning rate.
-      initial: weights by path that it begins with, such as those it inherits; None for fresh ones.
-    """
-
-    def __init__(
-        self,
-        config: ConfigDict,
-        network: nn.Module,
-        rate: float,
-        initial: Mapping[str, Any] | None = None,
-    ):
-        self.config, self.network, child = config, network, config.child
-        self.task = image_task(config)
-        self.assets = (self.task.kept,)
-        self.learner = Learner(network, sgd(child, rate), max_grad_norm=config.max_grad_norm)
-        self.initial = initial
-        self.num_steps = child.train_steps
-        self.source = self.task.images.stream(child.batch_size, config.seed)
-        self.per_step = {"images": child.batch_size}
-        self.classify = jax.jit(self.probabilities)
-
-    def init(self, key: jax.Array) -> dict[str, LearnerState]:
-        images = jnp.zeros((1, *self.task.images.shape))
-        return {"learner": self.learner.init(key, images)}
-
-    def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
-        logits, updated = self.learner.apply(
-            variables, self.task.scaled(batch["image"]), train=True, mutable=["batch_stats"]
-        )
-        loss, error = softmax_loss(logits, batch["label"])
-        return loss, Aux({"error": error}, updated)
-
-    def step(
-        self, state: dict[str, LearnerState], batch: Any, t: jax.Array, key: jax.Array
-    ) -> tuple[dict[str, LearnerState], dict[str, jax.Array]]:
-        learner, metrics = self.learner.minimize(state["learner"], self.loss, batch, key)
-        return {"learner": learner}, metrics
-
-    def probabilities(self, variables: Any, rows: Any) -> tuple[jax.Array, jax.Array]:
-        """Classes `[B, K]` of images, and their labels `[B]`."""
-
-        def predict(images: jax.Array) -> jax.Array:
-            return self.learner.apply(variables, self.task.scaled(images))
-
-        return view_probabilities(predict, rows["views"]), rows["label"]
-
-    def evaluate(self, state: dict[str, LearnerState], key: jax.Array) -> Numbers:
-        """The validation accuracy: what a child is judged by."""
-        return {"valid/accuracy": self.accuracy(state, "valid")}
-
-    def accuracy(self, state: dict[str, LearnerState], split: str) -> float:
-        """Percent of the images of "valid" or "test" that are classified correctly."""
-        rows = self.task.rows(split)
-        variables = self.learner.eval_variables(state["learner"])
-        size = self.config.test_batch_size
-        probabilities, labels = training.map_batches(self.classify, variables, rows, size)
-        return 100 - top_k_error(probabilities, labels)
+        return {"test/accuracy": self.accuracy(state, "test")}
 
 
 def image_task(config: ConfigDict) -> ImageTask:
@@ -573,41 +475,52 @@ def fresh_learner(learner: Learner, task: ImageTask, cells: Cells, key: jax.Arra
     return state.replace(opt_state=learner.tx.init(state.params))
 
 
-def sgd(sizes: ConfigDict, rate: float = 0.0) -> optax.GradientTransformation:
-    """SGD with Nesterov's momentum, weight decay, and a rate that falls along a cosine.
-
-    Args:
-      sizes: `config.child` or `config.final`.
-      rate: in place of theirs, if it is not 0.
-    """
-    schedule = optax.cosine_decay_schedule(rate or sizes.learning_rate, sizes.train_steps)
-    return optax.chain(
-        optax.add_decayed_weights(sizes.weight_decay),
-        optax.sgd(schedule, sizes.momentum, nesterov=True),
-    )
-
-
-TASKS = ("bits", "cells", "folder", "layers", "network")
-
-
 def build(config: ConfigDict) -> Experiment:
-    check_choice("task", config.task, TASKS)
     check_choice("evolution.search", config.evolution.search, SEARCHES)
     if config.task == "bits":
         return BitSearch(config)
     if config.task == "cells":
         return CellSearch(config)
-    classes, child = config.data.num_classes, config.child
+    child = config.child
     if config.task == "layers":
         first = starting_point(config.layers.first_rate)
-        return NetworkTraining(config, LayeredNetwork(first, classes), first.learning_rate)
+        return network_training(config, LayeredNetwork(first, config.data.num_classes))
+    check_choice("task", config.task, ("bits", "cells", "layers", "folder", "network"))
     check_choice("child.architecture", child.architecture, PUBLISHED)
     # A worker's children have other architectures, of about this size.
-    genotype = PUBLISHED[child.architecture]
-    return NetworkTraining(
-        config,
-        AmoebaNet(genotype, classes, child.normal_cells, child.features, config.cells.reductions),
-        child.learning_rate,
+    return network_training(config, amoeba_net(config, PUBLISHED[child.architecture]))
+
+
+def amoeba_net(config: ConfigDict, genotype: Genotype) -> AmoebaNet:
+    child = config.child
+    return AmoebaNet(
+        genotype,
+        config.data.num_classes,
+        child.normal_cells,
+        child.features,
+        config.cells.reductions,
+    )
+
+
+def network_training(
+    config: ConfigDict,
+    network: nn.Module,
+    rate: float = 0.0,
+    initial: Mapping[str, Any] | None = None,
+) -> ImageTraining:
+    """The training of a network by itself; `rate`, if it is not 0, in place of the child's."""
+    child = config.child
+    tx = sgd(rate or child.learning_rate, child.train_steps, child.momentum, child.weight_decay)
+    return ImageTraining(
+        image_task(config),
+        network,
+        tx,
+        child.train_steps,
+        child.batch_size,
+        config.seed,
+        config.test_batch_size,
+        config.max_grad_norm,
+        initial,
     )
 
 
@@ -623,7 +536,7 @@ def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> Numbers:
         draw_found(state, workdir)
         required = {f"required/{name}": x for name, x in config.required.items()}
         return {**found, **numbers, **required}
-    assert isinstance(experiment, NetworkTraining)
+    assert isinstance(experiment, ImageTraining)
     if config.task == "network":
         state, numbers = training.run(experiment, config, workdir)
         return {**numbers, "test/accuracy": experiment.accuracy(state, "test")}
@@ -681,25 +594,20 @@ def search_in_folder(config: ConfigDict, workdir: Path) -> Numbers:
     }
 
 
-def child_of(config: ConfigDict, architecture: Any, folder: Folder, parent: int) -> NetworkTraining:
+def child_of(config: ConfigDict, architecture: Any, folder: Folder, parent: int) -> ImageTraining:
     """The training of a model; of the networks of 2017 it begins with its parent's weights.
 
     (2017, section 3.4: those whose names and shapes are the same.)
     """
-    classes, child = config.data.num_classes, config.child
-    if config.task == "layers":
-        dna = Layers.from_json(architecture)
-        inherited = folder.weights(parent) if parent >= 0 and dna.inherits else None
-        network: nn.Module = LayeredNetwork(dna, classes)
-        return NetworkTraining(config, network, dna.learning_rate, inherited)
-    genotype = cells_from_json(architecture)
-    network = AmoebaNet(
-        genotype, classes, child.normal_cells, child.features, config.cells.reductions
-    )
-    return NetworkTraining(config, network, child.learning_rate)
+    if config.task == "folder":
+        return network_training(config, amoeba_net(config, cells_from_json(architecture)))
+    dna = Layers.from_json(architecture)
+    inherited = folder.weights(parent) if parent >= 0 and dna.inherits else None
+    network = LayeredNetwork(dna, config.data.num_classes)
+    return network_training(config, network, dna.learning_rate, inherited)
 
 
-def weights_of(state: dict[str, LearnerState]) -> dict[str, np.ndarray]:
+def weights_of(state: TrainingState) -> dict[str, np.ndarray]:
     """Parameters and batch statistics by their path in the state."""
     leaves = named_leaves(jax.device_get(state))
     return {name: x for name, x in leaves.items() if "/opt_state/" not in name}
@@ -707,75 +615,16 @@ def weights_of(state: dict[str, LearnerState]) -> dict[str, np.ndarray]:
 
 def demo(experiment: Experiment, state: Any) -> Demo:
     """Shows what was found, and lets it classify a picture."""
-    if isinstance(experiment, FinalTraining):
-        return found_demo(experiment, state)
-    if isinstance(experiment, NetworkTraining):
-        variables = experiment.learner.eval_variables(state["learner"])
-        classify = functools.partial(experiment.classify, variables)
-        return classify_demo(experiment.task.kept, classify_views(experiment.task.kept, classify))
-    assert isinstance(experiment, BitSearch)
-    return bits_demo(experiment, state)
-
-
-def found_demo(experiment: FinalTraining, state: FinalState) -> Demo:
-    """The best cells as a graph, any ancestor's too, and the class of a picture."""
-    kept = experiment.task.kept
-    population = jax.device_get(state.population)
-    line = lineage(population.parent, int(population.fitness.argmax()))
-    classify = classify_views(
-        kept, functools.partial(experiment.classify, experiment.variables(state))
-    )
-
-    def run(picture: np.ndarray, generations: int) -> Mapping[str, Any]:
-        number = line[max(0, len(line) - 1 - generations)]
-        cells = jax.tree.map(lambda models: models[number], population.models)
-        steps = " -> ".join(f"{n} ({population.fitness[n]:.1f} %)" for n in line)
-        shares = classify(kept.record(picture))
-        return {
-            "classes": dict(zip(kept.class_names, map(float, shares), strict=True)),
-            "cells": genotype_picture(to_genotype(cells)),
-            "line": steps,
-        }
-
-    return Demo(
-        title="What evolution has found",
-        says="Two cells that evolved on validation images, of which a network was then built and "
-        "trained. It classifies a picture; beside it are its cells, or those of an ancestor.",
-        inputs={
-            "picture": Image("a picture", kept.examples[0].picture),
-            "generations": Number("cells of so many generations ago", 0, 0, len(line) - 1),
-        },
-        outputs={
-            "classes": Probabilities("what it shows, by the network of the newest cells"),
-            "cells": Image("the cells"),
-            "line": Text("models from the first to the best, with validation accuracy"),
-        },
-        run=run,
-        examples=[{"generations": g} for g in {0, len(line) - 1}],
-    )
-
-
-def bits_demo(experiment: BitSearch, state: Population) -> Demo:
-    """The line of the model that a search reports, bit by bit."""
-    searches = jax.device_get(state)
-
-    def run(search: int) -> Mapping[str, Any]:
-        line = lineage(searches.parent[search], int(searches.fitness[search].argmax()))
-        bits = searches.models[search][line]
-        picture = np.where(bits, 255, 40).astype(np.uint8).repeat(4, 0).repeat(4, 1)
-        return {"line": picture, "accuracy": float(bits[-1].mean())}
-
-    return Demo(
-        title="A line of bit strings",
-        says="Each row is a string, white where a bit is one; each is a mutation of the one above "
-        "it. The last is what the search reports: its noisy fitness was the highest.",
-        inputs={"search": Number("which of the searches", 0, 0, len(searches.fitness) - 1)},
-        outputs={
-            "line": Image("from the first string to the reported one"),
-            "accuracy": Number("share of ones in the last", 0, 0, 1, 0.001),
-        },
-        run=run,
-    )
+    if isinstance(experiment, BitSearch):
+        found = jax.device_get(state)
+        return bits_demo(found.models, found.fitness, found.parent)
+    assert isinstance(experiment, ImageTraining)
+    kept, variables = experiment.task.kept, experiment.variables(state)
+    classify = classify_views(kept, functools.partial(experiment.classify, variables))
+    if not isinstance(experiment, FinalTraining):
+        return classify_demo(kept, classify)
+    found = jax.device_get(state.population)
+    return cells_demo(kept, classify, found.models, found.fitness, found.parent)
 
 
 def claims(results: Results) -> list[Claim]:
