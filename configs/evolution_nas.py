@@ -36,7 +36,12 @@ ALLOWED = {
     "required.*": non_negative,
 }
 
-TRIED: dict[str, str] = {}
+# Rates of the children, chosen for random search: validation accuracy of 48 of them on seed 10, of
+# the ten best and of all. Evolution has the same. The toy has nothing to choose: P and S are given.
+TRIED = {
+    "random": "0.05: 78.6, 64.4; 0.1: 84.5, 73.9; 0.2: 87.7, 77.6",
+    "aging": "as random search",
+}
 
 
 def bits(search: str, **more: object) -> dict:
@@ -91,7 +96,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "features": 8,  # F
             "train_steps": 30,
             "batch_size": 32,
-            "learning_rate": 0.1,
+            "learning_rate": 0.2,
             "momentum": 0.9,
             "weight_decay": 1e-4,
         }
