@@ -86,6 +86,7 @@ PAPER = Paper(
 )
 
 Numbers = dict[str, float]
+VALIDATION = "validation accuracy, %"
 SEARCHES = ("aging", "non_aging", "random")
 
 
@@ -527,8 +528,9 @@ def network_training(
 def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> Numbers:
     if isinstance(experiment, BitSearch):
         state, numbers = training.run(experiment, config, workdir)
-        fitness = experiment.accuracy(np.asarray(state.models[0]))
-        draw_search(workdir / "search.png", fitness, np.asarray(state.parent[0]), "share of ones")
+        first = jax.device_get(jax.tree.map(lambda x: x[0], state))
+        accuracy, best = experiment.accuracy(first.models), int(first.fitness.argmax())
+        draw_search(workdir / "search.png", accuracy, first.parent, best, "share of ones")
         return dict(numbers)
     if isinstance(experiment, CellSearch):
         final, state, numbers = run_phases(experiment.phase, 2, config, workdir)
@@ -546,8 +548,8 @@ def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> Numbers:
 def draw_found(state: FinalState, workdir: Path) -> None:
     """The fitness of all models with the line of the best, and its cells."""
     population = jax.device_get(state.population)
-    what = "validation accuracy, %"
-    draw_search(workdir / "search.png", population.fitness, population.parent, what)
+    fitness, best = population.fitness, int(population.fitness.argmax())
+    draw_search(workdir / "search.png", fitness, population.parent, best, VALIDATION)
     picture = genotype_picture(to_genotype(jax.device_get(state.cells)))
     PIL.Image.fromarray(picture).save(workdir / "cells.png")
 
@@ -567,21 +569,19 @@ def search_in_folder(config: ConfigDict, workdir: Path) -> Numbers:
         space = CellSpace(config.cells.combinations, config.cells.identity_share)
         rules = CellEvolution(space, evolution.population, evolution.sample, evolution.search)
 
-    def train(draft: Draft, place: Path) -> Trained:
-        child = child_of(config, draft.architecture, folder, draft.parent)
-        state, numbers = training.run(child, config, place)
+    def train(draft: Draft, place: Path, seed: int) -> Trained:
+        setting = config.copy_and_resolve_references()
+        setting.seed = seed
+        child = child_of(setting, draft.architecture, folder, draft.parent)
+        state, numbers = training.run(child, setting, place)
         weights = weights_of(state) if config.task == "layers" else None
         return Trained(numbers["valid/accuracy"], weights)
 
     models = work(folder, f"seed{config.seed}", config.seed, rules, train, evolution.total_models)
     fitness = np.array([model.fitness for model in models])
-    draw_search(
-        workdir / "search.png",
-        fitness,
-        np.array([model.parent for model in models]),
-        "validation accuracy, %",
-    )
-    best = models[int(fitness.argmax())]
+    parent, number = np.array([model.parent for model in models]), int(fitness.argmax())
+    draw_search(workdir / "search.png", fitness, parent, number, VALIDATION)
+    best = models[number]
     setting = config.copy_and_resolve_references()
     if config.task == "folder":
         setting.child.update(config.final)

@@ -68,6 +68,10 @@ class Trained(NamedTuple):
     weights: Mapping[str, np.ndarray] | None = None
 
 
+# A draft, a folder where its training can be interrupted and resumed, and a seed of its own.
+Train = Callable[[Draft, Path, int], Trained]
+
+
 class Rules(Protocol):
     """Who is a parent of whom."""
 
@@ -198,7 +202,7 @@ def work(
     worker: str,
     seed: int,
     rules: Rules,
-    train: Callable[[Draft, Path], Trained],
+    train: Train,
     total_models: int,
 ) -> list[Model]:
     """Proposes, trains and adds models until there are enough of them; returns all.
@@ -208,7 +212,7 @@ def work(
       worker: a name that no other worker has.
       seed: of what it draws.
       rules: of the evolution.
-      train: a draft, and a folder where its training can be interrupted and resumed.
+      train: trains a model.
       total_models: of all workers together.
 
     Raises:
@@ -232,7 +236,7 @@ def _one_model(
     worker: str,
     seed: int,
     rules: Rules,
-    train: Callable[[Draft, Path], Trained],
+    train: Train,
 ) -> None:
     own = {model.token for model in folder.models() if model.token.startswith(f"{worker}-")}
     for left in place.glob(f"{worker}-*"):
@@ -240,14 +244,16 @@ def _one_model(
             _clear(folder, left)
     token = f"{worker}-{len(own)}"
     child = place / token
+    rng = np.random.default_rng([seed, len(own)])
+    child_seed = int(rng.integers(2**31))
     drafted = child / "draft.json"
     if drafted.is_file():  # it was interrupted
         draft = Draft(**json.loads(drafted.read_text("utf-8")))
     else:
-        draft = rules.draft(folder, np.random.default_rng([seed, len(own)]))
+        draft = rules.draft(folder, rng)
         child.mkdir(exist_ok=True)
         write_text(drafted, json.dumps(draft._asdict()))
-    folder.add(token, draft, train(draft, child))
+    folder.add(token, draft, train(draft, child, child_seed))
     _clear(folder, child)
 
 

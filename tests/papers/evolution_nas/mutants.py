@@ -90,7 +90,7 @@ MUTANTS = [
         f"{TESTS}::test_rewiring_reaches_every_state_that_makes_no_loop",
     ),
     Mutant(
-        "one_operation_is_never_chosen",
+        "operations_are_never_changed",
         SPACES,
         "shift = 1 + _below(len(OPERATIONS) - 1, drawn)",
         "shift = _below(len(OPERATIONS), drawn) * 0",

@@ -46,8 +46,8 @@ class Counting:
         return Draft((alive[-1].architecture if alive else 0) + 1, parent, kills)
 
 
-def train(draft, place):
-    return Trained(float(draft.architecture), {"w": np.full(2, draft.architecture)})
+def train(draft, place, seed):
+    return Trained(draft.architecture + seed / 2**31, {"w": np.full(2, draft.architecture)})
 
 
 # The folder.
@@ -61,11 +61,11 @@ def test_a_worker_that_is_killed_anywhere_loses_nothing(tmp_path):
     for when in ("training", "born"):
         folder, done = Folder(tmp_path / when), itertools.count()
 
-        def interrupted(draft, place, when=when, done=done):
+        def interrupted(draft, place, seed, when=when, done=done):
             if next(done) == 2 and when == "training":
                 (place / "half").write_text("some steps")
                 raise Killed
-            return train(draft, place)
+            return train(draft, place, seed)
 
         add = folder.add
 
@@ -82,9 +82,9 @@ def test_a_worker_that_is_killed_anywhere_loses_nothing(tmp_path):
         again = Folder(tmp_path / when)  # as a new process sees it
         seen = []
 
-        def resumed(draft, place, seen=seen):
+        def resumed(draft, place, seed, seen=seen):
             seen.append((place / "half").exists())
-            return train(draft, place)
+            return train(draft, place, seed)
 
         assert work(again, "a", 0, Counting(), resumed, 6) == straight
         assert seen[0] == (when == "training")  # it goes on where it was
@@ -92,6 +92,7 @@ def test_a_worker_that_is_killed_anywhere_loses_nothing(tmp_path):
             m.number for m in Folder(tmp_path / "straight").alive()
         ]
         np.testing.assert_array_equal(again.weights(4)["w"], [5, 5])
+    assert len({model.fitness % 1 for model in straight}) == 6  # each has a seed of its own
 
 
 def test_workers_side_by_side_take_every_number_once(tmp_path):
