@@ -15,7 +15,8 @@ Departures: children that are trained side by side have their parents from one p
 of as many workers do that begin together; their reduction cells halve their inputs first. Op and
 hidden state mutations always change something, where the cell has something else. Dilated
 convolutions are applied twice, as all separable ones, of which the paper says nothing. Auxiliary
-heads, drop path and cutout of the final training, and its stem for ImageNet, are left out.
+heads, drop path and cutout of the final training, and its stem for ImageNet, are left out. The rate
+of the networks of 2017 falls along a cosine within each training, where the paper's is constant.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class BitSearch(Evolution):
         repeats = self.config.bits.repeats
         return jax.tree.map(lambda x: jnp.stack([x] * repeats), self.nobody())
 
-    def accuracy(self, models: jax.Array) -> jax.Array:
+    def accuracy(self, models: Any) -> Any:
         """True accuracies `[...]` of bits `[..., D]`."""
         return models.mean(-1)
 
@@ -378,8 +379,11 @@ class CellSearch(Evolution):
         return state, metrics
 
     def evaluate(self, state: SearchState, key: jax.Array) -> Numbers:
-        """Validation accuracies: of the ten best models, of the last ones, of all."""
-        fitness = np.asarray(state.population.fitness)
+        return self.numbers(state.population)
+
+    def numbers(self, population: Population) -> Numbers:
+        """Validation accuracies: of the ten best models, of the last P, of all."""
+        fitness = np.asarray(population.fitness)
         fitness = fitness[np.isfinite(fitness)]
         if not len(fitness):
             return {}
@@ -392,16 +396,14 @@ class CellSearch(Evolution):
         }
 
 
-class FinalState(flax.struct.PyTreeNode):
-    """What the training of the choice carries.
+class FinalState(TrainingState):
+    """What the training of the choice carries beside its network.
 
     Attributes:
-      learner: the network.
       cells: its architecture, the best by validation.
       population: of the search, with the models' history.
     """
 
-    learner: LearnerState
     cells: Cells
     population: Population
 
@@ -528,13 +530,13 @@ def network_training(
 def main(experiment: Experiment, config: ConfigDict, workdir: Path) -> Numbers:
     if isinstance(experiment, BitSearch):
         state, numbers = training.run(experiment, config, workdir)
-        first = jax.device_get(jax.tree.map(lambda x: x[0], state))
+        first: Any = jax.device_get(jax.tree.map(lambda x: x[0], state))
         accuracy, best = experiment.accuracy(first.models), int(first.fitness.argmax())
         draw_search(workdir / "search.png", accuracy, first.parent, best, "share of ones")
         return dict(numbers)
     if isinstance(experiment, CellSearch):
         final, state, numbers = run_phases(experiment.phase, 2, config, workdir)
-        found = experiment.evaluate(SearchState(state.population, None, None, None), None)
+        found = experiment.numbers(state.population)
         draw_found(state, workdir)
         required = {f"required/{name}": x for name, x in config.required.items()}
         return {**found, **numbers, **required}

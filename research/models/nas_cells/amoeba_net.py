@@ -65,7 +65,7 @@ def _cell(operations: str, inputs: str) -> CellGenotype:
     names = operations.split()
     return CellGenotype(
         tuple(zip(names[::2], names[1::2], strict=True)),
-        tuple((int(a), int(b)) for a, b in inputs.split()),
+        tuple((int(pair[0]), int(pair[1])) for pair in inputs.split()),
     )
 
 

@@ -85,7 +85,8 @@ class LayeredNetwork(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Logits `[B, K]` of images `[B, H, W, C]`."""
-        x, outputs = images, {}
+        x = images
+        outputs: dict[int, jax.Array] = {}
         for layer in self.layers.chain:
             if layer.height:
                 name = f"layer_{layer.number}"

@@ -109,7 +109,7 @@ class Folder:
         if trained.weights is not None:
             file = self.path / _WEIGHTS / f"{token}.npz"
             partial = file.with_suffix(".partial.npz")
-            np.savez(partial, **dict(trained.weights))
+            np.savez(partial, **dict(trained.weights))  # type: ignore[arg-type]
             partial.replace(file)
         content = {"token": token, "parent": draft.parent, "architecture": draft.architecture}
         whole = self.path / _WORKING / f"{token}.json"
