@@ -1,0 +1,1 @@
+"""Evolution of architectures: spaces and mutations, populations in a folder, pictures."""
