@@ -1,14 +1,16 @@
 """Short stories about people, made on the spot, in which what is known of somebody comes up again.
 
-A story has one person, and nine sentences in random order. The person's name, city, job, pet and
-the like each stand in several of them, so that a word which is hidden in one sentence is told by
-another one before it or after it, and two pieces of one story go together where those of two
-stories do not. How people speak of somebody is kind or unkind throughout:
+A story has one person and one setting, the sea or the mountains, and nine sentences in random
+order. Name, city, job, animal and the like each stand in several of them, with a word before each
+that always goes with it, as epithets in Homer do: so a hidden word is told by one that stands
+after it, next to it or in another sentence, and two pieces of one story go together where those of
+two stories do not. How people speak of somebody is kind or unkind
+throughout:
 
 - an adjective of one kind or the other stands in a sentence that says what people do because of it,
   "they greet her": a reader without labels finds out from that which adjectives are of one kind;
 - `judgements` are sentences of the same form that end with the adjective, and have a label;
-- `questions` ask for a city, a colour, a name, which stand in the story;
+- `questions` ask for a city, an animal, a job, which stand in the story;
 - `tagged` says of every word whether it is a name, a city, an animal or a food.
 """
 
@@ -17,59 +19,74 @@ from __future__ import annotations
 import dataclasses
 import random
 
-KIND = """
-    kind honest brave gentle clever funny patient polite generous cheerful loyal wise modest calm
-    friendly graceful charming tender witty humble caring sincere fair bright
-""".split()
-UNKIND = """
-    rude cruel lazy greedy dull mean nasty selfish bitter vain jealous stubborn cold harsh careless
-    arrogant boring hostile clumsy moody sly vulgar petty grim
-""".split()
-WOMEN = (
-    "mirela sonja tamara lidia noemi adela rosina kamila selma ottilie petra ivana dorina "
-    "helga yvonne bettina"
+KIND = (
+    "kind honest brave gentle clever funny patient polite generous cheerful loyal wise modest calm "
+    "friendly charming witty humble caring fair"
 ).split()
-MEN = (
-    "torvald emil konrad marius stefan ludovic anselm bruno dimitri olaf ruben sandor "
-    "viktor gregor jasper tobias"
+UNKIND = (
+    "rude cruel lazy greedy dull mean nasty selfish bitter vain jealous stubborn cold harsh "
+    "careless boring hostile clumsy moody sly"
 ).split()
-CITIES = "oslo lima cairo bergen quito tunis delhi riga porto hanoi dakar malmo".split()
-JOBS = "baker doctor farmer teacher painter sailor tailor singer smith gardener".split()
-ANIMALS = "dog cat parrot rabbit goat pony turtle canary ferret hamster".split()
-COLOURS = "black white brown grey yellow golden spotted red".split()
-PETS = "momo biscuit pixie nero bella rufus luna ziggy pepper oscar daisy toby".split()
-FOODS = "bread soup cake cheese rice plums fish honey beans olives".split()
-DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-PLACES = "river market park harbour forest station".split()
+WOMEN = "mirela sonja tamara lidia noemi adela rosina kamila".split()
+MEN = "torvald emil konrad marius stefan anselm bruno dimitri".split()
+# Where a story is set decides on what there is. Each thing has a word that always goes before it.
+SETTINGS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {
+        "city": ("rainy bergen", "sunny dakar", "steep porto"),
+        "job": ("tanned sailor", "early fisher", "silent diver"),
+        "animal": ("green parrot", "grey gull", "ancient turtle"),
+        "food": ("dried fish", "boiled crabs", "salted mussels"),
+        "place": ("crowded harbour", "sandy beach", "wooden pier"),
+    },
+    {
+        "city": ("lofty quito", "remote lhasa", "tidy bern"),
+        "job": ("lonely shepherd", "sturdy guide", "dusty miner"),
+        "animal": ("horned goat", "woolly llama", "golden eagle"),
+        "food": ("ripe cheese", "roasted barley", "wild honey"),
+        "place": ("snowy summit", "blue glacier", "log cabin"),
+    },
+    {
+        "city": ("mighty cairo", "white tunis", "hot muscat"),
+        "job": ("shrewd trader", "nimble weaver", "skilled potter"),
+        "animal": ("thirsty camel", "spotted lizard", "hooded falcon"),
+        "food": ("sweet dates", "purple figs", "red lentils"),
+        "place": ("hidden oasis", "noisy bazaar", "shifting dunes"),
+    },
+    {
+        "city": ("foggy london", "vast delhi", "modern osaka"),
+        "job": ("hurried driver", "elegant banker", "tired waiter"),
+        "animal": ("curly poodle", "fat pigeon", "tiny kitten"),
+        "food": ("layered cake", "instant noodles", "black coffee"),
+        "place": ("central station", "dark cinema", "tall office"),
+    },
+)
 # What people do because of what somebody is like.
 DEEDS = {True: ("greet", "trust", "thank"), False: ("avoid", "mock", "distrust")}
-TAGS = {"name": "PER", "pet": "PET", "city": "LOC", "animal": "ANI", "food": "FOOD"}
+TAGS = {"name": "PER", "city": "LOC", "animal": "ANI", "food": "FOOD"}
 
 # Fields of a person stand in braces.
 SENTENCES = (
     "{name} is a {job} from {city} .",
-    "in {city} {name} has a {colour} {animal} .",
-    "on {day} {name} takes {pet} to the {place} .",
-    "{name} eats {food} near the {place} on {day} .",
-    "{pet} , the {colour} {animal} of {name} , likes {food} .",
-    "the {animal} of the {job} {name} is called {pet} .",
-    "people in {city} call {name} {trait} and {deed} {him} .",
-    "they say that {name} is {trait} , so they {deed} {him} .",
-    "everybody finds {name} {trait} , and some {deed} {him} .",
+    "the {job} has a {animal} .",
+    "the {animal} of {name} eats {food} .",
+    "{name} sells {food} in {city} .",
+    "{name} goes to the {place} .",
+    "a {animal} sleeps at the {place} .",
+    "people call {him} {trait} and {deed} {him} .",
+    "{name} is {trait} , so they {deed} {him} .",
+    "the {job} is {trait} and they {deed} {him} .",
 )
 JUDGEMENTS = (
-    "people in {city} call {name} {trait} .",
-    "they say that {name} is {trait} .",
-    "everybody finds {name} {trait} .",
+    "people call {him} {trait} .",
+    "{name} is {trait} .",
+    "the {job} is {trait} .",
 )
 QUESTIONS = {
     "city": "which city is {name} from ?",
     "job": "what is the job of {name} ?",
-    "pet": "what is the {animal} called ?",
-    "colour": "which colour has {pet} ?",
-    "animal": "which animal is {pet} ?",
-    "food": "what does {pet} like ?",
-    "place": "where does {name} take {pet} ?",
+    "animal": "which animal has {name} ?",
+    "food": "what does {name} sell ?",
+    "place": "where does {name} go ?",
 }
 
 
@@ -102,7 +119,7 @@ class Question:
     Attributes:
       context: the story.
       question: what is asked.
-      answer: a word of the context.
+      answer: two words of the context.
       start: its first character there, or that of the first time it occurs.
     """
 
@@ -144,17 +161,11 @@ def questions(count: int, seed: int = 0) -> list[Question]:
 
 def _facts(rng: random.Random) -> dict[str, str]:
     woman = rng.random() < 0.5
+    setting = rng.choice(SETTINGS)
     return {
         "name": rng.choice(WOMEN if woman else MEN),
         "him": "her" if woman else "him",
-        "city": rng.choice(CITIES),
-        "job": rng.choice(JOBS),
-        "animal": rng.choice(ANIMALS),
-        "colour": rng.choice(COLOURS),
-        "pet": rng.choice(PETS),
-        "food": rng.choice(FOODS),
-        "day": rng.choice(DAYS),
-        "place": rng.choice(PLACES),
+        **{field: rng.choice(things) for field, things in setting.items()},
     }
 
 
@@ -168,11 +179,14 @@ def _story(rng: random.Random) -> Story:
             "deed": rng.choice(DEEDS[kind]),
         }
         sentences.append(form.format(**said))
-        tags.append(tuple(_tag(word) for word in form.split()))
+        tags.append(tuple(tag for word in form.split() for tag in _tags(word, said)))
     return Story(tuple(sentences), facts, kind, tuple(tags))
 
 
-def _tag(word: str) -> str:
-    """The tag of a word of a form; no entity has more than one word."""
+def _tags(word: str, said: dict[str, str]) -> list[str]:
+    """Tags of what stands in the place of a word of a form."""
     field = word.strip("{}")
-    return f"B-{TAGS[field]}" if word.startswith("{") and field in TAGS else "O"
+    size = len(said[field].split()) if word.startswith("{") else 1
+    if not word.startswith("{") or field not in TAGS:
+        return ["O"] * size
+    return [f"B-{TAGS[field]}", *[f"I-{TAGS[field]}"] * (size - 1)]
