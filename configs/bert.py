@@ -36,6 +36,14 @@ ALLOWED = {
 # Questions of SQuAD's development set up to the end of an article.
 SQUAD_TRAIN, SQUAD_VALIDATION = 8231, 9309
 
+# Rates of pre-training, and % of the hidden words of validation stories that are right, seed 10.
+TRIED = {
+    "bert": "0.002: 82.4 after 1,200 of 1,500 steps",
+    "left_to_right": "0.001: 62.9; 0.002: 64.0; 0.004: 65.1 (600 steps)",
+    "always_masked": "as bert, not searched",
+    "from_scratch": "rates of fine-tuning as bert's, not searched",
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     config = common.base()
@@ -44,6 +52,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.arms.left_to_right = {
         **no_tasks,
         "pretraining.objective": "left_to_right",
+        "pretraining.learning_rate": 4e-3,
         "pretraining.next_sentence_weight": 0.0,
     }
     config.arms.always_masked = {
@@ -53,7 +62,8 @@ def get_config(variant: str = "") -> ConfigDict:
     }
     config.arms.from_scratch = {"pretraining.num_steps": 0}
     config.log_every_steps = 100
-    config.eval_every_steps = 500
+    config.eval_every_steps = 400
+    config.seeds = (0,)
     config.accumulate_steps = 1  # micro-batches in one step, of all phases
     config.max_grad_norm = 1.0  # of all phases
 
@@ -77,7 +87,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.pretraining = ConfigDict(
         {
             "objective": "masked",
-            "num_steps": 600,
+            "num_steps": 1200,
             "rows": 32,
             "learning_rate": 2e-3,
             "warmup_steps": 100,
@@ -136,7 +146,12 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     config.eval = ConfigDict({"rows": 64, "pairs": 400, "collator_tokens": 1_000_000})
-    config.probes = ()
+    # Sentences of the demo; none: texts of the test split.
+    config.probes = (
+        "kamila goes to the sandy [MASK] . people call her [MASK] and greet her .",
+        "bruno is a [MASK] shepherd from [MASK] lhasa .",
+        "the green [MASK] of emil eats [MASK] figs .",
+    )
     return common.choose(config, VARIANTS, variant)
 
 
@@ -159,6 +174,7 @@ def smoke(config: ConfigDict) -> None:
 
 def _small(config: ConfigDict) -> None:
     """A network for real text on a few cores; nothing is claimed of it."""
+    config.probes = ()
     config.check_claims = False
     config.eval_every_steps = 2000
     config.model.update(
@@ -273,6 +289,7 @@ def _published(config: ConfigDict, size: str) -> None:
     common.keep_arms(config, "bert")
     config.check_claims = False
     config.published_as = size
+    config.probes = ("The capital of France is [MASK].", "She [MASK] the book and [MASK] home.")
     config.compute_dtype = "bfloat16"
     config.eval_every_steps, config.checkpoint_every_steps = 50_000, 10_000
     config.model.update(MODELS[size])

@@ -13,7 +13,7 @@ from research.core.errors import UserError
 from research.data.load import load
 from research.data.procedural import stories
 from research.data.text.segment_pairs import Document
-from research.data.text.wordpiece import WordPiece
+from research.data.text.wordpiece import MASK, WordPiece
 
 STORIES = "stories"
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -77,9 +77,10 @@ class Documents:
 
     @functools.cached_property
     def examples(self) -> list[str]:
-        """A few short texts of the last split, of two sentences at most."""
+        """A few short texts of the last split, two sentences at most, the longest word hidden."""
         texts, _ = self.texts(2)
-        return sorted((" ".join(text[:2]) for text in texts[:50]), key=len)[10:13]
+        short = sorted((" ".join(text[:2]) for text in texts[:50]), key=len)[:3]
+        return [text.replace(max(text.split(), key=len), MASK, 1) for text in short]
 
     def to_files(self) -> dict[str, bytes]:
         """The vocabulary and a few texts, for `Experiment.assets`."""
