@@ -11,8 +11,9 @@ Variants on real text need in DIR: `:imdb` TFDS's imdb_reviews; `:mr`, `:atis` a
 that and movie_review_mr/, atis/ or squad_dev/; `:ptb` ptb/; `:multi30k` multi30k_en_de/. Released
 weights, and a vocabulary in a file, which `paper` and `large` need in any case:
 
-    python experiments/bert.py --config configs/bert.py:paper --config.pretraining.num_steps=0
-        --config.init_from=model.safetensors --config.data.vocabulary=vocab.txt
+    python experiments/bert.py --config configs/bert.py:paper --config.pretraining.num_steps=1
+        --config.pretraining.learning_rate=0 --config.init_from=model.safetensors
+        --config.data.vocabulary=vocab.txt
 
 Expect 92.7 % on SST-2 and 88.5 F1 on SQuAD 1.1 (the base size, development sets).
 """
@@ -27,7 +28,6 @@ from research.schema import any_number, non_negative, one_of, positive
 
 ALLOWED = {
     "pretraining.objective": one_of("masked", "left_to_right"),
-    "pretraining.num_steps": non_negative,  # 0: from a random start, or from `init_from`
     "span_task.null_threshold": any_number,
     "data.lines": non_negative,
     "eval.pairs": positive,
@@ -60,7 +60,8 @@ def get_config(variant: str = "") -> ConfigDict:
         "pretraining.masked_share": 1.0,
         "pretraining.replaced_share": 0.0,
     }
-    config.arms.from_scratch = {"pretraining.num_steps": 0}
+    # One step at a rate of 0 teaches nothing.
+    config.arms.from_scratch = {"pretraining.num_steps": 1, "pretraining.learning_rate": 0.0}
     config.log_every_steps = 100
     config.eval_every_steps = 400
     config.seeds = (0,)

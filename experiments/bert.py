@@ -295,10 +295,11 @@ class FineTuning(Experiment):
 
     def __init__(self, config: ConfigDict, task: TextTask | SpanTask, setting: ConfigDict):
         self.config, self.task, self.setting = config, task, setting
-        spans = isinstance(task, SpanTask)
-        self.kind = "spans" if spans else task.form.kind
-        outputs = 2 if spans else max(len(task.names), 1)
-        self.numbers = self.kind == "classification" and not task.names
+        if isinstance(task, SpanTask):
+            self.kind, outputs, self.numbers = "spans", 2, False
+        else:
+            self.kind, outputs = task.form.kind, max(len(task.names), 1)
+            self.numbers = task.label_type is np.float32
         dtype = jnp.dtype(config.compute_dtype)
         self.model = bert.BERTTask(
             encoder_attributes(config), self.kind, outputs, config.model.dropout, dtype
@@ -367,7 +368,7 @@ class FineTuning(Experiment):
         return self.model.apply({"params": params}, *inputs, train=False)[0]
 
     def evaluate(self, state, key):
-        numbers = {}
+        numbers: dict[str, float] = {}
         for split in ("train", "valid", "test") if self.kind == "spans" else ("valid", "test"):
             rows = self.task.rows(split)
             params = state["learner"].params

@@ -156,7 +156,7 @@ class BERT(nn.Module):
         x = embedded = self._embed(tokens, segments, train)
         mask = padding_mask(jnp.arange(tokens.shape[1]) < length[:, None])
         x, kept = self.blocks(x, None, mask, train, keep_layers)
-        layers = jnp.concatenate([embedded[None], kept]) if keep_layers else None
+        layers = None if kept is None else jnp.concatenate([embedded[None], kept])
         return x, {"pooled": jnp.tanh(self.pooler(x[:, 0])), "layers": layers}
 
     def _embed(self, tokens: jax.Array, segments: jax.Array, train: bool) -> jax.Array:

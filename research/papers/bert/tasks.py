@@ -148,7 +148,7 @@ class TextTask:
         if len(texts) == 1:
             first, second = texts[0][: self.length - 2], np.zeros(0, np.int32)
         else:
-            first, second = truncated(*texts, self.length - 3)
+            first, second = truncated(texts[0], texts[1], self.length - 3)
         tokens, segments = laid_out(first, second, self.vocabulary.cls, self.vocabulary.sep)
         row = padded_row({"tokens": tokens, "segments": segments}, self.length)
         return {**row, "label": np.array(record["label"], self.label_type)}
