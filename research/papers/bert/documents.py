@@ -11,7 +11,7 @@ import numpy as np
 
 from research.core.errors import UserError
 from research.data.load import load
-from research.data.procedural import stories
+from research.data.procedural import portraits
 from research.data.text.segment_pairs import Document
 from research.data.text.wordpiece import MASK, WordPiece
 
@@ -30,7 +30,7 @@ class Documents:
     """Documents of a data set. All is read when it is first asked for, so a dry run needs no data.
 
     Args:
-      name: "stories" for `procedural.stories`, or a name for `data.load`.
+      name: "stories" for `procedural.portraits`, or a name for `data.load`.
       data_dir: for `data.load`.
       splits: what `data.load` calls the text to learn from, to choose by and to be tested with.
       feature: of a record, that is its text.
@@ -99,7 +99,7 @@ class Documents:
           UserError: records have no such feature, or there is no text.
         """
         if self.name == STORIES:
-            found = stories.generate(self.made[split], split)
+            found = portraits.generate(self.made[split], split)
             return [list(story.sentences) for story in found], "procedural stories"
         records = load(self.name, self.splits[split], self.data_dir)
         if len(records) and not isinstance(records[0].get(self.feature), str):

@@ -12,7 +12,7 @@ from research.core.errors import UserError
 from research.data.dataset import Dataset, Record
 from research.data.labels import with_labels
 from research.data.load import load
-from research.data.procedural import stories
+from research.data.procedural import portraits
 from research.data.text import answer_spans
 from research.data.text.segment_pairs import laid_out, padded_row, truncated
 from research.data.text.wordpiece import WordPiece
@@ -179,15 +179,15 @@ def _of_stories(name: str, count: int, which: int, seed: int) -> Dataset:
     own = 1000 + 10 * seed + which
     if name == "stories/judgements":
         made: list[Record] = [
-            {"text": text, "label": label} for text, label in stories.judgements(count, own)
+            {"text": text, "label": label} for text, label in portraits.judgements(count, own)
         ]
     elif name == "stories/tags":
         made = [
             {"text": story.sentences[0], "tags": " ".join(story.tags[0])}
-            for story in stories.generate(count, own)
+            for story in portraits.generate(count, own)
         ]
     else:  # is the second sentence about the same person?
-        told = stories.generate(count + 1, own)
+        told = portraits.generate(count + 1, own)
         made = [
             {
                 "text": told[i].sentences[0],
@@ -244,7 +244,7 @@ class SpanTask:
         which = ("train", "valid", "test").index(split)
         count = self.examples if split == "train" else self.eval_examples
         if self.name == "stories/questions":
-            made = stories.questions(count, 1000 + which + (10 * self.seed if not which else 0))
+            made = portraits.questions(count, 1000 + which + (10 * self.seed if not which else 0))
             return Dataset([_as_squad(question) for question in made], "procedural stories")
         found = load(self.name, self.splits[which], self.data_dir)
         if len(found) and not {"context", "question", "answers"} <= set(found[0]):
@@ -313,6 +313,6 @@ class SpanTask:
         return found
 
 
-def _as_squad(question: stories.Question) -> Record:
+def _as_squad(question: portraits.Question) -> Record:
     answers = {"text": (question.answer,), "answer_start": np.array([question.start])}
     return {"context": question.context, "question": question.question, "answers": answers}

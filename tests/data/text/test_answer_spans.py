@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.data.procedural import stories
+from research.data.procedural import portraits
 from research.data.text.answer_spans import (
     Answer,
     Window,
@@ -17,7 +17,7 @@ from research.data.text.answer_spans import (
 )
 from research.data.text.wordpiece import WordPiece
 
-STORIES = stories.questions(40)
+STORIES = portraits.questions(40)
 VOCABULARY = WordPiece.train([q.context for q in STORIES] + [q.question for q in STORIES], 400)
 SETTINGS = dict(length=40, stride=8, question_length=9)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from research.data.procedural import stories
+from research.data.procedural import portraits
 from research.metrics.text_spans import entities
 
-STORIES = stories.generate(300)
+STORIES = portraits.generate(300)
 
 
 def test_facts_stand_in_several_sentences():
@@ -19,26 +19,26 @@ def test_facts_stand_in_several_sentences():
 def test_adjectives_and_deeds_are_of_one_kind():
     for story in STORIES:
         words = set(story.text.split())
-        own, other = (stories.KIND, stories.UNKIND)[:: 1 if story.kind else -1]
+        own, other = (portraits.KIND, portraits.UNKIND)[:: 1 if story.kind else -1]
         assert words & set(own) and not words & set(other)
-        assert words & set(stories.DEEDS[story.kind])
-        assert not words & set(stories.DEEDS[not story.kind])
-    assert not set(stories.KIND) & set(stories.UNKIND)
+        assert words & set(portraits.DEEDS[story.kind])
+        assert not words & set(portraits.DEEDS[not story.kind])
+    assert not set(portraits.KIND) & set(portraits.UNKIND)
 
 
 def test_judgements_have_one_polar_word_and_no_deed():
-    deeds = {deed for both in stories.DEEDS.values() for deed in both}
-    found = stories.judgements(200)
+    deeds = {deed for both in portraits.DEEDS.values() for deed in both}
+    found = portraits.judgements(200)
     assert sum(label for _, label in found) == 100
     for text, label in found:
         words = set(text.split())
-        assert len(words & set(stories.KIND)) == label
-        assert len(words & set(stories.UNKIND)) == 1 - label
+        assert len(words & set(portraits.KIND)) == label
+        assert len(words & set(portraits.UNKIND)) == 1 - label
         assert not words & deeds
 
 
 def test_answers_stand_where_they_are_said_to():
-    for question in stories.questions(300):
+    for question in portraits.questions(300):
         end = question.start + len(question.answer)
         assert question.context[question.start : end] == question.answer
         assert f" {question.answer} " in f" {question.context} "
@@ -51,17 +51,17 @@ def test_tags_are_those_of_the_words():
             words = sentence.split()
             assert len(words) == len(tags)
             for kind, (start, end) in ((k, span) for k, *span in entities(tags)):
-                field = {name: field for field, name in stories.TAGS.items()}[kind]
+                field = {name: field for field, name in portraits.TAGS.items()}[kind]
                 assert " ".join(words[start:end]) == story.facts[field]
             assert (story.facts["name"] in words) == ("B-PER" in tags)
 
 
 def test_a_word_goes_before_each_thing_and_before_no_other():
-    things = [t for setting in stories.SETTINGS for some in setting.values() for t in some]
+    things = [t for setting in portraits.SETTINGS for some in setting.values() for t in some]
     before, names = zip(*(thing.split() for thing in things), strict=True)
     assert len(set(before)) == len(set(names)) == len(things) == 60
 
 
-@pytest.mark.parametrize("make", [stories.generate, stories.judgements, stories.questions])
+@pytest.mark.parametrize("make", [portraits.generate, portraits.judgements, portraits.questions])
 def test_what_is_made_is_a_function_of_the_seed(make):
     assert make(5, 3) == make(9, 3)[:5] != make(5, 4)
