@@ -17,6 +17,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 _PAGES = ("RESULTS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 _SOURCES = ("experiments/*.py", "configs/*.py", "template/**/*.py", "results/*.json")
+_LANGUAGES = {".py": "python", ".json": "json"}
 _LINK = re.compile(r"(\]\()([^)\s:#]+)(#[^)\s]*)?(\))")
 _FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _MADE_FROM: dict[str, str] = {}  # page of the site -> path in the repository
@@ -27,16 +28,27 @@ def on_files(files: Files, config: Any) -> Files:
     _MADE_FROM.clear()
     for name in _PAGES:
         _add(files, config, name, name, (ROOT / name).read_text(encoding="utf-8"))
-    for pattern in _SOURCES:
-        for path in sorted(ROOT.glob(pattern)):
-            source = path.relative_to(ROOT).as_posix()
-            _add(files, config, f"source/{source}.md", source, _as_page(source, path))
+    shown = {path for pattern in _SOURCES for path in ROOT.glob(pattern)} | _linked()
+    for path in sorted(shown):
+        source = path.relative_to(ROOT).as_posix()
+        _add(files, config, f"source/{source}.md", source, _as_page(source, path))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- papers -->\n(.*?)<!-- /papers -->", readme, re.DOTALL)
     assert found, "README.md has no list of papers"
     papers = re.sub(r"^### ", "## ", found[1], flags=re.MULTILINE)
     _add(files, config, "papers/index.md", "README.md", f"# Papers\n\n{papers}")
     return files
+
+
+def _linked() -> set[Path]:
+    """Other sources that pages of `docs/` or of the root link to."""
+    found = set()
+    for page in [*(ROOT / "docs").rglob("*.md"), *map(ROOT.joinpath, _PAGES)]:
+        for link in _LINK.finditer(page.read_text(encoding="utf-8")):
+            path = (page.parent / link[2]).resolve()
+            if path.suffix in _LANGUAGES and path.is_file() and path.is_relative_to(ROOT):
+                found.add(path)
+    return found
 
 
 def _add(files: Files, config: Any, page: str, source: str, content: str) -> None:
@@ -46,7 +58,7 @@ def _add(files: Files, config: Any, page: str, source: str, content: str) -> Non
 
 def _as_page(source: str, path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    language = {".py": "python", ".json": "json"}[path.suffix]
+    language = _LANGUAGES[path.suffix]
     if language == "json":
         text = json.dumps(json.loads(text), indent=1)
     return f"---\nsearch:\n  exclude: true\n---\n\n# {source}\n\n````{language}\n{text}\n````\n"

@@ -20,7 +20,7 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, UserError
+from research.core import Aux, Experiment, Learner, UserError, variable_paths
 from research.data.text.batch_ramp import BatchRamp
 from research.data.text.corpus import Corpus
 from research.data.text.packing import Rows, TokenBatches
@@ -29,6 +29,7 @@ from research.losses.next_token import next_token_loss
 from research.losses.token_cross_entropy import smoothed_cross_entropy
 from research.metrics import ngram, perplexity
 from research.models import gpt
+from research.models.released.gpt_names import released_params
 from research.optim.schedules import warmup_cosine
 from research.papers.gpt import in_context
 from research.papers.gpt.cache_error import cache_error
@@ -160,6 +161,10 @@ class GenerativePretraining(Experiment):
 
     def init(self, key):
         return {"learner": self.learner.init(key, jnp.zeros((1, 2), jnp.int32), train=False)}
+
+    def from_released(self, arrays):
+        params = released_params(self.model, arrays)
+        return params and variable_paths("learner", {"params": params})
 
     def loss(self, variables, batch, key):
         """-1/n sum_i log P(s_i | s_1 ... s_{i-1}) (GPT-2, equation 1).

@@ -23,7 +23,7 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, UserError
+from research.core import Aux, Experiment, Learner, UserError, variable_paths
 from research.data import load, pipeline
 from research.data.dataset import Dataset, Record
 from research.data.text.batch_ramp import BatchRamp
@@ -31,6 +31,7 @@ from research.data.text.corpus import Corpus
 from research.data.text.packing import TokenBatches
 from research.losses.tied_cross_entropy import tied_cross_entropy
 from research.models import gpt
+from research.models.released.gpt_names import released_params
 from research.optim.schedules import warmup_cosine, warmup_linear
 from research.papers.gpt1.gpt_classifier import GPTClassifier, with_language_model
 from research.papers.gpt1.judging import judge_demo
@@ -122,6 +123,7 @@ class FineTuning(Experiment):
             accumulate=config.accumulate_steps,
             max_grad_norm=config.max_grad_norm,
         )
+        self.language_model = gpt.GPT(**config.model, dtype=dtype)
         self.language_weight = phase.language_weight
         self.rows = phase.rows
         self.jit_answers = jax.jit(self.answers)
@@ -165,6 +167,20 @@ class FineTuning(Experiment):
         tokens = jnp.zeros((1, self.form.sequences, 4), jnp.int32)
         last = jnp.zeros(tokens.shape[:2], jnp.int32)
         return {"learner": self.learner.init(key, tokens, last, train=False)}
+
+    def from_released(self, arrays):
+        """Puts the released language model in the place of the fresh one.
+
+        The task's tokens, which it does not have, begin as all of them do: N(0, init_std).
+        """
+        body = released_params(self.language_model, arrays)
+        if body is None:
+            return None
+        model, rng = self.language_model, np.random.default_rng(self.seed)
+        missing = self.marks.extract + 1 - model.vocab_size, model.dim
+        new = model.init_std * rng.standard_normal(missing, np.float32)
+        table = np.concatenate([body["embedding"], new])
+        return variable_paths("learner", {"params": {"body": {**body, "embedding": table}}})
 
     def warm_start(self, state, before):
         """Puts the parameters of the language model in the place of the fresh ones."""

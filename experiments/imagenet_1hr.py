@@ -14,6 +14,7 @@ import research.early  # answers --help at once
 
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research import config as configs
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Experiment, Learner, LearnerState, variable_paths
 from research.core.tree import count_parameters
 from research.data.images.images import Images, ImageSplits, normalize
 from research.data.images.kept import KeptImages
@@ -34,6 +35,7 @@ from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import test_errors, view_probabilities
+from research.models.released.resnet_names import released_variables
 from research.models.resnet import ResNet
 from research.optim.momentum import nesterov_rate_inside, without_norms
 from research.optim.schedules import warmup_and_drops
@@ -93,12 +95,13 @@ class LargeMinibatchSGD(Experiment):
         self.kept = KeptImages(self.images, data.num_classes)
         self.assets = (self.kept,)
         self.rate = self._schedule()
+        self.network = ResNet(
+            num_classes=data.num_classes,
+            dtype=jnp.dtype(config.compute_dtype),
+            **config.model,
+        )
         self.learner = Learner(
-            ResNet(
-                num_classes=data.num_classes,
-                dtype=jnp.dtype(config.compute_dtype),
-                **config.model,
-            ),
+            self.network,
             optax.chain(
                 # L2 is a part of the gradient, not of the loss that is averaged over workers
                 # (remark 1), and not on gamma and beta (section 5.1).
@@ -138,6 +141,10 @@ class LargeMinibatchSGD(Experiment):
     def init(self, key: jax.Array) -> State:
         images = jnp.zeros((1, *self.images.shape))
         return State(learner=self.learner.init(key, images, train=False), epoch=epoch_means.start())
+
+    def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        variables = released_variables(self.network, arrays)
+        return variables and variable_paths("learner", variables)
 
     def normalized(self, images: jax.Array) -> jax.Array:
         """Uint8 `[B, S, S, 3]` as the network gets them."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import research.early  # answers --help at once
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ import optax
 from ml_collections import ConfigDict
 
 from research import app, training
-from research.core import Aux, Experiment, Learner, LearnerState
+from research.core import Aux, Experiment, Learner, LearnerState, variable_paths
 from research.data.images.images import Images, ImageSplits
 from research.data.images.kept import KeptImages
 from research.data.pipeline import steps_of
 from research.losses.softmax import softmax_loss
 from research.metrics import epoch_means
 from research.metrics.classification import response_deviations, test_errors, view_probabilities
+from research.models.released.resnet_names import released_variables
 from research.models.resnet import BATCH_NORM_MOMENTUM, ResNet
 from research.nn.precise_batch_norm import PreciseStatistics
 from research.optim.error_schedule import ErrorSchedule, ScheduleState
@@ -101,12 +103,13 @@ class DeepResidualLearning(Experiment):
         self.kept = KeptImages(self.images, data.num_classes)
         self.assets = (self.kept,)
         self.schedule = ErrorSchedule(**config.schedule)
+        self.network = ResNet(
+            num_classes=data.num_classes,
+            dtype=jnp.dtype(config.compute_dtype),
+            **config.model,
+        )
         self.learner = Learner(
-            ResNet(
-                num_classes=data.num_classes,
-                dtype=jnp.dtype(config.compute_dtype),
-                **config.model,
-            ),
+            self.network,
             optax.chain(
                 # L2 is a part of the gradient that momentum sees, and on all parameters.
                 optax.add_decayed_weights(config.optimizer.l2_penalty),
@@ -136,6 +139,10 @@ class DeepResidualLearning(Experiment):
             schedule=self.schedule.init(),
             epoch=epoch_means.start(),
         )
+
+    def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        variables = released_variables(self.network, arrays)
+        return variables and variable_paths("learner", variables)
 
     def loss(self, variables: Any, batch: Any, key: jax.Array) -> tuple[jax.Array, Aux]:
         """Cross-entropy of a batch: "image" `[B, S, S, 3]` float32, "label" `[B]` int32."""
@@ -183,7 +190,7 @@ class DeepResidualLearning(Experiment):
     def batch_statistics(self, variables: Any, images: jax.Array) -> Any:
         """The running statistics after one more batch."""
         # Over all images at once, however few of them training normalizes by.
-        model = self.learner.model.clone(norm_group=0)
+        model = self.network.clone(norm_group=0)
         _, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
         return updated["batch_stats"]
 

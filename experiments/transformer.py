@@ -1,6 +1,10 @@
 """Attention Is All You Need (Vaswani et al., 2017), arXiv:1706.03762.
 
-Claim: a network of attention alone translates, once it is told the positions of the words.
+Claim: a network of attention alone translates, once it is told the positions of the words, and
+better than a recurrent one of as many parameters that has seen as many tokens.
+
+The rival is RNNsearch (Bahdanau et al., 2014), a recurrent network with attention, of this library,
+on the same batches; it has its own optimizer settings (`config.recurrent`).
 
 Not here: the parsing task of section 6.3. Departure: French has byte-level BPE, not word pieces.
 The paper does not say how it initialises; kernels are Glorot-uniform here.
@@ -21,6 +25,7 @@ from ml_collections import ConfigDict
 
 from research import app, training
 from research.core import Aux, Experiment, Learner, UserError
+from research.core.errors import check_choice
 from research.data.dataset import Rows
 from research.data.text.pairs import BOS, PAD, PairBatches, bucket_lengths
 from research.data.text.parallel import parallel_text
@@ -29,10 +34,12 @@ from research.decoding.translate import decoder_of, translate
 from research.losses.token_cross_entropy import masked_mean, smoothed_cross_entropy
 from research.metrics.bleu import bleu
 from research.metrics.translation import row_nats, token_loss, write_translations
+from research.models.gru_encoder_decoder import GRUEncoderDecoder
 from research.models.transformer import Transformer
 from research.optim.averaging import CheckpointAverage
-from research.optim.schedules import noam
+from research.optim.schedules import noam, warmup_cosine
 from research.papers.transformer import ibm_model1
+from research.papers.transformer.sequential_operations import sequential_products
 from research.report.claims import Claim, Paper, Results, Scores
 from research.report.demo import Demo, Image, Number, Text
 from research.viz.attention_maps import draw_attention, plot_attention
@@ -57,8 +64,11 @@ RULES = (
 )
 
 
+NETWORKS = ("transformer", "recurrent")
+
+
 class AttentionIsAllYouNeed(Experiment):
-    """A Transformer that learns to translate."""
+    """A Transformer that learns to translate, or its recurrent rival."""
 
     rules = RULES
 
@@ -76,21 +86,16 @@ class AttentionIsAllYouNeed(Experiment):
         self.assets = (self.text,)
         self.lengths = bucket_lengths(data.shortest_bucket, data.longest_bucket, data.bucket_growth)
         self.tokens_per_batch = data.tokens_per_batch
-        self.model = Transformer(
-            data.vocab_size,
-            **config.model,
-            pad_id=PAD,
-            bos_id=BOS,
-            dtype=jnp.dtype(config.compute_dtype),
-        )
+        check_choice("network", config.network, NETWORKS)
+        self.is_rival = config.network == "recurrent"
+        self.model: Transformer | GRUEncoderDecoder
+        self.model, tx = self.rival() if self.is_rival else self.transformer()
         self.check_positions(data.longest_bucket + config.beam.extra_length)
-        # Section 5.3.
-        schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
         self.learner = Learner(
             self.model,
-            optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9),
+            tx,
             accumulate=config.accumulate_steps,
-            max_grad_norm=config.max_grad_norm,
+            max_grad_norm=config.recurrent.max_grad_norm if self.is_rival else config.max_grad_norm,
         )
         self.label_smoothing = config.label_smoothing
         self.average = CheckpointAverage(config.num_steps, **config.average)
@@ -108,16 +113,50 @@ class AttentionIsAllYouNeed(Experiment):
         )
         self.per_step = {"target_positions": data.tokens_per_batch}
 
+    def transformer(self) -> tuple[Transformer, optax.GradientTransformation]:
+        """The paper's network, and its optimizer (section 5.3)."""
+        config = self.config
+        model = Transformer(
+            config.data.vocab_size,
+            **config.model,
+            pad_id=PAD,
+            bos_id=BOS,
+            dtype=jnp.dtype(config.compute_dtype),
+        )
+        schedule = noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)
+        return model, optax.adam(schedule, b1=0.9, b2=0.98, eps=1e-9)
+
+    def rival(self) -> tuple[GRUEncoderDecoder, optax.GradientTransformation]:
+        """RNNsearch for the same tokens, and Adam at a rate of its own."""
+        config, recurrent = self.config, self.config.recurrent
+        model = GRUEncoderDecoder(
+            config.data.vocab_size,
+            config.data.vocab_size,
+            embedding=recurrent.embedding,
+            units=recurrent.units,
+            maxout=recurrent.maxout,
+            alignment=recurrent.alignment,
+            init_scale=recurrent.init_scale,
+            pad_id=PAD,
+            bos_id=BOS,
+            dtype=jnp.dtype(config.compute_dtype),
+        )
+        schedule = warmup_cosine(recurrent.learning_rate, recurrent.warmup_steps, config.num_steps)
+        return model, optax.adam(schedule)
+
     def check_positions(self, longest: int) -> None:
         """Refuses sequences of more tokens than a learned table of positions has rows.
 
         Raises:
           UserError: there would be such.
         """
-        if self.model.positions == "learned" and longest > self.model.max_length:
+        model = self.model
+        if not isinstance(model, Transformer) or model.positions != "learned":
+            return
+        if longest > model.max_length:
             raise UserError(
                 f"sequences of up to {longest} tokens, beam.extra_length included, do not fit "
-                f"model.max_length={self.model.max_length}; set --config.model.max_length={longest}"
+                f"model.max_length={model.max_length}; set --config.model.max_length={longest}"
             )
 
     def init(self, key):
@@ -170,16 +209,30 @@ class AttentionIsAllYouNeed(Experiment):
         sources = [source for source, _ in self.text.encoded(split)]
         return translate(self.decoder, params, sources, self.lengths, **beam)
 
+    def chain_growth(self, params: Any, short: int, long: int) -> float:
+        """How much longer the chain of products is in pairs of `long` tokens than of `short`."""
+
+        def logits(params: Any, tokens: jax.Array) -> jax.Array:
+            return self.model.apply({"params": params}, tokens, tokens, train=False)[0]
+
+        lengths = [
+            sequential_products(logits, params, jax.ShapeDtypeStruct((1, n), jnp.int32))
+            for n in (short, long)
+        ]
+        return lengths[1] / lengths[0]
+
     def cross_attention(self, params: Any, source: np.ndarray, output: np.ndarray) -> np.ndarray:
         """What each head of each layer looks at in `source` [S] while it writes `output` [T].
 
-        Returns weights [L, H, T, S].
+        Returns weights [L, H, T, S]; the rival has one layer of one head.
         """
 
         def weights(params: Any, batch: dict) -> jax.Array:
             _, seen = self.model.apply(
                 {"params": params}, batch["source"], batch["output"], train=False
             )
+            if self.is_rival:
+                return seen["alignment"][:, None, None]
             return jnp.moveaxis(seen["cross_attention"], 1, 0)
 
         rows = Rows({"source": source[None], "output": output[None]})
@@ -218,11 +271,13 @@ def main(experiment: AttentionIsAllYouNeed, config: ConfigDict, workdir: Path) -
         "test/dictionary_bleu": by_word.score,
         "test/exact": 100 * float(np.mean(np.array(hypotheses) == np.array(references))),
         "required/bleu": config.required_bleu,
+        "exact/chain_growth": experiment.chain_growth(params, 16, 64),
     }
 
 
 def demo(experiment: AttentionIsAllYouNeed, state: dict) -> Demo:
-    text, layers = experiment.text, experiment.config.model.layers
+    text = experiment.text
+    layers = 1 if experiment.is_rival else experiment.config.model.layers
     params = experiment.averaged_params(state)
 
     def run(sentence: str, layer: int) -> dict[str, Any]:
@@ -280,6 +335,27 @@ def claims(results: Results) -> list[Claim]:
             digits=4,
         ),
     ]
+    if "recurrent" in results.arms:
+        found.append(
+            bleus.above(
+                "transformer",
+                "recurrent",
+                claim="BLEU above that of a recurrent network with attention after equal tokens",
+                paper="above all before it, 2 BLEU and more (table 2)",
+                digits=1,
+            )
+        )
+    if "exact/chain_growth" in results.metrics:
+        found.append(
+            results["exact/chain_growth"].at_most(
+                "transformer",
+                1.0,
+                claim="sentences four times as long have no longer chain of products, each of "
+                "which waits for the one before: times as many",
+                paper="O(1), recurrent O(n) (table 1)",
+                digits=2,
+            )
+        )
     if "no_positions" in results.arms:
         found.append(
             bleus.above(

@@ -51,6 +51,7 @@ from research.training import (
     progress,
     run_folder,
     seeds,
+    sinks,
     stopping,
 )
 from research.training.exchange import agree, exchange, process_count
@@ -349,8 +350,16 @@ def _run_arm(
         with places.at(arm, seed, folder):
             numbers = train(module, experiment, setting, folder)
         run_folder.keep_assets(experiment, folder)
+        if jax.process_index() == 0:
+            _show_pictures(experiment, setting, folder)
         seconds = before + time.monotonic() - started
         results.add(arm, seed, numbers, seconds, origin, provenance)
+
+
+def _show_pictures(experiment: Experiment, setting: ConfigDict, folder: Path) -> None:
+    """Puts the pictures that the script has left beside the curves, wherever these are."""
+    run = sinks.RunInfo(folder, setting.to_dict(), experiment.num_steps, experiment.per_step)
+    sinks.show_pictures(setting.writers, setting.tensorboard_axis, run)
 
 
 def _setting(config: ConfigDict, arm: str, seed: int) -> ConfigDict:
@@ -363,7 +372,8 @@ def _build(module: ModuleType, setting: ConfigDict, arm: str) -> Experiment:
     if setting.init_from:
         if setting.vmap_seeds:
             raise UserError("init_from is for seeds one after the other: set vmap_seeds=false")
-        experiment.initial = init_from.read_weights(setting.init_from, arm)
+        arrays = init_from.read_weights(setting.init_from, arm)
+        experiment.initial = experiment.from_released(arrays) or arrays
     return experiment
 
 

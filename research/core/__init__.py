@@ -7,9 +7,9 @@ from research.core.errors import UserError
 
 if TYPE_CHECKING:
     from research.core.experiment import Experiment, Source
-    from research.core.learner import Aux, Learner, LearnerState
+    from research.core.learner import Aux, Learner, LearnerState, variable_paths
 
-__all__ = ["Aux", "Experiment", "Learner", "LearnerState", "Source", "UserError"]
+__all__ = ["Aux", "Experiment", "Learner", "LearnerState", "Source", "UserError", "variable_paths"]
 
 _MODULES = {
     "Experiment": "experiment",
@@ -17,6 +17,7 @@ _MODULES = {
     "Aux": "learner",
     "Learner": "learner",
     "LearnerState": "learner",
+    "variable_paths": "learner",
 }
 
 

@@ -120,6 +120,21 @@ class Experiment:
         """
         raise NotImplementedError
 
+    def from_released(self, arrays: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Weights that others have released, by path in the state.
+
+        Args:
+          arrays: by the names that they have there.
+
+        Returns:
+          What begins the state; None where the names are not known: the arrays are then of a run
+          of this project, by path already.
+
+        Raises:
+          UserError: they are of another architecture, or not all of it.
+        """
+        return None
+
     def phase(self, index: int) -> Experiment:
         """The experiment of phase `index`, where a paper trains in several (`run_phases`): what its
         last state is of. Of those that train in one go there is none."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from research.core.tree import join_batch, split_batch
+from research.core.tree import join_batch, named_leaves, split_batch
 
 Variables = dict[str, Any]
 
@@ -49,6 +49,20 @@ class Aux(NamedTuple):
     variables: Mapping[str, Any] = {}
     weight: float | jax.Array = 1.0
     extra: Any = None
+
+
+def variable_paths(learner: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables of a model by their path in a state.
+
+    Args:
+      learner: path of the `LearnerState` in the state.
+      variables: "params" and other collections.
+    """
+    return {
+        f"{learner}/{collection if collection == 'params' else f'variables/{collection}'}/{name}": x
+        for collection, tree in variables.items()
+        for name, x in named_leaves(tree).items()
+    }
 
 
 LossFn = Callable[[Variables, Any, jax.Array], tuple[jax.Array, Aux]]

@@ -23,7 +23,8 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
     folders of `data_dir` and `$LANDMARKS_DATA` (several are separated as in `$PATH`), the TFDS
     folder (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`), a download by TFDS. In each folder a
     prepared TFDS set, `<folder>/<name>/<version>/`, comes before the original release's files.
-    `folder:PATH`, `text:PATH` and `pairs:PATH` name data of one's own (`data.sources.own`).
+    `folder:PATH`, `text:PATH`, `pairs:PATH` and `hf:PATH` name data of one's own
+    (`data.sources.own`).
 
     Args:
       name: name of the TFDS builder where one exists, `builder/config` where it has several;
@@ -43,7 +44,7 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
     if not _NAME.fullmatch(name):  # before it becomes a part of a path
         raise UserError(
             f"no data set is called {quoted(name)}; names are like 'mnist', 'glue/sst2', "
-            "or 'folder:PATH', 'text:PATH', 'pairs:PATH' for your own"
+            "or 'folder:PATH', 'text:PATH', 'pairs:PATH', 'hf:PATH' for your own"
         )
     if name in embedded.SETS:
         return embedded.read(name, split)

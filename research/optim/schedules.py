@@ -35,6 +35,16 @@ def halving(rate: float, after_steps: int, every_steps: int) -> optax.Schedule:
     return schedule
 
 
+def doubling(first: float, every_steps: int, largest: float) -> optax.Schedule:
+    """`first`, doubled each `every_steps` until it is `largest`, where it stays."""
+
+    def schedule(count: optax.ScalarOrSchedule) -> jnp.ndarray:
+        times = jnp.floor(jnp.asarray(count, jnp.float32) / every_steps)
+        return jnp.minimum(first * 2.0**times, largest)
+
+    return schedule
+
+
 def warmup_and_drops(
     rate: float, warmup_rate: float, warmup: str, warmup_steps: int, drop_steps: Sequence[int]
 ) -> optax.Schedule:

@@ -1,7 +1,8 @@
-"""Where metrics go beside the run's own files: TensorBoard, Weights & Biases, or one's own place.
+"""Where metrics go beside the run's own files: TensorBoard, Weights & Biases, MLflow, or one's own
+place.
 
 `config.writers` names them. A name `package.module:make` is of one's own: `make(run)` is called
-with a `RunInfo` and returns an object with the methods of `Sink`.
+with a `RunInfo` and returns an object with the methods of `Sink`; `picture` it may lack.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import re
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,9 @@ class Sink(Protocol):
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Takes numbers of a step; all of them are finite."""
+
+    def picture(self, step: int, path: Path) -> None:
+        """Takes a picture that the training has left, such as a grid of samples."""
 
     def close(self) -> None:
         """Ends it, whether or not the training has come to its end."""
@@ -73,6 +79,19 @@ class TensorBoard:
         for name, value in metrics.items():
             self.board.add_scalar(name, value, step * self.amount)
 
+    def picture(self, step: int, path: Path) -> None:
+        from PIL import Image
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        with Image.open(path) as image:
+            width, height = image.size
+        # The file as it is: films move.
+        shown = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+        )
+        summary = Summary(value=[Summary.Value(tag=path.stem, image=shown)])
+        self.board.file_writer.add_summary(summary, step * self.amount)
+
     def close(self) -> None:
         self.board.close()
 
@@ -101,12 +120,73 @@ class WandB:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         self.run.log(dict(metrics), step=step)
 
+    def picture(self, step: int, path: Path) -> None:
+        import wandb
+
+        kind = wandb.Video if path.suffix == ".gif" else wandb.Image
+        self.run.log({path.stem: kind(str(path))}, step=step)
+
     def close(self) -> None:
         self.run.finish()
 
 
-_EXTRAS = {"wandb": "wandb"}  # name -> package that it needs
+_MLFLOW_PARAMS = 100  # in one request; each of at most so many characters:
+_MLFLOW_CHARACTERS = 6000
+
+
+class MLflow:
+    """MLflow: one of its runs for each training, in the experiment "landmarks".
+
+    They go where `MLFLOW_TRACKING_URI` says.
+    """
+
+    def __init__(self, run: RunInfo):
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
+        self.client = MlflowClient()
+        known = run.folder / "mlflow_id"
+        if known.is_file():  # the same training resumed goes on in the same place
+            self.id = known.read_text(encoding="utf-8").strip()
+            self.client.update_run(self.id, status="RUNNING")
+            return
+        experiment = self.client.get_experiment_by_name("landmarks")
+        place = (
+            experiment.experiment_id if experiment else self.client.create_experiment("landmarks")
+        )
+        self.id = self.client.create_run(place, run_name=run.name).info.run_id
+        known.write_text(self.id, encoding="utf-8")
+        settings = [Param(key, value) for key, value in _flat(run.config)]
+        for i in range(0, len(settings), _MLFLOW_PARAMS):
+            self.client.log_batch(self.id, params=settings[i : i + _MLFLOW_PARAMS])
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        # Its names have no brackets, such as those of a feature network.
+        named = {re.sub(r"[^\w\-. :/]", "_", name): value for name, value in metrics.items()}
+        self.client.log_batch(self.id, [Metric(n, v, now, step) for n, v in named.items()])
+
+    def picture(self, step: int, path: Path) -> None:
+        self.client.log_artifact(self.id, str(path))
+
+    def close(self) -> None:
+        self.client.set_terminated(self.id)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings by dotted key, as text."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)[:_MLFLOW_CHARACTERS]
+
+
+_EXTRAS = {"wandb": "wandb", "mlflow": "mlflow"}  # name -> package that it needs
 NAMES = ("tensorboard", *_EXTRAS)
+_PICTURES = (".png", ".gif")
 
 
 def check(names: Sequence[str]) -> None:
@@ -140,8 +220,25 @@ def make(names: Sequence[str], axis: str, run: RunInfo) -> list[Sink]:
     built_in: dict[str, Callable[[], Sink]] = {
         "tensorboard": lambda: TensorBoard(run, axis),
         "wandb": lambda: WandB(run),
+        "mlflow": lambda: MLflow(run),
     }
     return [built_in[name]() if name in built_in else _own(name, run) for name in names]
+
+
+def show_pictures(names: Sequence[str], axis: str, run: RunInfo) -> None:
+    """Hands the pictures in a training's folder to its sinks, once it has come to its end.
+
+    Args:
+      names, axis, run: as for `make`; `run.start` is the last step.
+    """
+    pictures = [p for suffix in _PICTURES for p in sorted(run.folder.glob(f"*{suffix}"))]
+    if not pictures:
+        return
+    for sink in make(names, axis, run):
+        if hasattr(sink, "picture"):
+            for path in pictures:
+                sink.picture(run.start, path)
+        sink.close()
 
 
 def _own(name: str, run: RunInfo) -> Sink:

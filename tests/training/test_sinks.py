@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
+from PIL import Image
 
 from research.core.errors import UserError
 from research.training import sinks
@@ -16,7 +18,7 @@ def run_info(folder, start=0, **config):
 
 
 def board(folder):
-    """Scalars by name as [(step, value)], and texts by name."""
+    """Scalars by name as [(step, value)]; texts by name, and pictures: step, size and file."""
     from tensorboardX.proto.event_pb2 import Event
 
     scalars, texts = {}, {}
@@ -28,6 +30,10 @@ def board(folder):
             for value in event.summary.value:
                 if value.HasField("simple_value"):
                     scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+                elif value.HasField("image"):
+                    image = value.image
+                    size = image.width, image.height
+                    texts[value.tag] = event.step, size, image.encoded_image_string
                 else:
                     texts[value.tag] = value.tensor.string_val[0].decode()
     return scalars, texts
@@ -42,6 +48,28 @@ def test_tensorboard_has_scalars_over_the_axis_and_the_configuration(tmp_path, a
     scalars, texts = board(tmp_path)
     assert scalars == {"loss": [(5 * factor, 0.5), (10 * factor, 0.25)]}
     assert '"batch_size": 32' in texts["config/text_summary"]
+
+
+def test_tensorboard_has_the_pictures_that_a_training_left(tmp_path):
+    kept = {}
+    for name, frames in (("grid.png", 1), ("film.gif", 3)):
+        images = [Image.new("RGB", (7, 5), (40 * i, 0, 9)) for i in range(frames)]
+        images[0].save(tmp_path / name, save_all=frames > 1, append_images=images[1:])
+        kept[name[:4]] = (40, (7, 5), (tmp_path / name).read_bytes())
+    (tmp_path / "metrics.jsonl").write_text("{}")
+    sinks.show_pictures(("tensorboard",), "frames", run_info(tmp_path, start=10))
+    assert board(tmp_path) == ({}, kept)
+
+
+def test_a_place_that_takes_no_pictures_is_not_asked(tmp_path, monkeypatch):
+    closed = []
+    sink = types.SimpleNamespace(write=None, close=lambda: closed.append(True))
+    monkeypatch.setattr(sinks, "_own", lambda name, run: sink)
+    sinks.show_pictures(("a:b",), "step", run_info(tmp_path))
+    assert not closed  # nothing to show: not even opened
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    sinks.show_pictures(("a:b",), "step", run_info(tmp_path))
+    assert closed == [True]
 
 
 def test_a_resumed_training_does_not_tell_its_configuration_again(tmp_path):
@@ -118,7 +146,10 @@ def test_a_place_of_ones_own_is_told_everything(own, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tensorbored", "writers has 'tensorbored'; there are tensorboard, wandb, and package"),
+        (
+            "tensorbored",
+            "writers has 'tensorbored'; there are tensorboard, wandb, mlflow, and package",
+        ),
         ("nowhere.at_all:make", "writers nowhere.at_all:make: there is no module 'nowhere'"),
         ("json:nothing_there", "json has no function nothing_there"),
         ("a b:c", "writers 'a b:c': a writer of yours is package.module:make"),
@@ -165,3 +196,33 @@ for start in (0, 5):
     (name,) = {path.name.split("-")[-1] for path in tmp_path.glob("wandb/offline-run-*")}
     assert name == (tmp_path / "wandb_id").read_text()
     assert all(b"batch_size" in path.read_bytes() for path in tmp_path.glob("wandb/*/*.wandb"))
+
+
+def test_mlflow_on_this_machine(tmp_path):
+    """In a process of its own, as above; a training that is resumed goes on in the same run."""
+    pytest.importorskip("mlflow")
+    code = f"""
+from pathlib import Path
+from mlflow import MlflowClient
+from PIL import Image
+from research.training import sinks
+folder = Path({str(tmp_path)!r})
+Image.new("L", (2, 2)).save(folder / "grid.png")
+for start in (0, 5):
+    config = {{"batch_size": 32, "model": {{"dim": 8}}}}
+    run = sinks.RunInfo(folder, config, start, {{}})
+    (sink,) = sinks.make(("mlflow",), "step", run)
+    sink.write(start + 1, {{"loss": 0.5, "fid[inception@0]": 3.0}})
+    sink.close()
+sinks.show_pictures(("mlflow",), "step", run)
+client = MlflowClient()
+(found,) = client.search_runs([client.get_experiment_by_name("landmarks").experiment_id])
+assert found.info.status == "FINISHED", found.info
+assert found.data.params == {{"batch_size": "32", "model.dim": "8"}}, found.data.params
+assert [m.step for m in client.get_metric_history(found.info.run_id, "loss")] == [1, 6]
+assert "fid_inception_0_" in found.data.metrics
+assert [a.path for a in client.list_artifacts(found.info.run_id)] == ["grid.png"]
+"""
+    env = {**os.environ, "MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}
+    env |= {"MLFLOW_ALLOW_FILE_STORE": "true"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=120)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from research.core.errors import UserError, quoted
 from research.data.dataset import Dataset
 from research.data.load import load
-from research.data.text import vocabulary
+from research.data.sources import own
+from research.data.text import token_files, vocabulary
 from research.data.text.contamination import without_overlap
 from research.data.text.packing import Documents, MixedRows, PackedRows, Rows
 
@@ -20,7 +25,9 @@ from research.data.text.packing import Documents, MixedRows, PackedRows, Rows
 class Corpus:
     """Data sets whose records have a "text". All is read when it is first asked for.
 
-    Tokens are held in memory, four bytes each.
+    Training tokens are held in memory, four bytes each; where `$LANDMARKS_TOKENS` names a folder,
+    they are kept there and mapped into memory (`token_files`), and no training text is read for
+    them once they are.
 
     Attributes:
       names: of the sets for `data.load`; the test text is that of the first.
@@ -60,9 +67,35 @@ class Corpus:
             read.append((without_overlap(texts, self.test_texts, self.overlap_words), data.origin))
         return read
 
+    @functools.cached_property
+    def _kept(self) -> token_files.Entry | None:
+        """Where the training tokens are kept; None for nowhere."""
+        folder = token_files.entries_folder()
+        return None if folder is None else token_files.Entry(folder, self._decided_by())
+
+    def _decided_by(self) -> dict[str, Any]:
+        """All that the training tokens depend on."""
+        folders = [
+            f
+            for v in (self.data_dir, os.environ.get("LANDMARKS_DATA", ""))
+            for f in v.split(os.pathsep)
+        ]
+        paths = [Path(self.kind)] if self.kind not in vocabulary.KINDS else []
+        for name in self.names:
+            if own.is_own(name):
+                paths.append(own.path(name))
+            else:
+                paths += [Path(folder, name.split("/")[0]) for folder in folders if folder]
+        settings = dataclasses.asdict(self)
+        del settings["weights"], settings["data_dir"]
+        # Some texts come with Python.
+        return {**settings, "files": token_files.fingerprint(paths), "python": sys.version}
+
     @property
     def origin(self) -> str:
         """Which data the training documents are."""
+        if self._kept is not None and self._kept.is_there:
+            return "; ".join(documents.origin for documents in self.train)
         return "; ".join(origin for _, origin in self._train)
 
     @property
@@ -77,6 +110,8 @@ class Corpus:
 
     @functools.cached_property
     def vocabulary(self) -> vocabulary.Vocabulary:
+        if self._kept is not None and self._kept.is_there:
+            return vocabulary.from_files(self.kind, self._kept.vocabulary_files())
         return vocabulary.make(self.kind, self.vocab_size, self.train_texts)
 
     def to_files(self) -> dict[str, bytes]:
@@ -94,7 +129,13 @@ class Corpus:
     @functools.cached_property
     def train(self) -> list[Documents]:
         """Training documents of every set."""
-        return [self.encode(texts, origin) for texts, origin in self._train]
+        if self._kept is None:
+            return [self.encode(texts, origin) for texts, origin in self._train]
+        if not self._kept.is_there:
+            words = self.vocabulary
+            sets = [(map(words.encode, texts), origin) for texts, origin in self._train]
+            self._kept.write(sets, words.end_of_text, words.size, words.to_files())
+        return self._kept.documents()
 
     @functools.cached_property
     def test(self) -> np.ndarray:

@@ -41,12 +41,16 @@ class Subwords:
     """Byte-level BPE that merges only within words, numbers or punctuation (GPT-2, section 2.2)."""
 
     def __init__(self, tokenizer: Tokenizer):
-        """Raises UserError where the tokenizer has no token for the end of a text."""
+        """Raises UserError where the tokenizer has no token for the end of a text.
+
+        That is `END_OF_TEXT`, or "<unk>": GPT-1's has no other that stands for no text.
+        """
         self.tokenizer = tokenizer
         # "<|endoftext|>" that stands in a text is these characters, and does not end it.
         tokenizer.encode_special_tokens = True
         self.size = max(tokenizer.get_vocab().values(), default=-1) + 1
-        end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+        ends = [tokenizer.token_to_id(name) for name in (END_OF_TEXT, "<unk>")]
+        end_of_text = next((end for end in ends if end is not None), None)
         if end_of_text is None:
             raise UserError(f"the tokenizer has no token {END_OF_TEXT}; add it")
         self.end_of_text = end_of_text
@@ -141,6 +145,7 @@ class Characters:
         return {CHARACTERS: json.dumps(self.decode(range(self.size))).encode()}
 
 
+KINDS = ("bytes", "characters", "bpe")  # any other is a tokenizer's file
 Vocabulary = Bytes | Characters | Subwords
 
 

@@ -39,6 +39,7 @@ from research.rl.envs.environments import Array, Step
 
 FRAME = (84, 84, 1)
 _HANDLE = jax.ShapeDtypeStruct((8,), jnp.uint8)
+_BYTE = jax.ShapeDtypeStruct((), jnp.uint8)
 
 
 @flax.struct.dataclass
@@ -48,7 +49,7 @@ class EpisodeLog:
     Attributes:
       seed: `[N]` int32, seed of the reset that began the episode.
       length: `[N]` int32, steps since.
-      actions: `[N, longest episode]` uint8, the actions of these steps.
+      actions: `[N, longest episode, ...]`, the actions of these steps; uint8 of Atari games.
     """
 
     seed: Array
@@ -56,14 +57,15 @@ class EpisodeLog:
     actions: Array
 
     @classmethod
-    def start(cls, seed: Array, max_steps: int) -> EpisodeLog:
-        """Log of episodes that were just begun."""
-        return cls(seed, jnp.zeros_like(seed), jnp.zeros((len(seed), max_steps), jnp.uint8))
+    def start(cls, seed: Array, max_steps: int, action: Any = _BYTE) -> EpisodeLog:
+        """Log of episodes that were just begun, whose actions have this shape and type."""
+        actions = jnp.zeros((len(seed), max_steps, *action.shape), action.dtype)
+        return cls(seed, jnp.zeros_like(seed), actions)
 
     def record(self, action: Array, done: Array, next_seed: Array) -> EpisodeLog:
         """Adds one step; where `done`, the next episode began with `next_seed` (all `[N]`)."""
         rows = jnp.arange(len(self.seed))
-        actions = self.actions.at[rows, self.length].set(action.astype(jnp.uint8))
+        actions = self.actions.at[rows, self.length].set(action.astype(self.actions.dtype))
         return EpisodeLog(
             jnp.where(done, next_seed, self.seed), jnp.where(done, 0, self.length + 1), actions
         )

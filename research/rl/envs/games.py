@@ -12,7 +12,7 @@ import jax
 
 from research.core.errors import UserError, quoted
 from research.core.experiment import Source
-from research.rl.envs import gymnax_env, own_env, pixel_maze, probe_envs
+from research.rl.envs import gymnasium_env, gymnax_env, own_env, pixel_maze, probe_envs
 from research.rl.envs.ale import Atari, AtariSpec, EmulatorSource, HostAtari
 from research.rl.envs.atari_57 import ATARI_57
 from research.rl.envs.environments import Environment, StackFrames, Vectorized
@@ -33,7 +33,7 @@ class Settings:
 
     Attributes:
       name: of a game, control problem or probe; `package.module:make` makes one of one's own
-        (`own_env`); any other name is an Atari game's.
+        (`own_env`), `gymnasium:ID` one of Gymnasium's; any other name is an Atari game's.
       num_envs: copies that are stepped together.
       actor: "step": they are inside the step; "host": emulators are driven from Python.
       stack: frames in an observation.
@@ -192,8 +192,11 @@ def evaluation_games(settings: Settings, evaluation: EvaluationSettings) -> Stac
     return StackFrames(_in_jax(copies), settings.stack)
 
 
-def _in_jax(settings: Settings) -> Vectorized:
+def _in_jax(settings: Settings) -> Environment:
+    """Environments inside a step: all but Atari games."""
     name, num_envs = settings.name, settings.num_envs
+    if gymnasium_env.makes_gymnasium(name):
+        return gymnasium_env.make(name, num_envs)
     if name in probe_envs.PROBES or name in probe_envs.CONTINUOUS_PROBES:
         return probe_envs.make(name, num_envs)
     if name == pixel_maze.NAME:

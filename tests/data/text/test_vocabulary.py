@@ -1,6 +1,7 @@
 """Vocabularies give any text back."""
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from research.core.errors import UserError
 from research.data.text import vocabulary
@@ -41,6 +42,22 @@ def test_a_saved_tokenizer_is_read(subwords, tmp_path):
     read = vocabulary.make(str(path), 300, [])
     assert read.encode(TEXTS[1]).tolist() == subwords.encode(TEXTS[1]).tolist()
     assert read.end_of_text == subwords.end_of_text
+
+
+def test_a_tokenizer_of_the_form_of_gpt1s_is_read(tmp_path):
+    """Lower case, words that end in "</w>", and "<unk>" alone beside what stands for text."""
+    learned = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    learned.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learned.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    learned.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = trainers.BpeTrainer(
+        vocab_size=60, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+    )
+    learned.train_from_iterator(["the cat sat on the mat ."] * 9, trainer)
+    learned.save(str(tmp_path / "tokenizer.json"))
+    read = Subwords.load(str(tmp_path / "tokenizer.json"))
+    assert read.decode([*read.encode("The mat"), read.end_of_text]) == "the mat"
+    assert read.tokenizer.id_to_token(read.end_of_text) == "<unk>"
 
 
 def test_errors_say_what_to_do(subwords, tmp_path):

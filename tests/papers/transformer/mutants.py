@@ -9,6 +9,7 @@ CONFIG = "configs/transformer.py"
 FORWARD = "tests/models/test_transformer.py::test_equals_numpy[testing]"
 DROPPED = "tests/models/test_transformer.py::test_equals_numpy[training]"
 TABLE = "tests/papers/transformer/test_paper_table.py"
+RUN = "tests/papers/transformer/test_transformer.py"
 ADAM = f"{TABLE}::test_the_optimizer_is_adam_at_the_rate_of_equation_3"
 
 MUTANTS = [
@@ -98,5 +99,26 @@ MUTANTS = [
         "hidden=4096, dropout=0.3",
         "hidden=4096, dropout=0.1",
         f"{TABLE}::test_settings",
+    ),
+    Mutant(
+        "the_rival_has_fewer_parameters",
+        CONFIG,
+        '"units": 160,',
+        '"units": 96,',
+        f"{RUN}::test_the_rival_is_no_smaller_and_sees_the_same_batches[]",
+    ),
+    Mutant(
+        "the_rival_learns_at_the_transformers_rate",
+        SCRIPT,
+        "warmup_cosine(recurrent.learning_rate, recurrent.warmup_steps, config.num_steps)",
+        "noam(config.model.dim, config.warmup_steps, config.learning_rate_factor)",
+        f"{RUN}::test_the_rivals_update_is_adam_at_its_own_rate",
+    ),
+    Mutant(
+        "loops_count_as_one_turn",
+        "research/papers/transformer/sequential_operations.py",
+        'inner * equation.params["length"] if name == "scan" else inner',
+        "inner",
+        f"{RUN}::test_only_a_recurrent_network_takes_more_turns_for_longer_sentences",
     ),
 ]

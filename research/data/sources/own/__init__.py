@@ -12,6 +12,6 @@ words of a sentence: a split stays what it is when data is added, in whatever or
 lists it. `?test=0.2&validation=0&seed=1` at the end of the name draws others.
 """
 
-from research.data.sources.own.read import KINDS, is_own, read
+from research.data.sources.own.read import KINDS, is_own, path, read
 
-__all__ = ["KINDS", "is_own", "read"]
+__all__ = ["KINDS", "is_own", "path", "read"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,21 +101,33 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
       UserError: it is no image, cut off or damaged; or of numbers that have no colours.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # 16 bits of grey; Pillow would cut them off at 255
-                return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
-            if image.mode in ("I", "F"):
-                raise ValueError(f"its pixels are numbers of mode {image.mode}, not colours")
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
+            return rgb(opened)
     except Exception as error:  # decoders raise whatever the bytes make them stumble over
         raise UserError(
             f"{path} is no image that Pillow reads ({first_line(error)}); mend it, or take it out"
         ) from error
+
+
+def rgb(opened: Any) -> np.ndarray:
+    """An image of Pillow's as people see it: uint8 `[H, W, 3]`.
+
+    Raises:
+      ValueError: its numbers have no colours.
+      Exception: whatever decoders stumble over.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I;16"):  # 16 bits of grey; Pillow would cut them off at 255
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are numbers of mode {image.mode}, not colours")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))

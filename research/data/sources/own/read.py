@@ -8,9 +8,9 @@ from pathlib import Path
 from research.core.errors import UserError, quoted
 from research.core.reading import expand_user
 from research.data.dataset import Dataset, parse_split
-from research.data.sources.own import images, splits, tables, text
+from research.data.sources.own import hugging_face, images, splits, tables, text
 
-KINDS = ("folder", "text", "pairs", "table")
+KINDS = ("folder", "text", "pairs", "table", "hf")
 
 
 def is_own(name: str) -> bool:
@@ -34,9 +34,16 @@ def read(name: str, split: str) -> Dataset:
         [path] = _paths([rest], name)
         return tables.read(name, path, base, start, stop)
     [path] = _paths([place], name)
+    if kind == "hf":
+        return hugging_face.read(name, path, shares, base, start, stop)
     if kind == "folder":
         return images.read(name, path, shares, base, start, stop)
     return text.read_texts(name, path, shares, base, start, stop)
+
+
+def path(name: str) -> Path:
+    """The file or folder that a name of one's own data is of."""
+    return expand_user(splits.parse(name.partition(":")[2])[0], "data.name")
 
 
 def _pair_paths(place: str, name: str) -> list[Path]:
