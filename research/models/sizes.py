@@ -60,3 +60,12 @@ GPT: dict[str, dict[str, Any]] = {
     "gpt3_13b": _sizes(40, 5120, 40, **_GPT3),
     "gpt3_175b": _sizes(96, 12288, 96, **_GPT3),
 }
+
+# Devlin et al. (2018), section 3; the vocabulary is that of the released models in lower case.
+_BERT: dict[str, Any] = dict(
+    vocab_size=30_522, max_length=512, dropout=0.1, attention_dropout=0.1, init_std=0.02
+)
+BERT: dict[str, dict[str, Any]] = {
+    "base": _sizes(12, 768, 12, **_BERT),
+    "large": _sizes(24, 1024, 16, **_BERT),
+}

@@ -1,0 +1,1 @@
+"""What `experiments/bert.py` alone uses."""
