@@ -131,6 +131,7 @@ def test_what_is_reported_is_the_true_accuracy_of_the_highest_fitness():
     models = np.zeros((2, 40, 20), bool)
     models[0, 3, :5] = True
     models[1, 7, :9] = True
+    models[:, 8] = True  # better, but its noise was bad: no search can know
     fitness = np.zeros((2, 40))
     fitness[0, 3], fitness[1, 7] = 1.5, 0.7
     state = state.replace(models=jnp.array(models), fitness=jnp.array(fitness))
