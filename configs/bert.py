@@ -63,8 +63,8 @@ def get_config(variant: str = "") -> ConfigDict:
     # One step at a rate of 0 teaches nothing.
     config.arms.from_scratch = {"pretraining.num_steps": 1, "pretraining.learning_rate": 0.0}
     config.log_every_steps = 100
-    config.eval_every_steps = 400
-    config.seeds = (0,)
+    config.eval_every_steps = 500
+    config.seeds = (1, 2, 3)
     config.accumulate_steps = 1  # micro-batches in one step, of all phases
     config.max_grad_norm = 1.0  # of all phases
 
@@ -88,7 +88,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.pretraining = ConfigDict(
         {
             "objective": "masked",
-            "num_steps": 1200,
+            "num_steps": 2000,
             "rows": 32,
             "learning_rate": 2e-3,
             "warmup_steps": 100,

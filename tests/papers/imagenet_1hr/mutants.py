@@ -68,9 +68,8 @@ MUTANTS = [
     Mutant(
         "the_classifier_starts_like_the_convolutions",
         SCRIPT,
-        "                **config.model,\n            ),\n            optax.chain(",
-        '                **{**config.model, "classifier_deviation": 0.0},\n            ),\n'
-        "            optax.chain(",
+        "            **config.model,\n        )\n        self.learner",
+        '            **{**config.model, "classifier_deviation": 0.0},\n        )\n        self.learner',
         STARTS,
     ),
     Mutant(
