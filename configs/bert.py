@@ -160,6 +160,7 @@ def smoke(config: ConfigDict) -> None:
     """Seconds; what the tests run."""
     common.keep_arms(config, "bert")
     config.check_claims = False
+    config.seeds = (0,)
     config.log_every_steps = config.checkpoint_every_steps = 2
     config.eval_every_steps = 4
     config.model.update(layers=1, dim=16, num_heads=2, head_dim=8, hidden=32, dropout=0.1)
