@@ -69,7 +69,8 @@ MUTANTS = [
         "the_classifier_starts_like_the_convolutions",
         SCRIPT,
         "            **config.model,\n        )\n        self.learner",
-        '            **{**config.model, "classifier_deviation": 0.0},\n        )\n        self.learner',
+        '            **{**config.model, "classifier_deviation": 0.0},\n        )\n'
+        "        self.learner",
         STARTS,
     ),
     Mutant(
