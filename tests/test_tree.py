@@ -26,6 +26,10 @@ def test_ruff():
 
 def test_format():
     check("ruff", "format", "--check", ".")
+    told_off = "fmt: " + "skip"
+    for folder in ("research", "experiments", "configs", "tests", "template"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert told_off not in path.read_text(encoding="utf-8"), path
 
 
 def test_types():

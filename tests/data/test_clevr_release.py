@@ -15,9 +15,13 @@ THING = {
     "material": "metal",
     "size": "large",
 }
-ASKED = [("Is there a sphere?", "yes", "exist"), ("How many cubes?", "0", "count"),
-         ("What is its color?", "cyan", "query_color"), ("Same size?", "no", "equal_size"),
-         ("As many?", "yes", "equal_integer")]  # fmt: skip
+ASKED = [
+    ("Is there a sphere?", "yes", "exist"),
+    ("How many cubes?", "0", "count"),
+    ("What is its color?", "cyan", "query_color"),
+    ("Same size?", "no", "equal_size"),
+    ("As many?", "yes", "equal_integer"),
+]
 
 
 def write(folder, **broken):
@@ -35,7 +39,7 @@ def write(folder, **broken):
     content = {
         "questions": {"questions": broken.get("questions", questions)},
         "scenes": {"scenes": [{"image_index": 4, "objects": [thing]}]},
-    }  # fmt: skip
+    }
     for name, values in content.items():
         (folder / clevr.FOLDER / name).mkdir(parents=True, exist_ok=True)
         (folder / clevr.FOLDER / name / f"CLEVR_train_{name}.json").write_text(json.dumps(values))
@@ -46,8 +50,12 @@ def test_questions_and_scenes_are_read(tmp_path):
     folder = write(tmp_path)
     found = clevr.questions(folder, "train")
     assert [q.kind for q in found] == [
-        "exist", "count", "query_attribute", "compare_attribute", "compare_numbers"
-    ]  # fmt: skip
+        "exist",
+        "count",
+        "query_attribute",
+        "compare_attribute",
+        "compare_numbers",
+    ]
     assert found[0][:4] == ("Is there a sphere?", "yes", 4, "CLEVR_train_000004.png")
     objects = clevr.scenes(folder, "train")[4]
     assert objects.shape == (1, 18)

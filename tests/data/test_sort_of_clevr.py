@@ -54,8 +54,9 @@ def test_questions_are_eleven_bits():
     bits = sort.encode_questions(scenes())
     assert bits.shape == (NUM, 20, 11)
     np.testing.assert_array_equal(bits[..., :6].argmax(-1), scenes().colour)
-    np.testing.assert_array_equal(3 * bits[..., 6:8].argmax(-1) + bits[..., 8:].argmax(-1),
-                                  scenes().kind)  # fmt: skip
+    np.testing.assert_array_equal(
+        3 * bits[..., 6:8].argmax(-1) + bits[..., 8:].argmax(-1), scenes().kind
+    )
     np.testing.assert_array_equal(bits.sum(-1), 3)
     assert set(np.unique(bits)) == {0, 1}
 

@@ -6,8 +6,9 @@ import pytest
 
 from research.data.procedural import stories
 
-RECORDS = {task: [r for r in stories.generate(200, 7) if r["task"] == task]
-           for task in stories.TASKS}  # fmt: skip
+RECORDS = {
+    task: [r for r in stories.generate(200, 7) if r["task"] == task] for task in stories.TASKS
+}
 
 
 def follow(story):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from research.core.errors import UserError
 from research.models.bert import BERT
@@ -73,7 +74,7 @@ def released_params(model: BERT, arrays: Mapping[str, np.ndarray]) -> dict[str, 
     named = {_current(name): array for name, array in arrays.items()}
     if "embeddings.word_embeddings.weight" not in named:
         return None
-    params: dict[str, Any] = {}
+    params: dict[str, np.ndarray] = {}  # by path
     layers: list[dict[str, np.ndarray]] = [{} for _ in range(model.layers)]
     for name, array in named.items():
         if _LEFT_OUT.search(name):
@@ -88,16 +89,16 @@ def released_params(model: BERT, arrays: Mapping[str, np.ndarray]) -> dict[str, 
                 )
             layers[index][BLOCK[part]] = _turned(part, array)
         elif name in TOP:
-            _set(params, TOP[name], _turned(name, array))
+            params[TOP[name]] = _turned(name, array)
         else:
             raise UserError(f"{name} is no name of a BERT's weights")
     for index, found in enumerate(layers):
         if missing := sorted(set(BLOCK.values()) - set(found)):
             raise UserError(f"layer {index} of the released weights has no {missing[0]}")
     for name, array in _stacked(layers, model).items():
-        _set(params, f"encoder/layers/block/{name}", array)
+        params[f"encoder/layers/block/{name}"] = array
     _check(params, model)
-    return params
+    return unflatten_dict(params, sep="/")
 
 
 def _current(name: str) -> str:
@@ -141,27 +142,19 @@ def _stacked(layers: list[dict[str, np.ndarray]], model: BERT) -> dict[str, np.n
     return found
 
 
-def _check(params: Mapping[str, Any], model: BERT) -> None:
+def _check(params: Mapping[str, np.ndarray], model: BERT) -> None:
     """Refuses an encoder that is incomplete or of other sizes than the model's."""
     wanted = {
         "embedding": (model.vocab_size, model.dim),
         "position_embedding": (model.max_length, model.dim),
         "segment_embedding": (model.segments, model.dim),
     }
-    encoder = params["encoder"]
-    missing = [name for name in (*wanted, "embedding_norm", "pooler") if name not in encoder]
-    if missing:
+    whole = *wanted, "embedding_norm/scale", "embedding_norm/bias", "pooler/kernel", "pooler/bias"
+    if missing := [name for name in whole if f"encoder/{name}" not in params]:
         raise UserError(f"the released weights have no {missing[0]}")
     for name, shape in wanted.items():
-        if encoder[name].shape != shape:
+        found = params[f"encoder/{name}"].shape
+        if found != shape:
             raise UserError(
-                f"the released weights have {name} as {list(encoder[name].shape)}, the model as "
-                f"{list(shape)}"
+                f"the released weights have {name} as {list(found)}, the model as {list(shape)}"
             )
-
-
-def _set(tree: dict[str, Any], path: str, array: np.ndarray) -> None:
-    *folders, last = path.split("/")
-    for folder in folders:
-        tree = tree.setdefault(folder, {})
-    tree[last] = array

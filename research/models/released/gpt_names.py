@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from research.core.errors import UserError
 from research.models.gpt import GPT
@@ -66,7 +67,7 @@ def released_params(model: GPT, arrays: Mapping[str, np.ndarray]) -> dict[str, A
         ours, theirs = ("GPT-2", "GPT-1") if model.pre_norm else ("GPT-1", "GPT-2")
         raise UserError(f"the released weights are those of {theirs}; this model is a {ours}")
 
-    params: dict[str, Any] = {}
+    params: dict[str, np.ndarray] = {}  # by path
     layers: dict[str, dict[int, np.ndarray]] = {}
     for name, array in named.items():
         if _LEFT_OUT.search(name):
@@ -74,7 +75,7 @@ def released_params(model: GPT, arrays: Mapping[str, np.ndarray]) -> dict[str, A
         if match := _LAYER.fullmatch(name):
             layers.setdefault(match[2], {})[int(match[1])] = array
         elif name in TOP:
-            _set(params, TOP[name], array)
+            params[TOP[name]] = array
         else:
             raise UserError(f"{name} is no name of a GPT's weights")
 
@@ -88,9 +89,9 @@ def released_params(model: GPT, arrays: Mapping[str, np.ndarray]) -> dict[str, A
             )
         stack = [_laid_out(BLOCK[name], by_layer[i], model) for i in range(model.layers)]
         for place in range(period):
-            _set(params, f"groups/blocks_{place}/{BLOCK[name]}", np.stack(stack[place::period]))
+            params[f"groups/blocks_{place}/{BLOCK[name]}"] = np.stack(stack[place::period])
     _check(params, model, set(layers))
-    return params
+    return unflatten_dict(params, sep="/")
 
 
 def _laid_out(name: str, array: np.ndarray, model: GPT) -> np.ndarray:
@@ -109,10 +110,11 @@ def _laid_out(name: str, array: np.ndarray, model: GPT) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _check(params: Mapping[str, Any], model: GPT, layers: set[str]) -> None:
+def _check(params: Mapping[str, np.ndarray], model: GPT, layers: set[str]) -> None:
     """Refuses what is incomplete or of other sizes than the model's."""
     missing = sorted(set(BLOCK) - layers)
-    wanted = ["embedding", "position_embedding", *(["norm"] if model.pre_norm else [])]
+    wanted = ["embedding", "position_embedding"]
+    wanted += ["norm/scale", "norm/bias"] if model.pre_norm else []
     missing += [name for name in wanted if name not in params]
     if missing:
         raise UserError(f"the released weights have no {missing[0]}")
@@ -122,10 +124,3 @@ def _check(params: Mapping[str, Any], model: GPT, layers: set[str]) -> None:
                 f"the released weights have {name} as {list(params[name].shape)}, the model as "
                 f"{[rows, model.dim]}"
             )
-
-
-def _set(tree: dict[str, Any], path: str, array: np.ndarray) -> None:
-    *folders, last = path.split("/")
-    for folder in folders:
-        tree = tree.setdefault(folder, {})
-    tree[last] = array

@@ -242,10 +242,15 @@ def release(folder):
     for split in ("train", "val"):
         names = [f"CLEVR_{split}_00000{i}.png" for i in range(4)]
         asked = [
-            {"question": f"Is there a {word}?", "answer": answer, "image_index": i,
-             "image_filename": names[i], "program": [{"function": "exist"}]}
+            {
+                "question": f"Is there a {word}?",
+                "answer": answer,
+                "image_index": i,
+                "image_filename": names[i],
+                "program": [{"function": "exist"}],
+            }
             for i, (word, answer) in enumerate([("cube", "yes"), ("ball", "no")] * 2)
-        ]  # fmt: skip
+        ]
         seen = [
             {"image_index": i, "objects": [{**thing, "size": "large"}] * (i + 1)} for i in range(4)
         ]
